@@ -1,0 +1,224 @@
+"""The two connections of a process to its queue file, and transactions on them. Used by every other part.
+
+One connection writes, one looks; each has a lock and serves one thread at a time, so writers of one process
+queue up in order instead of spinning on SQLite's lock. Nothing but the contract's errors comes out, and no
+transaction stays open.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from awf_core.backends.sqlite import failures
+from awf_core.backends.sqlite.opening import QueueConnection, abandon, connect
+from awf_core.errors import BrokerError, BrokerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_FORK_PATIENCE_S = 10.0
+_RETRY_S = 0.001
+_LOCK_POLL_S = 0.05
+# After these a fresh connection may do better than the old one.
+_DISCARD_AFTER = frozenset({
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL,
+})  # fmt: skip
+
+
+class GaveUp(Exception):
+    """The wait for the write lock was called off by `give_up`. Never leaves this package."""
+
+
+def never() -> bool:
+    """A `give_up` that doesn't."""
+    return False
+
+
+class _Slot:
+    """A connection made when first needed, and the lock that hands it to one thread at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: QueueConnection | None = None
+
+    def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+
+class Connections:
+    """The connections to one queue file. Thread-safe; survives a fork on both sides."""
+
+    def __init__(self, path: Path, *, synchronous: str, busy_timeout_s: float, may_create: bool) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._busy_timeout_s = busy_timeout_s
+        self._may_create = may_create
+        self._is_open = False
+        self._writer = _Slot()
+        self._reader = _Slot()
+        self._taken_for_fork: list[_Slot] = []
+        _ALL.add(self)
+
+    def open(self) -> None:
+        """Connect, making the file and its tables where allowed. Idempotent."""
+        self._is_open = True
+        try:
+            with self.writing("open the queue"):
+                pass
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file once running calls have ended. Idempotent."""
+        self._is_open = False
+        for slot in (self._writer, self._reader):
+            with slot.lock:
+                slot.close()
+
+    @contextmanager
+    def reading(self, doing: str) -> Iterator[QueueConnection]:
+        """The connection for single SELECTs; `doing` completes "can't ..." in errors."""
+        with self._reader.lock, self._translated(self._reader, doing):
+            yield self._connected(self._reader)
+
+    @contextmanager
+    def writing(
+        self, doing: str, *, durable: bool = True, give_up: Callable[[], bool] = never
+    ) -> Iterator[QueueConnection]:
+        """A write transaction: committed at the end, rolled back on any exception.
+
+        `durable=False`: this commit alone may be lost in a power cut, with nothing but a repetition as
+        consequence. Raises GaveUp when `give_up()` turns true while waiting for the write lock.
+        """
+        _acquire(self._writer.lock, give_up)
+        try:
+            with self._translated(self._writer, doing):
+                connection = self._connected(self._writer)
+                connection.set_synchronous(self._synchronous if durable else "normal")
+                self._begin(connection, give_up)
+                try:
+                    yield connection
+                except BaseException:
+                    _rollback(connection)
+                    raise
+                connection.committing = True
+                connection.execute("COMMIT")
+                connection.committing = False
+        finally:
+            self._writer.lock.release()
+
+    def _connected(self, slot: _Slot) -> QueueConnection:
+        if not self._is_open:
+            raise BrokerUnavailable(f"{self.path}: the queue is not open", hint="call awf_mq_open first")
+        connection = slot.connection
+        if connection is not None and not connection.is_of(self.path):
+            # Deleted or replaced beneath us: going on would serve a file nobody else can see.
+            slot.connection = None
+            abandon(connection)
+            connection = None
+        if connection is None:
+            connection = slot.connection = connect(
+                self.path, may_create=self._may_create, busy_timeout_s=self._busy_timeout_s
+            )
+            if slot is self._writer:
+                connection.execute("PRAGMA busy_timeout=0")
+        return connection
+
+    def _begin(self, connection: sqlite3.Connection, give_up: Callable[[], bool]) -> None:
+        # SQLite's own busy handler, switched off for the writer, sleeps up to 100 ms a time; beside a process that
+        # writes without pause such a sleeper hardly ever gets its turn.
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if failures.primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            if give_up():
+                raise GaveUp
+            time.sleep(_RETRY_S)
+
+    @contextmanager
+    def _translated(self, slot: _Slot, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._broken_off(slot, error, doing) from error
+        except OSError as error:
+            raise failures.os_error(error, path=self.path, doing=doing) from error
+
+    def _broken_off(self, slot: _Slot, error: sqlite3.Error, doing: str) -> BrokerError:
+        connection, committing = slot.connection, False
+        if connection is not None:
+            committing, connection.committing = connection.committing, False
+            _rollback(connection)
+            if connection.in_transaction or failures.primary_code(error) in _DISCARD_AFTER:
+                slot.close()
+        return failures.broker_error(
+            error, path=self.path, doing=doing, busy_timeout_s=self._busy_timeout_s, committing=committing
+        )
+
+    def before_fork(self) -> None:
+        """Close both connections: SQLite's locks and its lists of them mustn't be shared with a child."""
+        for slot in (self._writer, self._reader):
+            if slot.lock.acquire(timeout=_FORK_PATIENCE_S):
+                self._taken_for_fork.append(slot)
+                slot.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Let calls go on; they connect again."""
+        for slot in self._taken_for_fork:
+            slot.lock.release()
+        self._taken_for_fork.clear()
+
+    def after_fork_in_child(self) -> None:
+        """Start with no connection and free locks."""
+        for slot in (self._writer, self._reader):
+            if slot.connection is not None:
+                abandon(slot.connection)
+        self._writer, self._reader = _Slot(), _Slot()
+        self._taken_for_fork.clear()
+
+
+def _acquire(lock: threading.Lock, give_up: Callable[[], bool]) -> None:
+    while not lock.acquire(timeout=_LOCK_POLL_S):
+        if give_up():
+            raise GaveUp
+
+
+def _rollback(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+_ALL: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _each(method: Callable[[Connections], None]) -> Callable[[], None]:
+    def run() -> None:
+        for connections in list(_ALL):
+            method(connections)
+
+    return run
+
+
+os.register_at_fork(
+    before=_each(Connections.before_fork),
+    after_in_parent=_each(Connections.after_fork_in_parent),
+    after_in_child=_each(Connections.after_fork_in_child),
+)

@@ -1,0 +1,123 @@
+"""The file format: tables, versions, and whose file it is. Read and written by `connection.py` when it
+connects.
+
+A foreign producer is `INSERT INTO message(queue, body) VALUES ('awf-workflows', '{...}')`; a foreign reader
+is `SELECT body FROM message WHERE queue = 'results'`. Changes go into a new entry of STEPS, never into an old
+one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from awf_core.errors import BrokerMisconfigured
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+APPLICATION_ID = 0x41574651  # "AWFQ"
+OLDEST_SQLITE = (3, 38, 0)  # STRICT tables, RETURNING, JSON functions
+
+# unixepoch('subsec') needs SQLite 3.42.
+_NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+# body is ANY: a STRICT BLOB column would refuse a foreign INSERT of text. It comes last, since a column
+# behind a large body can only be read by walking through it. AUTOINCREMENT: an id is never used twice, so an
+# old receipt can't match.
+_VERSION_1 = f"""
+CREATE TABLE message(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue TEXT NOT NULL,
+  due INTEGER NOT NULL DEFAULT ({_NOW_MS}),      -- epoch ms: not before; with an owner, its lease's end
+  created INTEGER NOT NULL DEFAULT ({_NOW_MS}),  -- epoch ms
+  attempt INTEGER NOT NULL DEFAULT 1,            -- 1 + counted nacks
+  deliveries INTEGER NOT NULL DEFAULT 0,         -- times handed out: the fence
+  released INTEGER NOT NULL DEFAULT 0,           -- of these, ended by an uncounted nack
+  owner TEXT,                                    -- who holds it, NULL = nobody
+  first_seen INTEGER,                            -- epoch ms of the first handing-out
+  expires INTEGER,                               -- epoch ms, NULL = never
+  message_id TEXT,
+  reply_to TEXT,
+  correlation_id TEXT,
+  content_type TEXT,
+  headers TEXT,                                  -- a JSON object of texts
+  source TEXT,                                   -- set on dead letters: the queue it comes from
+  reason TEXT,
+  error TEXT,
+  history TEXT,                                  -- a JSON array of objects, oldest first
+  dead_at INTEGER,                               -- epoch ms
+  body ANY NOT NULL
+) STRICT;
+CREATE INDEX message_due ON message(queue, due);
+CREATE INDEX message_held ON message(queue, due) WHERE owner IS NOT NULL;
+CREATE INDEX message_expires ON message(expires) WHERE expires IS NOT NULL;
+CREATE INDEX message_source ON message(source) WHERE source IS NOT NULL;
+CREATE TABLE state(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) STRICT, WITHOUT ROWID;
+CREATE INDEX state_expires ON state(expires) WHERE expires IS NOT NULL;
+CREATE TABLE store(name TEXT NOT NULL) STRICT;
+"""
+
+STEPS = (_VERSION_1,)
+VERSION = len(STEPS)
+
+
+def refuse_old_sqlite(version: tuple[int, ...]) -> None:
+    """Raise BrokerMisconfigured when the SQLite library `version` can't do what the queue needs."""
+    if version < OLDEST_SQLITE:
+        have, need = (".".join(map(str, numbers)) for numbers in (version, OLDEST_SQLITE))
+        raise BrokerMisconfigured(
+            f"Python's SQLite library is {have}; the embedded queue needs {need} or newer",
+            hint="use a newer Python image or distribution, or another mq.type",
+        )
+
+
+def is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file has this version's schema; False = empty or older, and ours to change.
+
+    Raises BrokerMisconfigured for a file of something else or of a newer version, without having touched it.
+    """
+    version, tables = _version(connection), _tables(connection)
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID and (application or version or tables):
+        raise BrokerMisconfigured(
+            f"{path}: is an SQLite file of something else (application id {application:#x}, tables: "
+            f"{', '.join(tables[:5]) or 'none'})",
+            hint="name a file of its own for the queue in mq.sqlite.path; it is created when it isn't there",
+        )
+    if version > VERSION:
+        raise BrokerMisconfigured(
+            f"{path}: was made by a newer awf-core (schema version {version}; this one knows {VERSION})",
+            hint="upgrade awf-core here, or name another file in mq.sqlite.path",
+        )
+    return version == VERSION
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to this version. In the caller's write transaction; whoever comes second finds nothing
+    to do.
+    """
+    version = _version(connection)
+    for step in STEPS[version:]:
+        for statement in step.split(";\n"):
+            connection.execute(statement)
+    if version == 0:
+        connection.execute("INSERT INTO store(name) VALUES (?)", (secrets.token_hex(4),))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def store_name(connection: sqlite3.Connection) -> str:
+    """The file's own short random name; part of generated message ids and of receipts."""
+    name: str = connection.execute("SELECT name FROM store").fetchone()[0]
+    return name
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]

@@ -1,0 +1,51 @@
+"""`awf config`: what holds here, and where each value came from."""
+
+from __future__ import annotations
+
+import json
+
+import rich_click as click
+
+from awf_core.cli.output import format_option, note, print_json, print_table
+from awf_core.cli.queue_options import config_overrides, load, queue_options
+
+
+@click.group()
+def config_command() -> None:
+    """Show the configuration with the origin of every value, or check it."""
+
+
+@config_command.command("show")
+@queue_options
+@format_option
+def show_command(*, config_path: str | None, mq_type: str | None, output_format: str) -> None:
+    """Print every value with its origin: flag, environment, file and line, or default. Passwords are masked."""
+    from awf_core.config.show import show
+    from awf_core.plugin.assemble import choose_backend
+
+    config = load(config_path, config_overrides(mq_type=mq_type))
+    choice = choose_backend(config)
+    rows = show(config, choice.filled)
+    if output_format == "json":
+        print_json([{"key": row.key, "value": row.value, "origin": row.origin} for row in rows])
+    else:
+        print_table(("KEY", "VALUE", "ORIGIN"), [(row.key, _shown(row.value), row.origin) for row in rows])
+    for warning in (*config.warnings, *choice.warnings):
+        note(f"warning: {warning}")
+
+
+@config_command.command("check")
+@queue_options
+def check_command(*, config_path: str | None, mq_type: str | None) -> None:
+    """Check the configuration and the backend it names, without connecting. Exit code 2 where something is wrong."""
+    from awf_core.plugin.assemble import assemble
+
+    config = load(config_path, config_overrides(mq_type=mq_type))
+    assembly = assemble(config, worker="check")
+    for warning in assembly.warnings:
+        note(f"warning: {warning}")
+    note(f"configuration is fine: {config.file or 'no file, defaults'}, mq.type {assembly.backend_name}")
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,56 @@
+"""How an error reaches a person: one line and a hint on stderr, and the exit code. A traceback only with --debug."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from awf_core.errors import AwfError, redact_url
+
+INTERRUPTED = 130
+UNEXPECTED = 4
+CONFIGURATION = 2
+"""What a bad flag ends `awf worker` with; everywhere else it is a user's error, 1."""
+
+
+def exit_code_of(error: Exception) -> int:
+    """The exit code `error` ends the process with."""
+    if isinstance(error, AwfError):
+        return error.exit_code
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.exceptions.Abort):
+        return INTERRUPTED
+    if isinstance(error, click.UsageError):
+        return CONFIGURATION if error.ctx is not None and error.ctx.info_name == "worker" else 1
+    if isinstance(error, click.ClickException):
+        return 1
+    return UNEXPECTED
+
+
+def show(error: Exception, *, is_debug: bool) -> None:
+    """Write `error` to stderr. Never raises; prints no password."""
+    if isinstance(error, click.exceptions.Exit):
+        return
+    if is_debug or os.environ.get("AWF_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, click.ClickException) and not isinstance(error, click.exceptions.Abort):
+        error.show()
+        return
+    for line in lines_of(error):
+        print(redact_url(line), file=sys.stderr)  # noqa: T201
+
+
+def lines_of(error: Exception) -> list[str]:
+    """What a person is told of `error`."""
+    if isinstance(error, AwfError):
+        return [f"Error: {error.message}", *([f"Hint: {error.hint}"] if error.hint else [])]
+    if isinstance(error, click.exceptions.Abort):
+        return ["Interrupted."]
+    return [
+        f"Error: {type(error).__name__}: {error}",
+        "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints",
+    ]

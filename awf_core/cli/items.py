@@ -1,0 +1,91 @@
+"""Messages in queues as the commands show them. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from awf_core.clock import iso_utc
+
+if TYPE_CHECKING:
+    from awf_core.contract import QueueItem
+
+SHOWN_CHARS = 60
+
+
+def body_fields(body: bytes) -> dict[str, str]:
+    """`body` as text where it is UTF-8, else in base64: exact either way."""
+    try:
+        return {"body": body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"body_base64": base64.b64encode(body).decode()}
+
+
+def document_of(body: bytes) -> dict[str, Any]:
+    """The object in `body`; {} where there is none."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def workflow_of(item: QueueItem) -> str | None:
+    """The workflow a message names, None where that can't be read."""
+    workflow = document_of(item.body).get("workflow")
+    return workflow if isinstance(workflow, str) else None
+
+
+def message_id_of(item: QueueItem) -> str | None:
+    """The producer's id: the body's, else the broker's."""
+    message_id = document_of(item.body).get("id")
+    return message_id if isinstance(message_id, str) and message_id else item.message_id
+
+
+def letter_as_json(item: QueueItem) -> dict[str, Any]:
+    """A dead letter as `awf dlq list --format json` prints it."""
+    return {
+        "id": item.id,
+        "message_id": message_id_of(item),
+        "queue": item.source,
+        "workflow": workflow_of(item),
+        "reason": item.reason,
+        "error": item.error,
+        "attempts": item.attempt,
+        "dead_at": moment(item.dead_at),
+        **body_fields(item.body),
+    }
+
+
+def item_as_json(item: QueueItem) -> dict[str, Any]:
+    """A message as `awf queue browse --format json` prints it."""
+    return {
+        "id": item.id,
+        "message_id": message_id_of(item),
+        "state": item.state,
+        "attempt": item.attempt,
+        "deliveries": item.deliveries,
+        "enqueued_at": moment(item.enqueued_at),
+        "due_at": moment(item.due_at),
+        "reply_to": item.reply_to,
+        "correlation_id": item.correlation_id,
+        "headers": dict(item.headers),
+        **body_fields(item.body),
+    }
+
+
+def moment(epoch_s: float | None) -> str | None:
+    """A time for people and programs alike, None where it isn't known."""
+    return None if epoch_s is None else iso_utc(epoch_s)
+
+
+def shortened(text: str | None, limit: int = SHOWN_CHARS) -> str:
+    """The first line of `text`, cut for a table."""
+    line = (text or "-").partition("\n")[0]
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def body_preview(body: bytes) -> str:
+    """The beginning of a body, for a table."""
+    return shortened(body[: SHOWN_CHARS * 4].decode("utf-8", "replace"))

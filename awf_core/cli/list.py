@@ -1,0 +1,41 @@
+"""`awf list`: the workflows that can be run by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import rich_click as click
+
+from awf_core.cli.output import format_option, note, print_json, print_table
+
+
+@click.command()
+@format_option
+def list_command(*, output_format: str) -> None:
+    """List the workflows that can be run, with the directory each was found in."""
+    from awf_core.engine.steps import builtin_step_types
+    from awf_core.errors import AwfError
+    from awf_core.workflow.discovery import Discovery
+    from awf_core.workflow.load import load_workflow
+
+    discovery = Discovery(Path.cwd(), os.environ)
+    step_types = builtin_step_types()
+    rows = []
+    for found in discovery.list():
+        row = {"name": found.name, "path": str(found.path), "description": "", "error": None}
+        try:
+            row["description"] = load_workflow(found.path, step_types).description
+        except AwfError as exc:
+            row["error"] = exc.message.partition("\n")[0]
+        rows.append(row)
+    if output_format == "json":
+        print_json(rows)
+    elif rows:
+        print_table(("NAME", "DESCRIPTION", "PATH"), [(r["name"], _about(r), r["path"]) for r in rows])
+    else:
+        note(f"no workflows in {', '.join(map(str, discovery.directories()))}; `awf init` makes a first one")
+
+
+def _about(row: dict[str, str | None]) -> str:
+    return f"does not load: {row['error']}" if row["error"] else str(row["description"] or "").partition("\n")[0]

@@ -1,0 +1,125 @@
+"""`awf run NAME`: run a workflow here and now, without a queue.
+
+With `--format json` exactly one object is printed on stdout, whatever happens; else step output as asked, and
+everything about the run on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import rich_click as click
+
+from awf_core.cli.output import format_option, note, print_json
+from awf_core.cli.run_flow import Asked, Refused, run_here
+from awf_core.cli.run_inputs import input_options
+from awf_core.cli.run_report import OutputMode, RunReport, summary
+from awf_core.engine.cancel import Cancel
+from awf_core.engine.record import json_value
+from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.workflow.problems import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@click.command(name="run")
+@click.argument("name")
+@input_options
+@click.option(
+    "--output",
+    type=click.Choice(["silent", "streaming", "buffered"]),
+    default="silent",
+    show_default=True,
+    help="Show what the steps write: not at all, as it comes, or step by step.",
+)
+@format_option
+@click.pass_context
+def run_command(
+    context: click.Context,
+    *,
+    name: str,
+    pairs: tuple[str, ...],
+    inputs_file: Path | None,
+    output: OutputMode,
+    output_format: str,
+) -> NoReturn:
+    """Run the workflow NAME (or the workflow file at that path) and wait for its end.
+
+    The exit code is 0 when it completed, else the class of what went wrong: 1 input, 2 workflow, 3 execution,
+    4 system.
+    """
+    is_json = output_format == "json"
+    asked = Asked(name=name, pairs=pairs, inputs_file=inputs_file)
+    report = RunReport("silent" if is_json else output)
+    try:
+        with _cancelled_by_signals() as cancel:
+            run = run_here(asked, cwd=Path.cwd(), env=os.environ, cancel=cancel, events=report, warn=_warn)
+    except Refused as refused:
+        if not is_json:
+            raise _with_exit_code(refused) from refused
+        print_json(_refused_json(asked.name, refused))
+        context.exit(refused.exit_code)
+    if is_json:
+        print_json(run.as_json())
+    else:
+        note(summary(run))
+    context.exit(run.exit_code)
+
+
+def _warn(text: str) -> None:
+    note(f"warning: {text}")
+
+
+@contextmanager
+def _cancelled_by_signals() -> Iterator[Cancel]:
+    """A token that SIGINT and SIGTERM ask. The second signal has its ordinary effect."""
+    cancel = Cancel()
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _frame: object) -> None:
+        for each, handler in usual.items():
+            signal.signal(each, handler)
+        cancel.request(signal.Signals(number).name)
+
+    for number in usual:
+        signal.signal(number, ask)
+    try:
+        yield cancel
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+def _with_exit_code(refused: Refused) -> AwfError:
+    """The error to show; a configuration error as the user's error it is here."""
+    error = refused.error
+    if not isinstance(error, ConfigError):
+        return error
+    return InputError(error.message, hint=error.hint, code=error.code)
+
+
+def _refused_json(name: str, refused: Refused) -> dict[str, Any]:
+    """The object of `Run.as_json` for a run that never began."""
+    error = refused.error
+    message = error.text if isinstance(error, LoadError) else error.message
+    shown: dict[str, Any] = {
+        "run_id": None,
+        "workflow": name,
+        "phase": refused.phase,
+        "status": None,
+        "exit_code": refused.exit_code,
+        "context_exit_code": 0,
+        "final_state": None,
+        "path": [],
+        "states": {},
+        "inputs": {},
+        "outputs": {},
+        "error": {"code": error.code, "message": message},
+        "duration_ms": 0,
+    }
+    return {key: json_value(value) for key, value in shown.items()}

@@ -1,0 +1,106 @@
+"""The way of `awf run` without its command line: configuration, inputs, loading, required inputs, the engine.
+
+Called by `run.py`. Takes environment and directory as values, and turns what stops a run before it begins
+into one exception that says in which phase.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
+from awf_core.config.project import load_project
+from awf_core.engine.runner import Engine
+from awf_core.engine.steps import builtin_step_types
+from awf_core.engine.surroundings import read_surroundings
+from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.workflow.discovery import Discovery
+from awf_core.workflow.inputs import VALIDATION_FAILED, missing_required
+from awf_core.workflow.load import load_workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from awf_core.engine.cancel import Cancel
+    from awf_core.engine.events import Events
+    from awf_core.engine.record import Run
+    from awf_core.workflow.model import Workflow
+
+Phase = Literal["config", "inputs", "load"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be run: a workflow's name or path, `key=value` texts, a file of inputs."""
+
+    name: str
+    pairs: Sequence[str] = ()
+    inputs_file: Path | None = None
+
+
+class Refused(Exception):
+    """The run did not begin; `error` says why, `phase` how far it got."""
+
+    def __init__(self, phase: Phase, error: AwfError) -> None:
+        super().__init__(error.message)
+        self.phase = phase
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:
+        """A bad project file ends this command as a user's error does, unlike the commands that need a queue."""
+        return 1 if isinstance(self.error, ConfigError) else self.error.exit_code
+
+
+def run_here(
+    asked: Asked,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    cancel: Cancel,
+    events: Events,
+    warn: Callable[[str], None],
+) -> Run:
+    """Run `asked` in `cwd`. Raises Refused for what stops it before the engine; `warn` gets what is only odd."""
+    with _phase("config"):
+        project = load_project(cwd=cwd, env=env)
+    for warning in project.warnings:
+        warn(warning)
+    engine_env = read_surroundings(env)
+    with _phase("inputs"):
+        directories = prompt_dirs(cwd, env, engine_env.awf["prompts_dir"])
+        inputs = {**project.inputs, **_given(asked, directories)}
+    step_types = builtin_step_types()
+    with _phase("load"):
+        workflow = load_workflow(Discovery(cwd, env).resolve(asked.name, allow_paths=True), step_types)
+    for warning in workflow.warnings:
+        warn(warning)
+    with _phase("inputs"):
+        _refuse_missing(workflow, inputs)
+    return Engine(step_types=step_types, events=events, env=env).execute(workflow, inputs, cancel=cancel, cwd=cwd)
+
+
+@contextmanager
+def _phase(phase: Phase) -> Iterator[None]:
+    try:
+        yield
+    except AwfError as error:
+        raise Refused(phase, error) from error
+
+
+def _given(asked: Asked, directories: Sequence[Path]) -> dict[str, Any]:
+    from_file = read_inputs_file(asked.inputs_file) if asked.inputs_file is not None else {}
+    return {**from_file, **parse_pairs(asked.pairs, prompt_dirs=directories)}
+
+
+def _refuse_missing(workflow: Workflow, inputs: Mapping[str, Any]) -> None:
+    missing = missing_required(workflow, inputs)
+    if missing:
+        raise InputError(
+            "missing required inputs and stdin is not a terminal; provide inputs via --input flags",
+            code=VALIDATION_FAILED,
+            hint=f"Missing: {', '.join(missing)}. Give {' '.join(f'--input {name}=…' for name in missing)}",
+        )

@@ -1,0 +1,78 @@
+"""What `awf run` shows of a run: its log and a line of summary on stderr, step output as asked on stdout."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from awf_core.cli.output import note
+from awf_core.units import format_duration
+
+if TYPE_CHECKING:
+    from awf_core.engine.record import Run
+
+OutputMode = Literal["silent", "streaming", "buffered"]
+
+
+class RunReport:
+    """The events of one run, written out as they come.
+
+    silent      no step output
+    streaming   both streams as they come
+    buffered    those of a step when it has ended
+    """
+
+    def __init__(self, mode: OutputMode) -> None:
+        self.watches_output = mode != "silent"
+        self._is_buffered = mode == "buffered"
+        self._kept: dict[str, list[tuple[str, bytes]]] = {}
+
+    def step_started(self, run_id: str, workflow: str, state: str, step_type: str) -> None:
+        """Nothing to show."""
+
+    def step_output(self, run_id: str, state: str, stream: str, data: bytes) -> None:  # noqa: ARG002
+        """Show or keep a piece of output."""
+        if self._is_buffered:
+            self._kept.setdefault(state, []).append((stream, data))
+        else:
+            _write(stream, data)
+
+    def step_finished(
+        self,
+        run_id: str,  # noqa: ARG002
+        workflow: str,  # noqa: ARG002
+        state: str,
+        status: str,  # noqa: ARG002
+        duration_s: float,  # noqa: ARG002
+    ) -> None:
+        """Show what was kept of this step."""
+        for stream, data in self._kept.pop(state, ()):
+            _write(stream, data)
+
+    def run_logged(self, run_id: str, workflow: str, level: str, text: str) -> None:  # noqa: ARG002
+        """Show a line of the run's log."""
+        note(f"{level}: {_printable(text)}")
+
+    def run_finished(self, run_id: str, workflow: str, status: str, exit_code: int, duration_s: float) -> None:
+        """Nothing to show: the summary is made from the Run."""
+
+
+def summary(run: Run) -> str:
+    """One line, two with an error: how the run ended, where, after how long."""
+    took = format_duration(round(run.duration_ms / 1000, 3))
+    place = f" at '{run.final_state}'" if run.final_state else ""
+    head = f"{run.workflow}: {run.status}{place} after {took} (run {run.run_id})"
+    if run.error is None:
+        return head
+    return f"{head}\nError: {_printable(run.error.message.rstrip())}"
+
+
+def _write(stream: str, data: bytes) -> None:
+    target = sys.stdout if stream == "stdout" else sys.stderr
+    target.flush()
+    target.buffer.write(data)
+    target.buffer.flush()
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,124 @@
+"""`awf submit`: put a message on the queue, and with --wait behave as `awf run` would."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from awf_core.cli.output import format_option, note, print_json, print_text
+from awf_core.cli.queue_options import config_overrides, duration_option, load, queue_options
+from awf_core.cli.run_inputs import input_options, parse_pairs, read_inputs_file
+from awf_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from awf_core.client import Client, Submission
+
+FOREVER_S = 10.0 * 365 * 86400
+PROGRESS_EVERY_S = 5.0
+
+
+@click.command(context_settings={"show_default": True})
+@queue_options
+@click.argument("workflow")
+@input_options
+@click.option("--queue", "-q", help="Queue to publish to.  [default: mq.<type>.queue, awf-workflows]")
+@click.option("--id", "message_id", help="The message's id.  [default: a generated one]")
+@click.option("--reply-to", help="Queue the result is published to.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="Comes back with the result; repeatable.")
+@click.option("--delay", default="0s", help="Not before this time has passed.")
+@click.option("--wait", is_flag=True, help="Wait for the result; print its output and exit as `awf run` would.")
+@click.option("--timeout", help="With --wait: give up after this time, with exit code 124.")
+@format_option
+def submit_command(
+    *,
+    workflow: str,
+    config_path: str | None,
+    mq_type: str | None,
+    pairs: tuple[str, ...],
+    inputs_file: Path | None,
+    queue: str | None,
+    message_id: str | None,
+    reply_to: str | None,
+    metadata: tuple[str, ...],
+    delay: str,
+    wait: bool,
+    timeout: str | None,
+    output_format: str,
+) -> int:
+    """Put a message on the queue that names WORKFLOW."""
+    from awf_core.client import Client
+
+    timeout_s = duration_option("--timeout", timeout) if timeout is not None else FOREVER_S
+    from_file = read_inputs_file(inputs_file) if inputs_file is not None else {}
+    # A message's `@prompts/x` is never read from the worker's disk, so it isn't from the producer's either.
+    values = {**from_file, **parse_pairs(pairs, prompt_dirs=None)}
+    config = load(config_path, config_overrides(mq_type=mq_type))
+    with Client(config=config) as client:
+        submission = client.submit(
+            workflow,
+            values,
+            queue=queue,
+            id=message_id,
+            reply_to=reply_to,
+            metadata=_metadata(metadata),
+            delay_s=duration_option("--delay", delay),
+            expect_reply=wait,
+        )
+        if wait:
+            return _wait(client, submission, timeout_s, output_format)
+    _print_submission(submission, output_format)
+    return 0
+
+
+def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--metadata {pair!r} is not KEY=VALUE")
+        values[key] = value
+    return values
+
+
+def _print_submission(submission: Submission, output_format: str) -> None:
+    if output_format == "json":
+        print_json({"id": submission.id, "queue": submission.queue, "reply_to": submission.reply_to})
+    else:
+        print_text(submission.id)
+        note(f"submitted to '{submission.queue}'")
+
+
+def _wait(client: Client, submission: Submission, timeout_s: float, output_format: str) -> int:
+    """Show that something is happening, then the result."""
+    from awf_core.errors import WaitTimeout
+
+    note(f"submitted {submission.id} to '{submission.queue}', waiting for its result")
+    waited_s = 0.0
+    while True:
+        step_s = min(PROGRESS_EVERY_S, timeout_s - waited_s)
+        try:
+            result = client.wait(submission, timeout_s=step_s)
+        except WaitTimeout:
+            waited_s += step_s
+            if waited_s >= timeout_s:
+                raise
+            note(f"… {waited_s:.0f}s")
+        else:
+            return _print_result(result, output_format)
+
+
+def _print_result(result: Mapping[str, Any], output_format: str) -> int:
+    if output_format == "json":
+        print_json(result)
+    elif result.get("output"):
+        sys.stdout.write(str(result["output"]))
+        sys.stdout.flush()
+    error = result.get("error")
+    if error:
+        note(f"Error: {error.get('message')}")
+    note(f"{result.get('workflow')}: {result.get('status')} after attempt {result.get('attempt')}")
+    return int(result.get("exit_code") or 0)

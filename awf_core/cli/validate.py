@@ -1,0 +1,52 @@
+"""`awf validate`: every problem of a workflow file at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from awf_core.cli.output import format_option, print_json, print_text
+
+if TYPE_CHECKING:
+    from awf_core.workflow.problems import Problem
+
+INVALID = 2
+
+
+@click.command()
+@click.argument("name")
+@format_option
+def validate_command(*, name: str, output_format: str) -> int:
+    """Check the workflow NAME (or the workflow file at that path) and print every problem with its line.
+
+    Exit code 0 when it can be run (warnings don't count), 2 when it has errors, 1 when it isn't found.
+    """
+    from awf_core.engine.steps import builtin_step_types
+    from awf_core.workflow.discovery import Discovery
+    from awf_core.workflow.lint import lint_file
+
+    path = Discovery(Path.cwd(), os.environ).resolve(name, allow_paths=True)
+    problems = lint_file(path, builtin_step_types())
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if output_format == "json":
+        print_json(
+            {
+                "valid": not errors,
+                "workflow": name,
+                "errors": [_as_json(problem) for problem in errors],
+                "warnings": [_as_json(problem) for problem in problems if problem.severity == "warning"],
+            }
+        )
+    else:
+        for problem in problems:
+            print_text(f"{problem.severity}: " + problem.located(path))
+        if not problems:
+            print_text(f"{path}: no problems")
+    return INVALID if errors else 0
+
+
+def _as_json(problem: Problem) -> dict[str, object]:
+    return {"line": problem.line, "message": problem.message, "code": problem.code, "hint": problem.hint}

@@ -1,0 +1,195 @@
+"""Submit messages from Python, and wait for their results.
+
+    with Client() as client:
+        submission = client.submit("hello", {"name": "Ada"}, expect_reply=True)
+        result = client.wait(submission, timeout_s=30)
+
+Reads the same configuration as `awf submit`. One client may be shared by threads; make it after a fork, not before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from awf_core.clock import SystemClock
+from awf_core.config.load import load_config
+from awf_core.contract import Ack, Delivery, Outgoing
+from awf_core.errors import BrokerError, InputError, UsageError, WaitTimeout
+from awf_core.message import Limits, Malformed, decode, encode
+from awf_core.plugin.assemble import assemble
+from awf_core.units import format_duration
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from awf_core.clock import Clock
+    from awf_core.config.load import Config
+    from awf_core.mq import Mq
+
+WAIT_STEP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A message that was accepted by the broker. `reply_to` is where its result will be, None where nobody asked."""
+
+    id: str
+    queue: str
+    workflow: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to submit. `queue=None` is the default queue, `id=None` a generated one."""
+
+    workflow: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    queue: str | None = None
+    id: str | None = None
+    reply_to: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    delay_s: float = 0.0
+
+
+class Client:
+    """A producer. Connects at the first use; `close` (or leaving the `with` block) lets go."""
+
+    def __init__(
+        self,
+        *,
+        config: Config | None = None,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        env = os.environ if env is None else env
+        self.config = config or load_config(cwd=cwd or Path.cwd(), env=env)
+        self._clock = clock or SystemClock()
+        self._assembly = assemble(self.config, worker=f"client-{os.getpid()}", clock=self._clock)
+        self._is_open = False
+        self._ensured: set[str] = set()
+        self.default_queue = self._assembly.default_queue
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        self._assembly.mq.close()
+
+    def submit(
+        self,
+        workflow: str,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        id: str | None = None,  # noqa: A002  (the message's own word for it)
+        reply_to: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        delay_s: float = 0.0,
+        expect_reply: bool = False,
+        reply_ttl_s: float | None = None,
+    ) -> Submission:
+        """Publish one message; returns when the broker has accepted it.
+
+        `expect_reply` makes a private reply queue for `wait`, kept `reply_ttl_s` seconds (default: `mq.reply.ttl`).
+        Raises InputError for a message no worker would read, and what the broker says (BrokerError).
+        """
+        if expect_reply and reply_to is None:
+            reply_to = self._open().reply_queue(ttl_s=reply_ttl_s or self.config.mq.reply.ttl_s)
+        request = Request(
+            workflow=workflow,
+            inputs=inputs or {},
+            queue=queue,
+            id=id,
+            reply_to=reply_to,
+            metadata=metadata or {},
+            delay_s=delay_s,
+        )
+        return self.submit_many([request])[0]
+
+    def submit_many(self, requests: list[Request]) -> list[Submission]:
+        """Publish a batch in as few steps as the broker allows.
+
+        Raises the first error; messages before and after it may have been accepted, so ids are worth giving.
+        """
+        outgoing = [self._outgoing(request) for request in requests]
+        mq = self._open()
+        for queue in {message.queue for message in outgoing} - self._ensured:
+            dead_letter = self.config.mq.dead_letter
+            mq.ensure(queue, "work", dead_letter=dead_letter.queue if dead_letter.enabled else None)
+            self._ensured.add(queue)
+        for error in mq.publish(outgoing):
+            if error is not None:
+                raise error
+        return [
+            Submission(id=message.id or "", queue=message.queue, workflow=request.workflow, reply_to=message.reply_to)
+            for message, request in zip(outgoing, requests, strict=True)
+        ]
+
+    def wait(self, submission: Submission, *, timeout_s: float) -> dict[str, Any]:
+        """The result of a submission, as the object published to its reply queue.
+
+        Raises WaitTimeout after `timeout_s` seconds (the message goes its way all the same), UsageError for a
+        submission that asked for no reply.
+        """
+        if submission.reply_to is None:
+            raise UsageError("nobody asked for a reply", hint="submit with expect_reply=True or reply_to=…")
+        mq = self._open()
+        end = self._clock.monotonic() + timeout_s
+        while True:
+            left_s = end - self._clock.monotonic()
+            if left_s <= 0:
+                raise WaitTimeout(
+                    f"no result of message '{submission.id}' within {format_duration(timeout_s)}",
+                    hint=f"it goes its way; its result will be in queue '{submission.reply_to}'",
+                )
+            for delivery in mq.consume(submission.reply_to, limit=1, wait_s=min(left_s, WAIT_STEP_S)):
+                result = _read_result(delivery)
+                mq.ack([Ack(delivery=delivery)])
+                if result.get("message_id") == submission.id:
+                    return result
+
+    def _open(self) -> Mq:
+        if not self._is_open:
+            self._assembly.mq.open()
+            self._is_open = True
+        return self._assembly.mq
+
+    def _outgoing(self, request: Request) -> Outgoing:
+        message_id = request.id or str(uuid.uuid4())
+        body = encode(
+            request.workflow,
+            message_id=message_id,
+            inputs=request.inputs,
+            reply_to=request.reply_to,
+            metadata=request.metadata,
+        )
+        queue = request.queue or self.default_queue
+        mq = self.config.mq
+        read = decode(Delivery(queue=queue, body=body, receipt=None), Limits(max_body_bytes=mq.max_body_bytes))
+        if isinstance(read, Malformed):
+            raise InputError(f"no worker would take this message: {read.reason}", code="USER.INPUT.INVALID_FORMAT")
+        return Outgoing(queue=queue, body=body, id=message_id, reply_to=request.reply_to, delay_s=request.delay_s)
+
+
+def _read_result(delivery: Delivery) -> dict[str, Any]:
+    try:
+        result = json.loads(delivery.body)
+    except ValueError as exc:
+        raise BrokerError(f"reply in '{delivery.queue}' is no JSON: {exc}") from exc
+    if not isinstance(result, dict):
+        raise BrokerError(f"reply in '{delivery.queue}' is no object")
+    return result

@@ -1,0 +1,1 @@
+"""Project configuration: its model, how it is read, and where each value came from."""

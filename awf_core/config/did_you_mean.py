@@ -1,0 +1,25 @@
+"""One way to offer the word that was probably meant. Called wherever a name is refused. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def closest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate most like `word`, None where none is."""
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    begun = [candidate for folded_name, candidate in folded.items() if folded_name.startswith(word.lower())]
+    if len(begun) == 1 and word:
+        return begun[0]
+    found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """` Did you mean 'x'?`, with a leading space to be put behind a sentence; empty where nothing is near."""
+    found = closest(word, candidates)
+    return f" Did you mean {found!r}?" if found else ""

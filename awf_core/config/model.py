@@ -1,0 +1,132 @@
+"""The settings under `mq:`, typed, with their ranges and defaults. Built by `load.py`;
+read by worker, client, commands.
+
+Attributes carry their unit (`grace_s`), the file's keys don't (`grace: 25s`).
+Frozen, so threads may share it.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from awf_core.contract import Declare
+from awf_core.units import DurationS
+
+
+def _refuse_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_refuse_bool)]
+Number = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
+QueueName = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class DeadLetterSettings(_Settings):
+    """Where messages go that can't be done. `enabled=False`: they are answered, acked and only logged."""
+
+    enabled: bool = True
+    queue: QueueName = "awf-dlq"
+
+
+class UndeliverableSettings(_Settings):
+    """Where results go whose `reply_to` takes them not."""
+
+    queue: QueueName = "awf-undeliverable"
+
+
+class RetrySettings(_Settings):
+    """When a failed message comes back. `max_attempts` counts all attempts;
+    `max_age_s=None` = no limit of age.
+
+    `jitter` is the share of each wait that is random, 0..1. `unknown_hold_s`:
+    how long a message of an unknown workflow is held before it is dead-lettered.
+    """
+
+    max_attempts: Count = Field(3, ge=1, le=1000)
+    backoff: Literal["constant", "linear", "exponential"] = "exponential"
+    initial_delay_s: DurationS = Field(5.0, alias="initial_delay")
+    max_delay_s: DurationS = Field(300.0, alias="max_delay")
+    multiplier: Number = Field(2.0, ge=1, le=100)
+    jitter: Number = Field(1.0, ge=0, le=1)
+    max_age_s: DurationS | None = Field(86400.0, alias="max_age")
+    unknown_hold_s: DurationS = Field(600.0, alias="unknown_hold")
+
+
+class ReplySettings(_Settings):
+    """Which `reply_to` may be answered (`allow`: globs), and how long an unread reply is kept."""
+
+    allow: list[str] = ["*"]
+    ttl_s: DurationS = Field(86400.0, alias="ttl")
+
+
+class ResultSettings(_Settings):
+    """How much of an output goes into a result; what is cut says so."""
+
+    max_output_bytes: Count = Field(64 * 1024, ge=0)
+
+
+class WorkflowSettings(_Settings):
+    """What is different for the workflows of one name or glob; only the keys that are given count."""
+
+    max_run_s: DurationS | None = Field(None, alias="max_run")
+    retry: RetrySettings = RetrySettings()
+
+
+class MqSettings(_Settings):
+    """Everything under `mq:` but the backends' own sections. `type=None`: not given, so the core chooses."""
+
+    type: QueueName | None = None
+    concurrency: Count = Field(5, ge=1, le=1000)
+    dead_letter: DeadLetterSettings = DeadLetterSettings()
+    undeliverable: UndeliverableSettings = UndeliverableSettings()
+    retry: RetrySettings = RetrySettings()
+    grace_s: DurationS = Field(25.0, alias="grace")
+    max_run_s: DurationS | None = Field(None, alias="max_run")
+    reply: ReplySettings = ReplySettings()
+    declare: Declare = "auto"
+    max_body_bytes: Count = Field(1024 * 1024, ge=1)
+    max_depth: Count = Field(64, ge=1, le=500)
+    result: ResultSettings = ResultSettings()
+    workflows: dict[str, WorkflowSettings] = {}
+
+
+MqConfig = MqSettings
+
+
+class WorkflowPolicy(_Settings):
+    """What applies to one workflow, overrides merged in. `max_run_s=None` = as long as it likes."""
+
+    retry: RetrySettings
+    max_run_s: float | None
+
+
+def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
+    """The rules for `workflow`:
+    globs of `mq.workflows` in the file's order, later over earlier, its own name last.
+    """
+    retry, max_run_s = mq.retry, mq.max_run_s
+    for rules in _rules_for(mq, workflow):
+        retry = retry.model_copy(update=_given(rules.retry))
+        if "max_run_s" in rules.model_fields_set:
+            max_run_s = rules.max_run_s
+    return WorkflowPolicy(retry=retry, max_run_s=max_run_s)
+
+
+def _rules_for(mq: MqSettings, workflow: str) -> list[WorkflowSettings]:
+    globs = [rules for pattern, rules in mq.workflows.items() if pattern != workflow and fnmatchcase(workflow, pattern)]
+    own = mq.workflows.get(workflow)
+    return [*globs, own] if own is not None else globs
+
+
+def _given(settings: BaseModel) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.model_fields_set}

@@ -1,0 +1,252 @@
+"""The values that pass between the core and a backend. Read with `hookspecs.py`; together they are the whole contract.
+
+Everything here is frozen and safe to share between threads. Numbers carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from awf_core.clock import Clock
+
+API_VERSION = 1
+"""The version of this contract. A backend states the one it was written for as a literal `api_version = 1`."""
+
+Role = Literal["work", "dead", "reply"]
+Declare = Literal["auto", "passive", "never"]
+ItemState = Literal["ready", "delayed", "in_flight", "dead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delivery:
+    """One handing-over of a message by a broker.
+
+    receipt         the backend's own, opaque and single-use; settling goes by it, never by `body` or identity
+    attempt         1 + the number of counted nacks before this delivery
+    deliveries      how often the message was handed out, this time included, crashes and releases too: the fence
+    released        how many of those ended in an uncounted nack; 0 where the broker can't tell
+                    (`Capabilities.release_counts`), so `deliveries - attempt - released` counts the crashes
+    id              stable over redeliveries, or None where the broker has none
+    headers         hints only: a broker without headers carries none
+    first_seen_at   epoch seconds of the first handing-out, by the broker's clock; None = unknown
+    lease_until     `Clock.monotonic()` seconds at which the lease ends if not extended; None = bound to the connection
+    """
+
+    queue: str
+    body: bytes
+    receipt: object
+    attempt: int = 1
+    deliveries: int = 1
+    released: int = 0
+    id: str | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    first_seen_at: float | None = None
+    lease_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outgoing:
+    """A message to publish.
+
+    A `delay_s`, `priority` or `expires_s` the backend can't honour is an error for that item, never silence.
+    `group` and `dedup_id` are for brokers that order or deduplicate (FIFO queues); others ignore them.
+    """
+
+    queue: str
+    body: bytes
+    id: str | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    delay_s: float = 0.0
+    expires_s: float | None = None
+    priority: int | None = None
+    group: str | None = None
+    dedup_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remember:
+    """A piece of shared state written together with an ack (see `awf_mq_state_put`)."""
+
+    key: str
+    value: str
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ack:
+    """The delivery is done. `replies` are published before, or atomically with, the ack; `remember` likewise."""
+
+    delivery: Delivery
+    replies: Sequence[Outgoing] = ()
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Nack:
+    """The delivery comes back after `delay_s`. `counted=False`: it was given back, not failed; `attempt` stays."""
+
+    delivery: Delivery
+    delay_s: float = 0.0
+    counted: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DeadLetter:
+    """The delivery goes to the dead-letter queue `queue`, body byte-identical, source queue recorded with it.
+
+    `reason` is one word (`malformed`, `max_attempts`), `error` the text for a person. `history` has an entry for each
+    earlier thing known of the message, oldest first; backends keep it and append. `replies` as in Ack.
+    """
+
+    delivery: Delivery
+    queue: str
+    reason: str
+    error: str
+    history: Sequence[Mapping[str, object]] = ()
+    replies: Sequence[Outgoing] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What a queue holds; None = this broker can't say. `dead` counts the letters that came from this queue.
+
+    `oldest_age_s` is the age of the oldest message that is ready.
+    """
+
+    ready: int | None = None
+    delayed: int | None = None
+    in_flight: int | None = None
+    dead: int | None = None
+    oldest_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueItem:
+    """A message looked at without taking it. `source`, `reason`, `error`, `history`, `dead_at` are set on dead letters.
+
+    `id` is the backend's handle, good for `awf_mq_move`; `message_id` is the producer's. Times are epoch seconds.
+    """
+
+    id: str
+    body: bytes
+    state: ItemState
+    message_id: str | None = None
+    attempt: int = 1
+    deliveries: int = 0
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    enqueued_at: float | None = None
+    due_at: float | None = None
+    source: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    history: Sequence[Mapping[str, object]] = ()
+    dead_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Part of a queue. `exact=False`: looking may have disturbed order or counts. `next` continues, None = the end."""
+
+    items: Sequence[QueueItem]
+    exact: bool = True
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateEntry:
+    """One write of shared state. `value=None` deletes; `if_absent` writes only where no live value stands."""
+
+    key: str
+    value: str | None
+    ttl_s: float | None = None
+    if_absent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend instance can do. The worker adapts to it, and the conformance kit skips by it.
+
+    lease_s          how long a delivery stays ours without an extend; None = as long as the connection lives
+    max_hold_s       the longest a delivery can be held at all, extended or not; None = no limit
+    max_delay_s      the longest `delay_s`; None = no limit
+    max_body_bytes   largest body; None = no limit of the broker's own
+    min_body_bytes   smallest body (some brokers refuse 0)
+    batch            how many items of a call go to the broker in one step
+    atomic_settle    replies and ack happen together or not at all
+    stable_ids       `Delivery.id` is set and stays over redeliveries for every producer
+    release_counts   a release can't be told from a crash: `Delivery.released` stays 0
+    attempts         whether `attempt` is exact
+    headers, priority, delay, state, temporary_reply   whether the feature is there
+    binary_bodies    whether any byte may be in a body
+    browse_exact     whether `awf_mq_browse` leaves order and counts alone
+    interrupt_s      how soon a waiting consume returns after `awf_mq_interrupt`
+    ordered          whether a single consumer sees messages in publish order
+    """
+
+    lease_s: float | None
+    max_hold_s: float | None = None
+    max_delay_s: float | None = None
+    max_body_bytes: int | None = None
+    min_body_bytes: int = 0
+    batch: int = 100
+    atomic_settle: bool = False
+    stable_ids: bool = False
+    release_counts: bool = False
+    attempts: Literal["exact", "approximate"] = "exact"
+    headers: bool = False
+    binary_bodies: bool = True
+    priority: bool = False
+    delay: bool = True
+    state: bool = False
+    temporary_reply: bool = False
+    browse_exact: bool = False
+    interrupt_s: float = 1.0
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendContext:
+    """What the core tells a backend when it constructs it.
+
+    `directory` is where the configuration lies (relative paths in settings start there); `declare` says whether
+    queues may be created; `reply_ttl_s` is how long an unread reply is kept where the broker can expire it.
+    """
+
+    worker: str
+    clock: Clock
+    directory: str
+    concurrency: int = 1
+    declare: Declare = "auto"
+    reply_ttl_s: float = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formatted:
+    """A result ready to publish."""
+
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class BackendClass(Protocol):
+    """What the loader requires of the class behind an `awf.mq` entry point, next to the required hooks."""
+
+    api_version: int
+    Settings: type
+    capabilities: Capabilities
+
+    def __init__(self, settings: object, context: BackendContext) -> None:
+        """Keep both; do no I/O."""

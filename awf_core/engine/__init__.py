@@ -1,0 +1,1 @@
+"""Running one workflow, once. Knows nothing of queues."""

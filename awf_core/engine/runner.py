@@ -1,0 +1,254 @@
+"""Execute a workflow: from its initial state to a terminal, with the hooks at its turning points.
+
+Called by the worker and by `awf run`. What a workflow does is never an exception here: a failing run is a
+Run. It knows no step type by name and nothing of queues.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from awf_core.clock import Clock, SystemClock
+from awf_core.engine.allowance import CANCELLED_TEXT, Allowance
+from awf_core.engine.cancel import Cancel
+from awf_core.engine.ending import TIMEOUT_REASON, Ending, make_run
+from awf_core.engine.events import Events, NoEvents
+from awf_core.engine.execution import Execution
+from awf_core.engine.exit_class import error_type
+from awf_core.engine.hooks import HookFailed, run_hook, run_strict_hook
+from awf_core.engine.machine import Goto, Unhandled, Unroutable, next_state
+from awf_core.engine.steps.context import StepAborted
+from awf_core.engine.surroundings import read_surroundings
+from awf_core.engine.visit import Visit, Visitor
+from awf_core.errors import AwfError, InputError
+from awf_core.workflow import inputs as input_rules
+from awf_core.workflow.model import TerminalSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from awf_core.engine.record import Run
+    from awf_core.workflow.model import HookAction, State, Workflow
+    from awf_core.workflow.step_types import StepTypes
+
+CANCEL_HOOK_S = 10.0
+"""The longest a cancelled run's `workflow_cancel` hooks may take together: who cancels is waiting."""
+
+_NO_ENV: Mapping[str, str] = MappingProxyType({})
+
+
+class Engine:
+    """Runs workflows. One engine serves any number of threads; a run uses the thread that called `execute`.
+
+    `env` is what runs see of the process's environment, taken as it is now; None = `os.environ`.
+    """
+
+    def __init__(
+        self,
+        *,
+        step_types: StepTypes,
+        clock: Clock | None = None,
+        events: Events | None = None,
+        rng: random.Random | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._events = events or NoEvents()
+        self._surroundings = read_surroundings(os.environ if env is None else env)
+        self._visitor = Visitor(
+            step_types=step_types,
+            clock=self._clock,
+            events=self._events,
+            rng=rng or random.Random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def execute(
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, Any],
+        *,
+        cancel: Cancel | None = None,
+        cwd: Path | None = None,
+        run_id: str | None = None,
+        extra_env: Mapping[str, str] = _NO_ENV,
+        is_prepared: bool = False,
+    ) -> Run:
+        """Run `workflow` to its end.
+
+        `inputs` are the given ones, unless `is_prepared` says they came from `prepare_inputs`. `extra_env` is
+        added to the environment of steps, where `AWF_RUN_ID` always is. `cwd` None = this process's. Raises
+        nothing for what a workflow does; inputs it refuses are a failed run too.
+        """
+        execution = Execution(
+            workflow=workflow,
+            run_id=run_id or str(uuid.uuid4()),
+            cancel=cancel or Cancel(),
+            cwd=cwd or Path.cwd(),
+            extra_env=extra_env,
+            surroundings=self._surroundings,
+            clock=self._clock,
+        )
+        ending = self._take_inputs(execution, inputs, is_prepared=is_prepared) or self._run(execution)
+        run = make_run(execution, ending)
+        self._events.run_finished(run.run_id, run.workflow, run.status, run.exit_code, run.finished_at - run.started_at)
+        return run
+
+    def prepare_inputs(
+        self, workflow: Workflow, given: Mapping[str, Any], *, cwd: Path | None = None
+    ) -> dict[str, Any]:
+        """The effective inputs: `given` with defaults filled in, checked.
+
+        `cwd` is where `file_exists` looks from, None = this process's. Raises InputError naming every fault; a
+        default does not stand in for a required input.
+        """
+        input_rules.check_required(workflow, given)
+        inputs = input_rules.apply_defaults(workflow, given)
+        input_rules.check_inputs(workflow, inputs, cwd=cwd)
+        return inputs
+
+    def _take_inputs(self, execution: Execution, inputs: Mapping[str, Any], *, is_prepared: bool) -> Ending | None:
+        execution.inputs = inputs
+        if not is_prepared:
+            try:
+                execution.inputs = self.prepare_inputs(execution.workflow, inputs, cwd=execution.cwd)
+            except InputError as problem:
+                # Without its code: the language derives the exit code of a refused input from the text alone.
+                return Ending(status="failed", message=problem.message, is_quiet=True)
+        return None
+
+    def _run(self, execution: Execution) -> Ending:
+        hooks = execution.workflow.hooks
+        ending = self._start(execution, hooks.start) if hooks.start else None
+        if ending is None:
+            ending = self._walk(execution)
+        match ending.status:
+            case "completed":
+                self._hook(execution, hooks.end, "workflow_end hook")
+            case "cancelled":
+                self._hook(execution, hooks.cancel, "workflow_cancel hook", is_cancelled=True)
+            case "failed" if not ending.is_quiet:
+                self._hook(execution, hooks.error, "workflow_error hook", message=ending.message)
+        return ending
+
+    def _start(self, execution: Execution, actions: Sequence[HookAction]) -> Ending | None:
+        try:
+            run_strict_hook(
+                actions,
+                execution=execution,
+                scope=execution.scope(""),
+                allowance=Allowance(clock=self._clock, cancel=execution.cancel),
+                log=lambda level, text: self._visitor.log(execution, level, text),
+            )
+        except HookFailed as problem:
+            message = f"workflow_start hook failed: {problem}"
+            if execution.cancel.requested:
+                return _cancelled(execution, message)
+            return Ending(status="failed", message=message, is_quiet=True)
+        return None
+
+    def _walk(self, execution: Execution) -> Ending:
+        states = execution.workflow.states
+        name = execution.workflow.initial
+        while True:
+            state = states.get(name)
+            if state is None:
+                return Ending(status="failed", message=f"step not found: {name}")
+            if isinstance(state.spec, TerminalSpec):
+                return _arrive(execution, state, state.spec)
+            if execution.cancel.requested:
+                execution.current = name
+                return _cancelled(execution, CANCELLED_TEXT)
+            try:
+                following = _after(state, self._visitor.visit(state, execution), execution)
+            except StepAborted as abort:
+                return _aborted(execution, abort)
+            if isinstance(following, Ending):
+                return following
+            name = following.state
+
+    def _hook(
+        self,
+        execution: Execution,
+        actions: Sequence[HookAction],
+        name: str,
+        *,
+        message: str | None = None,
+        is_cancelled: bool = False,
+    ) -> None:
+        if not actions:
+            return
+        # A cancelled run's own token would stop its cancel hooks before they begin.
+        allowance = (
+            Allowance(clock=self._clock, cancel=Cancel(), deadline=self._clock.monotonic() + CANCEL_HOOK_S)
+            if is_cancelled
+            else Allowance(clock=self._clock, cancel=execution.cancel)
+        )
+        run_hook(
+            actions,
+            name=name,
+            execution=execution,
+            scope=execution.scope(execution.current, error=_error_seen(execution, message)),
+            allowance=allowance,
+            log=lambda level, text: self._visitor.log(execution, level, text),
+        )
+
+
+def _after(state: State, visit: Visit, execution: Execution) -> Goto | Ending:
+    result = visit.result
+    message = result.failure or f"step {state.name}: {result.error}"
+    if result.cause == "cancelled":
+        return _cancelled(execution, message)
+    decision = next_state(
+        state,
+        has_failed=result.status == "failed",
+        routing=visit.step_type.routing,
+        on_success=visit.step_type.successor(state),
+        scope=visit.scope,
+    )
+    match decision:
+        case Goto():
+            return decision
+        case Unroutable(message=why):
+            return Ending(status="failed", message=why)
+        case Unhandled() if result.cause == "timeout":
+            return Ending(status="cancelled", message=message, cancel_reason=TIMEOUT_REASON)
+        case Unhandled():
+            return Ending(status="failed", message=message)
+
+
+def _arrive(execution: Execution, state: State, spec: TerminalSpec) -> Ending:
+    execution.current = state.name
+    execution.path.append(state.name)
+    if spec.exit_code is not None:
+        execution.context_exit_code = spec.exit_code
+    if spec.status == "success":
+        return Ending(status="completed")
+    message = f"workflow reached terminal failure state: {state.name}"
+    if spec.message is not None:
+        try:
+            message = spec.message.render(execution.scope(state.name))
+        except AwfError:
+            message = spec.message.text
+    return Ending(status="failed", message=message)
+
+
+def _aborted(execution: Execution, abort: StepAborted) -> Ending:
+    if execution.cancel.requested:
+        return _cancelled(execution, abort.message)
+    return Ending(status="failed", message=abort.message, code=abort.code)
+
+
+def _cancelled(execution: Execution, message: str) -> Ending:
+    return Ending(status="cancelled", message=message, cancel_reason=execution.cancel.reason)
+
+
+def _error_seen(execution: Execution, message: str | None) -> Mapping[str, Any] | None:
+    if message is None:
+        return None
+    # The exit code is always 0 here: the language promises no more.
+    return {"Message": message, "State": execution.current, "ExitCode": 0, "Type": error_type(message)}

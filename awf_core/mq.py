@@ -1,0 +1,133 @@
+"""The typed face of the backend hooks: what the worker, the client and the commands call.
+
+One plain method per hook, so that mypy, the reader and the debugger see ordinary calls. It adds nothing but the
+promise that an optional hook nobody implements raises Unsupported, and that errors come out as the contract says.
+Thread-safe as the hooks are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from awf_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from awf_core.contract import (
+        Ack,
+        Capabilities,
+        DeadLetter,
+        Delivery,
+        Nack,
+        Outgoing,
+        Page,
+        Role,
+        StateEntry,
+        Stats,
+    )
+    from awf_core.errors import BrokerError
+
+
+class HookRelay(Protocol):
+    """What pluggy offers: an attribute per hook, to be called with keywords."""
+
+    def __getattr__(self, name: str) -> Any: ...
+
+
+class Unsupported(UsageError):
+    """The backend in use has no such operation."""
+
+
+class Mq:
+    """The queue, as the core sees it."""
+
+    def __init__(self, hook: HookRelay, capabilities: Capabilities, *, backend: str) -> None:
+        self._hook = hook
+        self.capabilities = capabilities
+        self.backend = backend
+
+    def open(self) -> None:
+        """See `awf_mq_open`."""
+        self._hook.awf_mq_open()
+
+    def close(self) -> None:
+        """See `awf_mq_close`."""
+        self._hook.awf_mq_close()
+
+    def ensure(self, queue: str, role: Role, *, dead_letter: str | None = None) -> None:
+        """See `awf_mq_ensure`."""
+        self._hook.awf_mq_ensure(queue=queue, role=role, dead_letter=dead_letter)
+
+    def consume(self, queue: str, *, limit: int, wait_s: float) -> Sequence[Delivery]:
+        """See `awf_mq_consume`."""
+        return cast("Sequence[Delivery]", self._hook.awf_mq_consume(queue=queue, limit=limit, wait_s=wait_s))
+
+    def interrupt(self) -> None:
+        """See `awf_mq_interrupt`."""
+        self._hook.awf_mq_interrupt()
+
+    def publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
+        """See `awf_mq_publish`."""
+        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_publish(messages=messages))
+
+    def ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
+        """See `awf_mq_ack`."""
+        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_ack(acks=acks))
+
+    def nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
+        """See `awf_mq_nack`."""
+        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_nack(nacks=nacks))
+
+    def dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+        """See `awf_mq_dead_letter`."""
+        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_dead_letter(letters=letters))
+
+    def extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """See `awf_mq_extend`."""
+        return cast("Sequence[Delivery]", self._hook.awf_mq_extend(deliveries=deliveries))
+
+    def stats(self, queue: str) -> Stats:
+        """See `awf_mq_stats`."""
+        return cast("Stats", self._hook.awf_mq_stats(queue=queue))
+
+    def browse(self, queue: str, *, limit: int, after: str | None = None) -> Page:
+        """See `awf_mq_browse`. Raises Unsupported."""
+        return cast("Page", self._optional("awf_mq_browse", queue=queue, limit=limit, after=after))
+
+    def move(self, source: str, target: str, *, ids: Sequence[str] | None = None, limit: int | None = None) -> int:
+        """See `awf_mq_move`. Raises Unsupported."""
+        return cast("int", self._optional("awf_mq_move", source=source, target=target, ids=ids, limit=limit))
+
+    def purge(self, queue: str) -> int | None:
+        """See `awf_mq_purge`. Raises Unsupported."""
+        self._require("awf_mq_purge")
+        return cast("int | None", self._hook.awf_mq_purge(queue=queue))
+
+    def reply_queue(self, *, ttl_s: float) -> str:
+        """See `awf_mq_reply_queue`. Raises Unsupported."""
+        return cast("str", self._optional("awf_mq_reply_queue", ttl_s=ttl_s))
+
+    def state_get(self, keys: Sequence[str]) -> Sequence[str | None]:
+        """See `awf_mq_state_get`. Raises Unsupported."""
+        return cast("Sequence[str | None]", self._optional("awf_mq_state_get", keys=keys))
+
+    def state_put(self, entries: Sequence[StateEntry]) -> Sequence[bool]:
+        """See `awf_mq_state_put`. Raises Unsupported."""
+        return cast("Sequence[bool]", self._optional("awf_mq_state_put", entries=entries))
+
+    def state_list(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """See `awf_mq_state_list`. Raises Unsupported."""
+        return cast("Sequence[tuple[str, str]]", self._optional("awf_mq_state_list", prefix=prefix))
+
+    def _optional(self, name: str, **arguments: object) -> object:
+        self._require(name)
+        return getattr(self._hook, name)(**arguments)
+
+    def _require(self, name: str) -> None:
+        if not getattr(self._hook, name).get_hookimpls():
+            operation = name.removeprefix("awf_mq_").replace("_", " ")
+            raise Unsupported(
+                f"mq.type '{self.backend}' has no '{operation}' operation",
+                hint="use the broker's own tool for it, or another backend",
+            )

@@ -1,0 +1,146 @@
+"""Turn a log event into one line, JSON or text, with secrets masked.
+Called by log.py, as the last structlog processor.
+
+Values come from strangers: control characters are escaped, so nobody can forge a line or drive a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from awf_core.clock import Clock, iso_utc
+from awf_core.config.secrets import MASK, is_secret
+from awf_core.errors import redact_url
+
+EventDict = dict[str, Any]
+Renderer = Callable[[object, str, EventDict], str]
+_BIDI_AND_BREAKS = r"\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROL = re.compile(rf"[\x00-\x1f\x7f-\x9f{_BIDI_AND_BREAKS}]")
+_CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI_AND_BREAKS}]")
+_BARE = re.compile(r"[^\s\"'=\\]+")
+_KNOWN_KEYS: dict[str, bool] = {}
+_MAX_KNOWN_KEYS = 1000
+
+
+def json_renderer(clock: Clock) -> Renderer:
+    """One JSON object a line: `timestamp`, `level`, `event`, then the fields."""
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, check_circular=False).encode
+    stamp = _stamper(clock)
+
+    def render(_: object, level: str, event: EventDict) -> str:
+        line: EventDict = {"timestamp": stamp(), "level": level, "event": event.pop("event", "")}
+        _take_exception(event)
+        for key, value in event.items():
+            line[key] = _safe(key, value)
+        text = encode(line)
+        # JSON itself escapes only what is below U+0020.
+        return text if text.isascii() and "\x7f" not in text else _CONTROL.sub(_escape_json, text)
+
+    return render
+
+
+def text_renderer(clock: Clock) -> Renderer:
+    """`2026-01-02T03:04:05.678Z info    message.settled  id=m-1 settlement=ack`;
+    a traceback follows indented.
+    """
+    stamp = _stamper(clock)
+
+    def render(_: object, level: str, event: EventDict) -> str:
+        name = event.pop("event", "")
+        _take_exception(event)
+        trace = event.pop("exception", None)
+        fields = " ".join([f"{_visible(key)}={_quoted(_safe(key, value))}" for key, value in event.items()])
+        line = f"{stamp()} {level:<8}{_visible(redact_url(str(name)))}  {fields}".rstrip()
+        return line if trace is None else f"{line}\n{_indented(trace)}"
+
+    return render
+
+
+def _stamper(clock: Clock) -> Callable[[], str]:
+    """Times in UTC with milliseconds; the part that changes once a second is kept."""
+    known = (-1, "")
+
+    def stamp() -> str:
+        nonlocal known
+        now = clock.now()
+        whole = int(now)
+        # One name for both parts: another thread sees them together or not at all.
+        second, prefix = known
+        if whole != second:
+            prefix = iso_utc(whole)[: -len("000Z")]
+            known = (whole, prefix)
+        return f"{prefix}{int(now * 1000) % 1000:03d}Z"
+
+    return stamp
+
+
+def _take_exception(event: EventDict) -> None:
+    """Replace `exc_info` by `exception`, the traceback as one text."""
+    info = event.pop("exc_info", None)
+    if not info:
+        return
+    caught = _exception(info)
+    if caught is not None:
+        event["exception"] = "".join(traceback.format_exception(caught)).rstrip()
+
+
+def _exception(info: object) -> BaseException | None:
+    if isinstance(info, BaseException):
+        return info
+    caught: BaseException | None = info[1] if isinstance(info, tuple) else sys.exc_info()[1]
+    return caught
+
+
+def _safe(key: str, value: object) -> object:
+    """`value` without secrets. Fast for the usual case: a short text or a number under a known, harmless key."""
+    secret = _KNOWN_KEYS.get(key)
+    if secret is None:
+        secret = is_secret(key)
+        if len(_KNOWN_KEYS) < _MAX_KNOWN_KEYS:
+            _KNOWN_KEYS[key] = secret
+    if secret and value is not None:
+        return MASK
+    if isinstance(value, str):
+        return redact_url(value) if "://" in value else value
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _safe(str(name), part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_safe(key, part) for part in value]
+    return _plain(value)
+
+
+def _plain(value: object) -> str:
+    return redact_url(str(value))
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        value = json.dumps(value, ensure_ascii=False, default=_plain)
+    elif value is None or isinstance(value, bool):
+        value = {None: "null", True: "true", False: "false"}[value]
+    text = _visible(str(value))
+    return text if _BARE.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
+
+
+def _visible(text: str) -> str:
+    return text if text.isprintable() else _CONTROL.sub(_escape, text)
+
+
+def _indented(trace: object) -> str:
+    text = _CONTROL_BUT_LINES.sub(_escape, redact_url(str(trace)))
+    return "\n".join("    " + line for line in text.split("\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\x{ord(match.group()):02x}" if ord(match.group()) < 256 else f"\\u{ord(match.group()):04x}"
+
+
+def _escape_json(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"

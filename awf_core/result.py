@@ -1,0 +1,106 @@
+"""What is published to `reply_to`: how a message ended, and the JSON of it. Pure.
+
+`format_result` is the core's own answer to the `awf_format_result` hook; a plugin may give another.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from awf_core.clock import iso_utc
+from awf_core.contract import Formatted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from awf_core.contract import Delivery
+    from awf_core.message import Message
+
+Status = Literal["completed", "failed", "cancelled", "rejected"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultError:
+    """Why a message did not complete. `state` is the state that failed, None where nothing ran."""
+
+    code: str | None
+    message: str
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a message ended. `rejected` = nothing ran. Times are epoch seconds; `id` is the result's own."""
+
+    id: str
+    message_id: str
+    workflow: str | None
+    status: Status
+    exit_code: int
+    output: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    error: ResultError | None = None
+    attempt: int
+    dead_lettered: bool = False
+    run_id: str | None = None
+    started_at: float
+    finished_at: float
+    worker: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def duration_ms(self) -> int:
+        """Whole milliseconds from start to finish, never negative."""
+        return max(0, round((self.finished_at - self.started_at) * 1000))
+
+
+def format_result(delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted:  # noqa: ARG001
+    """The result as compact UTF-8 JSON. Lone surrogates, which no UTF-8 has, become `?`."""
+    text = json.dumps(as_document(outcome), ensure_ascii=False, separators=(",", ":"), default=str)
+    return Formatted(body=text.encode("utf-8", "replace"))
+
+
+def as_document(outcome: Outcome) -> dict[str, object]:
+    """The result's object, keys in the order readers are shown them."""
+    error = outcome.error
+    return {
+        "id": outcome.id,
+        "message_id": outcome.message_id,
+        "workflow": outcome.workflow,
+        "status": outcome.status,
+        "exit_code": outcome.exit_code,
+        "output": outcome.output,
+        "outputs": outcome.outputs,
+        "error": error and {"code": error.code, "message": error.message, "state": error.state},
+        "attempt": outcome.attempt,
+        "dead_lettered": outcome.dead_lettered,
+        "run_id": outcome.run_id,
+        "started_at": iso_utc(outcome.started_at),
+        "finished_at": iso_utc(outcome.finished_at),
+        "duration_ms": outcome.duration_ms,
+        "worker": outcome.worker,
+        "metadata": outcome.metadata,
+    }
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """`text` if it fits `max_bytes` of UTF-8, else its beginning and a note that says how much there was."""
+    if len(text) * 4 <= max_bytes:
+        return text
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= max_bytes:
+        return text
+    kept = encoded[:max_bytes].decode("utf-8", "ignore")
+    return f"{kept}\n[cut by awf: the first {max_bytes} of {len(encoded)} bytes]"
+
+
+def cut_value(value: object, max_bytes: int) -> object:
+    """A value of `outputs`, cut: texts as `cut` does; anything larger than `max_bytes` as JSON becomes a cut text."""
+    if isinstance(value, str):
+        return cut(value, max_bytes)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text.encode("utf-8", "replace")) <= max_bytes else cut(text, max_bytes)

@@ -1,0 +1,156 @@
+"""The composition root of a worker: the only place that news things up. Connects to nothing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.clock import Clock, SystemClock
+from awf_core.config.model import WorkflowPolicy, policy_for
+from awf_core.engine.runner import Engine
+from awf_core.engine.steps import builtin_step_types
+from awf_core.message import Limits
+from awf_core.observe.throttle import Throttle
+from awf_core.plugin.assemble import Assembly, assemble
+from awf_core.plugin.observers import Observers
+from awf_core.worker.lease import LeaseKeeper
+from awf_core.worker.pipeline import Pipeline, Rules
+from awf_core.worker.reply import ReplyRules
+from awf_core.worker.run_events import RunEvents
+from awf_core.worker.serve import Serving, Worker
+from awf_core.worker.settle import Settler
+from awf_core.workflow.catalogue import Catalogue
+from awf_core.workflow.discovery import Discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from awf_core.config.load import Config
+    from awf_core.workflow.step_types import StepTypes
+
+HOLD_MARGIN_S = 60.0
+"""How long before the broker's own limit a run is ended, so that there is time left to settle it."""
+
+POLICIES_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What the command line decides beyond the configuration. `name=None`: host and process id."""
+
+    queues: Sequence[str] = ()
+    name: str | None = None
+    burst: bool = False
+    max_messages: int | None = None
+    connect_timeout_s: float = 30.0
+
+
+def worker_name(name: str | None) -> str:
+    """The name a worker goes by in logs and results."""
+    return name or f"{re.sub(r'[^A-Za-z0-9._-]', '-', socket.gethostname())}-{os.getpid()}"
+
+
+def step_types_with(assembly: Assembly) -> StepTypes:
+    """The built-in step types and those of plugins."""
+    step_types = builtin_step_types()
+    for step_type in assembly.plugins.registered.step_types():
+        step_types.register(step_type)
+    return step_types
+
+
+def build_worker(
+    config: Config, options: WorkerOptions, *, cwd: Path, env: Mapping[str, str], clock: Clock | None = None
+) -> tuple[Worker, Assembly]:
+    """A worker ready to serve, and what it was put together from. Raises ConfigError."""
+    clock = clock or SystemClock()
+    name = worker_name(options.name)
+    assembly = assemble(config, worker=name, queues=options.queues, clock=clock)
+    observers = Observers(assembly.plugins, clock=clock)
+    step_types = step_types_with(assembly)
+    rules = make_rules(config, assembly, worker=name, cwd=cwd, burst=options.burst)
+    throttle = Throttle(clock)
+    leases = LeaseKeeper(assembly.mq, clock, throttle)
+    settler = Settler(
+        assembly.mq,
+        clock=clock,
+        throttle=throttle,
+        undeliverable_queue=rules.undeliverable_queue,
+        is_lost=leases.is_lost,
+        on_settled=lambda settlement, label: worker.on_settled(settlement, label),
+    )
+    pipeline = Pipeline(
+        rules,
+        catalogue=Catalogue(Discovery(cwd, env), step_types),
+        engine=Engine(step_types=step_types, clock=clock, events=RunEvents(observers), env=env),
+        leases=leases,
+        observers=observers,
+        clock=clock,
+        policy_for=_policies(config),
+        format_result=lambda delivery, message, outcome: assembly.plugins.hook.awf_format_result(
+            delivery=delivery, message=message, outcome=outcome
+        ),
+        submit=settler.submit,
+    )
+    worker = Worker(
+        make_serving(config, options, worker=name, queues=assembly.queues),
+        mq=assembly.mq,
+        leases=leases,
+        settler=settler,
+        pipeline=pipeline,
+        observers=observers,
+        clock=clock,
+        throttle=throttle,
+    )
+    return worker, assembly
+
+
+def make_rules(config: Config, assembly: Assembly, *, worker: str, cwd: Path, burst: bool) -> Rules:
+    """What the configuration says of every message."""
+    mq, capabilities = config.mq, assembly.mq.capabilities
+    dead_letter_queue = mq.dead_letter.queue if mq.dead_letter.enabled else None
+    reserved = {*assembly.queues, mq.dead_letter.queue, mq.undeliverable.queue}
+    max_hold_s = capabilities.max_hold_s
+    return Rules(
+        worker=worker,
+        cwd=cwd,
+        limits=Limits(max_body_bytes=mq.max_body_bytes, max_depth=mq.max_depth),
+        reply=ReplyRules(allow=tuple(mq.reply.allow), reserved=frozenset(reserved)),
+        dead_letter_queue=dead_letter_queue,
+        undeliverable_queue=mq.undeliverable.queue,
+        max_output_bytes=mq.result.max_output_bytes,
+        max_hold_s=None if max_hold_s is None else max(1.0, max_hold_s - HOLD_MARGIN_S),
+        release_counts=capabilities.release_counts,
+        unknown_hold_s=0.0 if burst else None,
+        project_inputs=config.inputs,
+    )
+
+
+def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues: Sequence[str]) -> Serving:
+    """How the worker serves."""
+    mq = config.mq
+    return Serving(
+        worker=worker,
+        queues=tuple(dict.fromkeys(queues)),
+        dead_letter_queue=mq.dead_letter.queue if mq.dead_letter.enabled else None,
+        undeliverable_queue=mq.undeliverable.queue,
+        concurrency=mq.concurrency,
+        grace_s=mq.grace_s,
+        connect_timeout_s=options.connect_timeout_s,
+        burst=options.burst,
+        max_messages=options.max_messages,
+    )
+
+
+def _policies(config: Config) -> functools._lru_cache_wrapper[WorkflowPolicy]:
+    """The policy of a workflow by name, worked out once each; names come from strangers, so not kept without end."""
+
+    @functools.lru_cache(maxsize=POLICIES_KEPT)
+    def policy(workflow: str) -> WorkflowPolicy:
+        return policy_for(config.mq, workflow)
+
+    return policy

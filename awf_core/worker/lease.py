@@ -1,0 +1,167 @@
+"""Keep what is in hand ours: extend leases every third of a lease, and end runs that take too long.
+
+One thread of its own, which no workflow and no slow settlement can block; the backend's clock decides what is lost.
+Covers every delivery from consume to settlement, whether it runs, waits for a runner or waits to be settled.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.errors import BrokerError
+from awf_core.observe import events
+from awf_core.observe.log import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from awf_core.clock import Clock
+    from awf_core.contract import Delivery
+    from awf_core.engine.cancel import Cancel
+    from awf_core.mq import Mq
+    from awf_core.observe.throttle import Throttle
+
+RETRY_S = 1.0
+IDLE_S = 3600.0
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A delivery in hand. `renew_at` and `deadline` are monotonic seconds, None = never."""
+
+    delivery: Delivery
+    renew_at: float | None
+    deadline: float | None = None
+    cancel: Cancel | None = None
+    is_lost: bool = False
+
+
+class LeaseKeeper:
+    """Holds deliveries from `take` to `drop`. Thread-safe."""
+
+    def __init__(self, mq: Mq, clock: Clock, throttle: Throttle) -> None:
+        self._mq = mq
+        self._clock = clock
+        self._throttle = throttle
+        lease_s = mq.capabilities.lease_s
+        self._period_s = lease_s / 3 if lease_s is not None else None
+        self._held: dict[int, Held] = {}
+        self._changed = threading.Condition()
+        self._next_at = 0.0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._keep, name="awf-lease", daemon=True)
+
+    def start(self) -> None:
+        """Begin to extend."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; leases then run out by themselves. Idempotent."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def take(self, deliveries: Iterable[Delivery]) -> None:
+        """These are in hand from now on."""
+        renew_at = None if self._period_s is None else self._clock.monotonic() + self._period_s
+        with self._changed:
+            for delivery in deliveries:
+                self._held[id(delivery)] = Held(delivery=delivery, renew_at=renew_at)
+            self._wake_by(renew_at)
+
+    def running(self, delivery: Delivery, cancel: Cancel, max_run_s: float | None) -> None:
+        """`delivery` runs, and `cancel` ends it; after `max_run_s` seconds it is cancelled for `max_run`."""
+        held = self._held.get(id(delivery))
+        if held is not None:
+            held.cancel = cancel
+            if max_run_s is not None:
+                with self._changed:
+                    held.deadline = self._clock.monotonic() + max_run_s
+                    self._wake_by(held.deadline)
+
+    def ran(self, delivery: Delivery) -> None:
+        """The run is over; the delivery is still to be settled."""
+        held = self._held.get(id(delivery))
+        if held is not None:
+            held.cancel = held.deadline = None
+
+    def drop(self, delivery: Delivery) -> None:
+        """Settled, or given up: not in hand any more."""
+        self._held.pop(id(delivery), None)
+
+    def is_lost(self, delivery: Delivery) -> bool:
+        """Whether the broker has taken it back."""
+        held = self._held.get(id(delivery))
+        return held is not None and held.is_lost
+
+    def cancel_all(self, reason: str) -> int:
+        """Cancel everything that runs; returns how many."""
+        running = [held.cancel for held in list(self._held.values()) if held.cancel is not None]
+        for cancel in running:
+            cancel.request(reason)
+        return len(running)
+
+    def in_hand(self) -> list[Delivery]:
+        """What is held now."""
+        return [held.delivery for held in list(self._held.values())]
+
+    def _wake_by(self, moment: float | None) -> None:
+        """With the lock held: make the thread look again by `moment` at the latest."""
+        if moment is not None and moment < self._next_at:
+            self._next_at = moment
+            self._changed.notify_all()
+
+    def _keep(self) -> None:
+        while not self._stopped:
+            self._end_overdue()
+            next_at = self._renew_due()
+            with self._changed:
+                self._next_at = min(next_at, self._earliest())
+                wait_s = self._next_at - self._clock.monotonic()
+                if wait_s > 0 and not self._stopped:
+                    self._changed.wait(wait_s)
+
+    def _earliest(self) -> float:
+        times = [t for held in list(self._held.values()) for t in (held.renew_at, held.deadline) if t is not None]
+        return min(times, default=self._clock.monotonic() + IDLE_S)
+
+    def _end_overdue(self) -> None:
+        now = self._clock.monotonic()
+        for held in list(self._held.values()):
+            if held.deadline is not None and held.deadline <= now and held.cancel is not None:
+                held.deadline = None
+                held.cancel.request("max_run")
+
+    def _renew_due(self) -> float:
+        """Extend what is due; returns when to look again in any case."""
+        now = self._clock.monotonic()
+        due = [held for held in list(self._held.values()) if held.renew_at is not None and held.renew_at <= now]
+        if due and self._period_s is not None:
+            try:
+                lost = self._mq.extend([held.delivery for held in due])
+            except BrokerError as exc:
+                self._say_unavailable(exc, len(due))
+                for held in due:
+                    held.renew_at = now + min(RETRY_S, self._period_s)
+                return now + min(RETRY_S, self._period_s)
+            self._renewed(due, lost, now + self._period_s)
+        return now + IDLE_S
+
+    def _say_unavailable(self, error: BrokerError, deliveries: int) -> None:
+        muted = self._throttle.take("extend")
+        if muted is not None:
+            log.warning(events.BROKER_UNAVAILABLE, error=str(error), extending=deliveries, muted=muted)
+
+    def _renewed(self, due: Sequence[Held], lost: Sequence[Delivery], renew_at: float) -> None:
+        gone = {id(delivery) for delivery in lost}
+        for held in due:
+            held.renew_at = None if id(held.delivery) in gone else renew_at
+            if id(held.delivery) in gone:
+                held.is_lost = True
+                log.warning(events.LEASE_LOST, queue=held.delivery.queue, message_id=held.delivery.id)

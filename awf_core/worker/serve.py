@@ -1,0 +1,309 @@
+"""A worker's life: connect, consume, and stop without losing anything.
+
+Composed by `build.py`, run by `awf worker` on the main thread. Stopping has three steps: the first TERM or INT drains
+(no new deliveries, what runs may finish within the grace), the second or the end of the grace stops what runs and gives
+it back uncounted, the third leaves at once and lets the leases do it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.contract import Nack
+from awf_core.errors import BrokerError
+from awf_core.observe import events
+from awf_core.observe.log import get_logger
+from awf_core.worker.connect import connect, ensure_queues
+from awf_core.worker.fetch import ALONE_WAIT_S, SHARED_WAIT_S, Budget, Fetcher
+from awf_core.worker.runners import Runners
+from awf_core.worker.settle import Settlement
+from awf_core.worker.signals import SignalPipe
+from awf_core.worker.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from awf_core.clock import Clock
+    from awf_core.contract import Delivery
+    from awf_core.mq import Mq
+    from awf_core.observe.throttle import Throttle
+    from awf_core.plugin.observers import Observers
+    from awf_core.worker.lease import LeaseKeeper
+    from awf_core.worker.pipeline import Pipeline
+    from awf_core.worker.settle import Settler
+
+EXIT_DRAINED = 0
+EXIT_DEAD_LETTERED = 3
+EXIT_FORCED = 5
+
+BURST_WAIT_S = 0.2
+REPORT_EVERY_S = 5.0
+STOP_RUNS_WITHIN_S = 8.0
+SETTLE_WITHIN_S = 5.0
+SAME_SIGNAL_WITHIN_S = 0.1
+"""A terminal and a supervisor often deliver the same Ctrl-C twice, milliseconds apart: that is one request."""
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How this worker serves. `max_messages=None` = no end; `burst` = leave when the queues are dry."""
+
+    worker: str
+    queues: tuple[str, ...]
+    dead_letter_queue: str | None
+    undeliverable_queue: str
+    concurrency: int
+    grace_s: float
+    connect_timeout_s: float
+    burst: bool = False
+    max_messages: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the messages so far. Written by the settle thread only."""
+
+    settled: int = 0
+    dead: int = 0
+    given_back: int = 0
+    lost: int = 0
+
+
+class Worker:
+    """One worker process. `serve` is called once, on the main thread."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        *,
+        mq: Mq,
+        leases: LeaseKeeper,
+        settler: Settler,
+        pipeline: Pipeline,
+        observers: Observers,
+        clock: Clock,
+        throttle: Throttle,
+    ) -> None:
+        self._serving = serving
+        self._mq = mq
+        self._leases = leases
+        self._settler = settler
+        self._observers = observers
+        self._clock = clock
+        self._throttle = throttle
+        self._slots = Slots(serving.concurrency, sharers=len(serving.queues))
+        self._budget = Budget(serving.max_messages)
+        self._runners = Runners(
+            serving.concurrency,
+            handle=pipeline.handle,
+            give_back=self._give_back,
+            on_free=self._slots.release,
+            clock=clock,
+        )
+        self._fetchers = [self._fetcher(queue) for queue in serving.queues]
+        self._pipe = SignalPipe()
+        self._ready = threading.Lock()
+        self._is_dry = False
+        self._signals = 0
+        self._signalled_at = float("-inf")
+        self.tally = Tally()
+
+    def serve(self) -> int:
+        """Work until told to stop; returns the exit code of `awf worker`.
+
+        Raises BrokerUnavailable when the broker isn't reached in time, BrokerMisconfigured when it never will be.
+        """
+        with self._pipe:
+            try:
+                if not self._connect():
+                    return EXIT_DRAINED
+                self._start()
+                reason = self._wait_for_end()
+                return self._stop(reason)
+            finally:
+                self._mq.close()
+
+    def on_settled(self, settlement: Settlement, label: str) -> None:
+        """The settler's word on each delivery. On the settle thread."""
+        delivery = settlement.action.delivery
+        self._leases.drop(delivery)
+        self._count(settlement, label)
+        nack = settlement.action if isinstance(settlement.action, Nack) else None
+        log.info(
+            events.MESSAGE_SETTLED,
+            message_id=settlement.message_id,
+            settlement=label,
+            **({"reason": settlement.reason} if settlement.reason else {}),
+            **({"delay_s": round(nack.delay_s, 3), "counted": nack.counted} if nack is not None else {}),
+        )
+        duration_s = self._clock.monotonic() - settlement.received_at
+        self._observers.message_settled(delivery, label, settlement.reason, duration_s)
+        if self._budget.is_spent and not self._leases.in_hand():
+            self._pipe.wake()
+
+    def _count(self, settlement: Settlement, label: str) -> None:
+        self.tally.settled += 1
+        self.tally.dead += label in ("dead_letter", "discard")
+        self.tally.lost += label == "lost"
+        if isinstance(settlement.action, Nack) and settlement.reason in ("drain", "stop"):
+            self.tally.given_back += 1
+
+    def _connect(self) -> bool:
+        serving = self._serving
+
+        def prepare() -> None:
+            ensure_queues(
+                self._mq,
+                serving.queues,
+                dead_letter_queue=serving.dead_letter_queue,
+                undeliverable_queue=serving.undeliverable_queue,
+            )
+
+        return connect(
+            self._mq,
+            prepare,
+            timeout_s=serving.connect_timeout_s,
+            clock=self._clock,
+            throttle=self._throttle,
+            wait=lambda seconds: bool(self._pipe.read(seconds)),
+        )
+
+    def _start(self) -> None:
+        serving = self._serving
+        self._observers.worker_started(serving.worker, serving.queues, serving.concurrency)
+        self._leases.start()
+        self._settler.start()
+        self._runners.start()
+        for fetcher in self._fetchers:
+            fetcher.start()
+
+    def _fetcher(self, queue: str) -> Fetcher:
+        many = len(self._serving.queues) > 1
+        return Fetcher(
+            self._mq,
+            queue,
+            self._slots,
+            wait_s=BURST_WAIT_S if self._serving.burst else SHARED_WAIT_S if many else ALONE_WAIT_S,
+            budget=self._budget,
+            throttle=self._throttle,
+            on_deliveries=self._take,
+            on_consumed=self._consumed,
+            on_empty=self._found_empty,
+        )
+
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        self._leases.take(deliveries)
+        self._runners.put(deliveries)
+
+    def _consumed(self) -> None:
+        if self._ready.acquire(blocking=False):
+            log.info(events.WORKER_READY, worker=self._serving.worker, queues=list(self._serving.queues))
+
+    def _found_empty(self, queue: str) -> None:  # noqa: ARG002
+        if self._serving.burst and not self._leases.in_hand() and self._all_dry():
+            self._is_dry = True
+            self._pipe.wake()
+
+    def _all_dry(self) -> bool:
+        """Nothing is ready and nothing will become so; what other workers hold is theirs."""
+        try:
+            stats = [self._mq.stats(queue) for queue in self._serving.queues]
+        except BrokerError:
+            return False
+        return not any((s.ready or 0) + (s.delayed or 0) for s in stats) and not self._leases.in_hand()
+
+    def _give_back(self, delivery: Delivery) -> None:
+        action = Nack(delivery=delivery, counted=False, reason="drain")
+        self._settler.submit(
+            Settlement(action=action, label="nack", reason="drain", received_at=self._clock.monotonic())
+        )
+
+    def _wait_for_end(self) -> str:
+        """Sleep until there is a reason to stop."""
+        while True:
+            if self._read_signals(None):
+                return "signal"
+            if self._is_dry:
+                return "dry"
+            if self._budget.is_spent and not self._leases.in_hand():
+                return "max_messages"
+
+    def _read_signals(self, timeout_s: float | None) -> bool:
+        """Whether another stop signal came; the third ends the process here and now."""
+        for number in self._pipe.read(timeout_s):
+            now = self._clock.monotonic()
+            if now - self._signalled_at < SAME_SIGNAL_WITHIN_S:
+                continue
+            self._signalled_at = now
+            self._signals += 1
+            if self._signals >= 3:
+                os._exit(128 + number)
+            return True
+        return False
+
+    def _stop(self, reason: str) -> int:
+        log.info(
+            events.WORKER_DRAINING, reason=reason, running=len(self._runners.running()), grace_s=self._serving.grace_s
+        )
+        self._observers.worker_stopping(self._serving.worker, reason)
+        self._stop_consuming()
+        is_forced = not self._drain()
+        if is_forced:
+            stopped = self._leases.cancel_all("stop")
+            log.warning(events.WORKER_FORCED, running=stopped)
+        self._runners.stop(STOP_RUNS_WITHIN_S)
+        unsettled = self._settler.stop(SETTLE_WITHIN_S)
+        self._leases.stop()
+        exit_code = self._exit_code(is_forced=is_forced or unsettled > 0)
+        tally = self.tally
+        log.info(
+            events.WORKER_STOPPED,
+            exit_code=exit_code,
+            settled=tally.settled,
+            dead_lettered=tally.dead,
+            given_back=tally.given_back,
+            lost=tally.lost,
+            unsettled=unsettled,
+        )
+        return exit_code
+
+    def _stop_consuming(self) -> None:
+        for fetcher in self._fetchers:
+            fetcher.stop()
+        self._slots.close()
+        self._runners.drain()
+        self._mq.interrupt()
+        for fetcher in self._fetchers:
+            fetcher.join(self._mq.capabilities.interrupt_s + SHARED_WAIT_S)
+
+    def _drain(self) -> bool:
+        """Let what runs finish; False when the grace is over or a second signal came first."""
+        end = self._clock.monotonic() + self._serving.grace_s
+        report_at = self._clock.monotonic() + REPORT_EVERY_S
+        while self._leases.in_hand():
+            now = self._clock.monotonic()
+            if now >= end:
+                return False
+            if now >= report_at:
+                report_at = now + REPORT_EVERY_S
+                self._report()
+            if self._read_signals(min(0.05, end - now)):
+                return False
+        return True
+
+    def _report(self) -> None:
+        now = self._clock.monotonic()
+        running = {str(r.delivery.id): round(now - r.since, 1) for r in self._runners.running()}
+        log.info(events.WORKER_DRAINING, running=len(running), age_s=running)
+
+    def _exit_code(self, *, is_forced: bool) -> int:
+        if is_forced:
+            return EXIT_FORCED
+        if self._serving.burst and self.tally.dead:
+            return EXIT_DEAD_LETTERED
+        return EXIT_DRAINED

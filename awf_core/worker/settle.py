@@ -1,0 +1,229 @@
+"""Settle deliveries: batches to the backend, retried while the lease holds, and never a second run for a lost reply.
+
+Runners hand in settlements and go on; one thread flushes whatever has gathered since its last call to the broker, so
+batches grow by themselves when the broker is the slow part and a lone message waits for nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
+from awf_core.errors import (
+    BodyTooLarge,
+    BrokerError,
+    BrokerMisconfigured,
+    LeaseLost,
+    QueueMissing,
+    Unroutable,
+)
+from awf_core.observe import events
+from awf_core.observe.log import get_logger
+from awf_core.worker.backoff import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from awf_core.clock import Clock
+    from awf_core.contract import Delivery
+    from awf_core.mq import Mq
+    from awf_core.observe.throttle import Throttle
+
+UNDELIVERABLE = (Unroutable, QueueMissing, BodyTooLarge, BrokerMisconfigured)
+"""A reply that these refuse will be refused again: its address, not the moment, is wrong."""
+
+log = get_logger(__name__)
+
+Action = Ack | Nack | DeadLetter
+
+
+@dataclass(slots=True, eq=False)
+class Settlement:
+    """How one delivery is to end, with what the log and the observers are told when it has.
+
+    `label` is what will be told: ack, nack, dead_letter or discard. `received_at` in monotonic seconds.
+    """
+
+    action: Action
+    label: str
+    received_at: float
+    reason: str = ""
+    message_id: str | None = None
+
+
+class Settler:
+    """Ends deliveries exactly once each. `submit` is thread-safe and never blocks on the broker."""
+
+    def __init__(
+        self,
+        mq: Mq,
+        *,
+        clock: Clock,
+        throttle: Throttle,
+        undeliverable_queue: str,
+        is_lost: Callable[[Delivery], bool],
+        on_settled: Callable[[Settlement, str], None],
+    ) -> None:
+        self._mq = mq
+        self._clock = clock
+        self._throttle = throttle
+        self._undeliverable_queue = undeliverable_queue
+        self._is_lost = is_lost
+        self._on_settled = on_settled
+        self._waiting: deque[Settlement] = deque()
+        self._later: deque[tuple[float, Settlement]] = deque()
+        self._changed = threading.Condition()
+        self._busy = 0
+        self._stopped = False
+        self._backoff = Backoff()
+        self._thread = threading.Thread(target=self._run, name="awf-settle", daemon=True)
+
+    @property
+    def pending(self) -> int:
+        """Settlements not yet accepted by the broker."""
+        return len(self._waiting) + len(self._later) + self._busy
+
+    def start(self) -> None:
+        """Begin to flush."""
+        self._thread.start()
+
+    def submit(self, settlement: Settlement) -> None:
+        """Hand one in."""
+        self._waiting.append(settlement)
+        if not self._busy:
+            with self._changed:
+                self._changed.notify()
+
+    def stop(self, timeout_s: float) -> int:
+        """Flush what is pending for at most `timeout_s` seconds, end the thread; returns how many were given up."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.pending == 0, timeout_s)
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        return self.pending
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._busy = 0
+                self._changed.notify_all()
+                self._changed.wait_for(self._has_work, self._wait_s())
+                if self._stopped:
+                    return
+                batch = self._take_batch()
+            unsettled = self._flush(batch)
+            if not unsettled:
+                self._backoff.reset()
+                continue
+            # Each waits by itself: one that can't be settled must not hold up those that can.
+            retry_at = self._clock.monotonic() + self._backoff.next_s()
+            with self._changed:
+                self._later.extend((retry_at, settlement) for settlement in unsettled)
+
+    def _has_work(self) -> bool:
+        return bool(self._waiting) or self._stopped or self._is_retry_due()
+
+    def _is_retry_due(self) -> bool:
+        return bool(self._later) and self._later[0][0] <= self._clock.monotonic()
+
+    def _wait_s(self) -> float | None:
+        return max(0.0, self._later[0][0] - self._clock.monotonic()) if self._later else None
+
+    def _take_batch(self) -> list[Settlement]:
+        batch: list[Settlement] = []
+        limit = self._mq.capabilities.batch
+        while len(batch) < limit and self._is_retry_due():
+            batch.append(self._later.popleft()[1])
+        while len(batch) < limit and self._waiting:
+            batch.append(self._waiting.popleft())
+        self._busy = len(batch)
+        return batch
+
+    def _flush(self, batch: Sequence[Settlement]) -> list[Settlement]:
+        """Settle a batch; returns what has to be tried again."""
+        again: list[Settlement] = []
+        acks = [s for s in batch if isinstance(s.action, Ack)]
+        nacks = [s for s in batch if isinstance(s.action, Nack)]
+        letters = [s for s in batch if isinstance(s.action, DeadLetter)]
+        if acks:
+            again += self._call(acks, lambda: self._mq.ack([s.action for s in acks if isinstance(s.action, Ack)]))
+        if nacks:
+            again += self._call(nacks, lambda: self._mq.nack([s.action for s in nacks if isinstance(s.action, Nack)]))
+        if letters:
+            again += self._call(
+                letters,
+                lambda: self._mq.dead_letter([s.action for s in letters if isinstance(s.action, DeadLetter)]),
+            )
+        return again
+
+    def _call(self, group: Sequence[Settlement], call: Callable[[], Sequence[BrokerError | None]]) -> list[Settlement]:
+        try:
+            results = call()
+        except BrokerError as exc:
+            results = [exc] * len(group)
+        again = [self._after(settlement, error) for settlement, error in zip(group, results, strict=True)]
+        return [settlement for settlement in again if settlement is not None]
+
+    def _after(self, settlement: Settlement, error: BrokerError | None) -> Settlement | None:
+        """What the broker said of one: done, lost, or what to try next."""
+        if error is None:
+            self._on_settled(settlement, settlement.label)
+            return None
+        if isinstance(error, LeaseLost) or self._is_lost(settlement.action.delivery):
+            self._on_settled(settlement, "lost")
+            return None
+        if isinstance(error, UNDELIVERABLE) and _replies(settlement.action):
+            return self._redirect(settlement, error)
+        self._say_retried(settlement, error)
+        return settlement
+
+    def _redirect(self, settlement: Settlement, error: BrokerError) -> Settlement:
+        """The reply can't be delivered: keep the result where an operator finds it, and settle without it.
+
+        Published before the settlement, never with it: a broker may refuse the pair again, and the run must not repeat.
+        """
+        replies = _replies(settlement.action)
+        kept = [undeliverable(reply, self._undeliverable_queue, str(error)) for reply in replies]
+        try:
+            failed = next((e for e in self._mq.publish(kept) if e is not None), None)
+        except BrokerError as exc:
+            failed = exc
+        if failed is not None:
+            self._say_retried(settlement, failed)
+            return settlement
+        for reply in replies:
+            log.warning(
+                events.REPLY_UNDELIVERABLE,
+                message_id=settlement.message_id,
+                reply_to=reply.queue,
+                kept_in=self._undeliverable_queue,
+                error=str(error),
+            )
+        return replace(settlement, action=replace(settlement.action, replies=()))
+
+    def _say_retried(self, settlement: Settlement, error: BrokerError) -> None:
+        muted = self._throttle.take("settle")
+        if muted is not None:
+            log.warning(
+                events.SETTLE_RETRIED,
+                message_id=settlement.message_id,
+                error=str(error),
+                hint=error.hint,
+                pending=self.pending,
+                muted=muted,
+            )
+
+
+def _replies(action: Action) -> Sequence[Outgoing]:
+    return () if isinstance(action, Nack) else action.replies
+
+
+def undeliverable(reply: Outgoing, queue: str, why: str) -> Outgoing:
+    """`reply` as it is kept in the undeliverable queue: same body, with where it should have gone and why not."""
+    headers = {**reply.headers, "awf-reply-to": reply.queue[:255], "awf-undeliverable": why[:500]}
+    return replace(reply, queue=queue, headers=headers, expires_s=None)

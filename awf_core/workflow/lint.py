@@ -1,0 +1,148 @@
+"""What looks wrong with a workflow although it loads: for `awf validate`.
+
+Never called before a run: real workflows that run well would fail such checks. Templates and conditions that don't
+compile are errors, because every run that reaches them fails; the rest are warnings.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.workflow.expressions import ExpressionError, compile_expression
+from awf_core.workflow.load import load_workflow
+from awf_core.workflow.problems import LoadError, Problem
+from awf_core.workflow.templates import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from awf_core.workflow.expressions import Expression
+    from awf_core.workflow.model import HookAction, State, Workflow
+    from awf_core.workflow.step_types import StepTypes
+
+_ACTION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_INPUT = re.compile(r"(?<![\w.\"`])\.?inputs\.(?P<name>[A-Za-z_]\w*)")
+
+_CALL = re.compile(r"\b(?P<name>[A-Za-z_]\w*)\s*\(")
+_TEXT_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
+_PORTABLE_FUNCTIONS = frozenset({"has_prefix", "has_suffix", "and", "or", "not", "in"})
+"""What may stand before a parenthesis in a `when` everywhere: two functions and the operators that are words."""
+
+
+def lint_file(path: Path, step_types: StepTypes) -> list[Problem]:
+    """Everything wrong with the file: what keeps it from loading, or else what `lint` finds. Sorted by line.
+
+    Raises WorkflowNotFound and SystemFailure as loading does.
+    """
+    try:
+        return lint(load_workflow(path, step_types))
+    except LoadError as error:
+        return list(error.problems)
+
+
+def lint(workflow: Workflow) -> list[Problem]:
+    """The findings about a loaded workflow, by line. Pure. (`workflow.warnings` are not repeated.)"""
+    found = [
+        *_template_errors(workflow),
+        *_condition_problems(workflow),
+        *_unreachable(workflow),
+        *_undeclared_inputs(workflow),
+    ]
+    return sorted(found, key=lambda problem: (problem.line, problem.message))
+
+
+def _template_errors(workflow: Workflow) -> Iterator[Problem]:
+    for line, place, template in _templates(workflow):
+        if template.error is not None:
+            yield Problem(message=f"{place}: {template.error}", line=line)
+
+
+def _condition_problems(workflow: Workflow) -> Iterator[Problem]:
+    for state, when in _conditions(workflow):
+        place = f"states.{state.name}.transitions"
+        try:
+            compile_expression(when.text)
+        except ExpressionError as error:
+            yield Problem(message=f"{place}: {error.message}", line=state.line)
+        for name in sorted({match["name"] for match in _CALL.finditer(_TEXT_LITERAL.sub("''", when.text))}):
+            if name not in _PORTABLE_FUNCTIONS:
+                yield Problem(
+                    message=f"{place}: the original tool has no function '{name}' in a `when`",
+                    line=state.line,
+                    severity="warning",
+                )
+
+
+def _conditions(workflow: Workflow) -> Iterator[tuple[State, Expression]]:
+    for state in workflow.states.values():
+        for transition in state.transitions:
+            if transition.when is not None:
+                yield state, transition.when
+
+
+def _unreachable(workflow: Workflow) -> Iterator[Problem]:
+    reached, waiting = set(), [workflow.initial]
+    while waiting:
+        name = waiting.pop()
+        if name in workflow.states and name not in reached:
+            reached.add(name)
+            waiting.extend(_leads_to(workflow.states[name]))
+    for state in workflow.states.values():
+        if state.name not in reached:
+            yield Problem(message=f"state '{state.name}' is never reached", line=state.line, severity="warning")
+
+
+def _leads_to(state: State) -> Iterator[str]:
+    yield from (name for name in (state.on_success, state.on_failure) if name)
+    yield from (transition.goto for transition in state.transitions)
+    # Specs that run other states or go on to them say so: see StepParser.
+    yield from getattr(state.spec, "leads_to", ())
+
+
+def _undeclared_inputs(workflow: Workflow) -> Iterator[Problem]:
+    declared = {definition.name for definition in workflow.inputs}
+    for line, place, text in _texts(workflow):
+        for name in dict.fromkeys(match["name"] for match in _INPUT.finditer(text)):
+            if name not in declared:
+                yield Problem(message=f"{place}: input '{name}' is not declared", line=line, severity="warning")
+
+
+def _texts(workflow: Workflow) -> Iterator[tuple[int, str, str]]:
+    """The parts of templates and conditions in which names mean something."""
+    for line, place, template in _templates(workflow):
+        yield line, place, " ".join(_ACTION.findall(template.text))
+    for state, when in _conditions(workflow):
+        yield state.line, f"states.{state.name}.transitions", when.text
+
+
+def _templates(workflow: Workflow) -> Iterator[tuple[int, str, Template]]:
+    hooks = workflow.hooks
+    for name, actions in (("start", hooks.start), ("end", hooks.end), ("error", hooks.error), ("cancel", hooks.cancel)):
+        yield from ((0, f"hooks.workflow_{name}", template) for template in _of_actions(actions))
+    for state in workflow.states.values():
+        place = f"states.{state.name}"
+        yield from ((state.line, f"{place}.{key}", template) for key, template in _inside("", state.spec))
+        for name, actions in (("pre", state.pre), ("post", state.post)):
+            yield from ((state.line, f"{place}.hooks.{name}", template) for template in _of_actions(actions))
+
+
+def _of_actions(actions: tuple[HookAction, ...]) -> Iterator[Template]:
+    yield from (action.text for action in actions)
+
+
+def _inside(key: str, value: object) -> Iterator[tuple[str, Template]]:
+    """The templates in a spec, whatever its type, with the key each stands under."""
+    if isinstance(value, Template):
+        yield key, value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _inside(field.name, getattr(value, field.name))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _inside(str(name), item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _inside(key, item)

@@ -1,0 +1,265 @@
+"""The Go view of values: which kind a value is, what its type is called, whether it counts as true.
+
+Called all over this package. Plain Python values stand for Go's (`dict` is `map[string]interface {}`, `None` a nil
+interface); classes here stand for what Python has no plain value for. It never changes a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+Value: TypeAlias = Any
+"""A value of a template: whatever a scope holds, or one of the classes below."""
+
+NIL, BOOL, INT, UINT, FLOAT, COMPLEX, STRING, SLICE, MAP, STRUCT, POINTER, OTHER = range(12)
+
+
+class _Mark:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+Wanted = Literal["any", "value", "string", "strings"]
+"""Types of parameters: `interface {}`, Go's `reflect.Value` (which tells no value from nil), `string`, `[]string`."""
+
+INVALID: Final = _Mark("no value")
+"""Go's zero reflect.Value: what is left of a nil that was looked into. Prints as `<no value>`."""
+MISSING: Final = _Mark("missing")
+"""No value at all: a pipeline's first command has no previous one; a map has no such key."""
+
+
+class StringList(list[str]):
+    """A Go `[]string`, as only `split` makes them; YAML and JSON lists are `[]interface {}`."""
+
+    __slots__ = ()
+
+
+class Uint8(int):
+    """A byte, as indexing a string gives."""
+
+    __slots__ = ()
+
+
+class Int64(int):
+    """An integer whose type is `int64`, not `int`."""
+
+    __slots__ = ()
+
+
+class MapView:
+    """A Go map whose elements have a type of their own. Never changed once made.
+
+    `zero` is what `index` gives for a key that is not there; `wrap` makes an element of what `data` holds.
+    """
+
+    # Not a frozen dataclass, nor are Struct and Pointer: one is made for every access, and those take thrice as long.
+    __slots__ = ("data", "is_nil", "type_name", "wrap", "zero")
+
+    def __init__(
+        self,
+        data: Mapping[Any, Any],
+        type_name: str,
+        zero: Value = None,
+        wrap: Callable[[Any], Value] | None = None,
+        *,
+        is_nil: bool = False,
+    ) -> None:
+        self.data = data
+        self.type_name = type_name
+        self.zero = zero
+        self.wrap = wrap
+        self.is_nil = is_nil
+
+    def get(self, key: Value) -> Value:
+        """The element at `key`, or MISSING."""
+        value = self.data.get(key, MISSING)
+        return value if self.wrap is None or value is MISSING else self.wrap(value)
+
+
+NIL_MAP: Final = MapView({}, "map[string]interface {}", is_nil=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A method of a Go type: kinds of its parameters, and what it does with the receiver and them."""
+
+    call: Callable[..., Value]
+    params: tuple[Wanted, ...] = ()
+
+
+NO_METHODS: Final[Mapping[str, Method]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field of a struct; `zero` stands where the data has nothing, `wrap` makes the value of what it has.
+
+    `wraps_nil`: there is no zero, nothing is wrapped too.
+    """
+
+    zero: Value = None
+    wrap: Callable[[Any], Value] | None = None
+    wraps_nil: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StructType:
+    """A struct type of the original tool: fields by name, in order. `is_comparable`: whether `eq` accepts it."""
+
+    name: str
+    fields: Mapping[str, Field]
+    methods: Mapping[str, Method] = field(default_factory=dict)
+    is_comparable: bool = True
+
+
+class Struct:
+    """A value of a struct type, over the mapping that holds its data. Never changed once made."""
+
+    __slots__ = ("data", "type")
+
+    def __init__(self, kind: StructType, data: Mapping[str, Any]) -> None:
+        self.type = kind
+        self.data = data
+
+    def get(self, name: str) -> Value:
+        """The value of one of the type's fields."""
+        known = self.type.fields[name]
+        value = self.data.get(name)
+        if value is None and not known.wraps_nil:
+            return known.zero
+        return value if known.wrap is None else known.wrap(value)
+
+
+class Pointer:
+    """A pointer to a struct; `target=None` is the nil pointer of that type. Never changed once made."""
+
+    __slots__ = ("target", "type")
+
+    def __init__(self, kind: StructType, target: Struct | None) -> None:
+        self.type = kind
+        self.target = target
+
+
+class Opaque:
+    """Base of the values that print as a text of their own (Go's Stringers). Subclasses set the class variables."""
+
+    __slots__ = ()
+    type_name: str = ""
+    methods: Mapping[str, Method] = NO_METHODS
+    hidden_fields: tuple[str, ...] = ()
+
+    def go_string(self) -> str:
+        """What `String()` returns."""
+        raise NotImplementedError
+
+    def hidden_values(self) -> tuple[Value, ...]:
+        """The values of `hidden_fields`, which only `printf` of unfitting verbs ever shows."""
+        return ()
+
+
+_KINDS: Final[dict[type, int]] = {
+    type(None): NIL, _Mark: NIL, bool: BOOL, int: INT, Int64: INT, Uint8: UINT, float: FLOAT, complex: COMPLEX,
+    str: STRING, list: SLICE, tuple: SLICE, StringList: SLICE, dict: MAP, MapView: MAP, Struct: STRUCT,
+    Pointer: POINTER,
+}  # fmt: skip
+_NAMES: Final[dict[type, str]] = {
+    bool: "bool", int: "int", Int64: "int64", Uint8: "uint8", float: "float64", complex: "complex128", str: "string",
+    list: "[]interface {}", tuple: "[]interface {}", StringList: "[]string",
+}  # fmt: skip
+
+
+def kind_of(value: Value) -> int:
+    """The kind of `value`, one of the constants above."""
+    known = _KINDS.get(type(value))
+    return known if known is not None else _kind_of_stranger(value)
+
+
+def register_kind(kind: type, number: int) -> None:
+    """Make `kind`, a class of this package, known as of that kind."""
+    _KINDS[kind] = number
+
+
+def _kind_of_stranger(value: Value) -> int:
+    for family, number in ((bool, BOOL), (int, INT), (float, FLOAT), (str, STRING), (Mapping, MAP), (Opaque, STRUCT)):
+        if isinstance(value, family):
+            return number
+    return SLICE if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)) else OTHER
+
+
+def type_name(value: Value) -> str:
+    """Go's name of the type of `value`."""
+    known = _NAMES.get(type(value))
+    if known is not None:
+        return known
+    if isinstance(value, (MapView, Opaque)):
+        return value.type_name
+    if isinstance(value, Struct):
+        return value.type.name
+    if isinstance(value, Pointer):
+        return "*" + value.type.name
+    return _stranger_name(value)
+
+
+def _stranger_name(value: Value) -> str:
+    kind = kind_of(value)
+    if kind == MAP:
+        return f"map[{'string' if has_text_keys(value) else 'interface {}'}]interface {{}}"
+    plain = {NIL: "interface {}", BOOL: "bool", INT: "int", FLOAT: "float64", STRING: "string", SLICE: "[]interface {}"}
+    return plain.get(kind) or type(value).__name__
+
+
+def has_text_keys(value: Mapping[Any, Any]) -> bool:
+    """Whether all keys of a plain mapping are texts."""
+    return all(isinstance(key, str) for key in value)
+
+
+def is_true(value: Value) -> bool:
+    """Go's truth: not nil, zero or empty. Structs are always true."""
+    kind = kind_of(value)
+    if kind in (STRUCT, OTHER):
+        return True
+    if kind == POINTER:
+        return value.target is not None
+    if kind == NIL:
+        return False
+    return bool(length_of(value)) if kind in (MAP, SLICE) else bool(value)
+
+
+def length_of(value: Value) -> int:
+    """The number of elements of a map or list."""
+    return len(value.data) if type(value) is MapView else len(value)
+
+
+def map_get(value: Value, key: Value) -> Value:
+    """The element of a map at `key`, or MISSING."""
+    try:
+        return value.get(key, MISSING) if type(value) is dict else _map_get(value, key)
+    except TypeError:  # a key that can't be hashed is in no map
+        return MISSING
+
+
+def _map_get(value: Value, key: Value) -> Value:
+    return value.get(key, MISSING) if isinstance(value, Mapping) else value.get(key)
+
+
+def map_items(value: Value) -> Iterator[tuple[Value, Value]]:
+    """Keys and elements of a map in Go's order."""
+    data = value.data if type(value) is MapView else value
+    keys = sorted(data) if has_text_keys(data) else sorted(data, key=_key_order)
+    return ((key, map_get(value, key)) for key in keys)
+
+
+def _key_order(key: Value) -> tuple[int, bool, float, str]:
+    kind = kind_of(key)
+    number = float(key) if kind in (BOOL, FLOAT) else 0.0
+    if kind == INT:
+        number = float(max(min(key, 2**63), -(2**63)))
+    return kind, number != number, number if number == number else 0.0, str(key)

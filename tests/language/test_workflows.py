@@ -1,0 +1,236 @@
+"""Whole workflows against what the original engine was observed to do with them.
+
+Most cases run in this process through the flow of `awf run`; some run the installed command. What is not here yet is
+left out for a reason computed from the case, and `left_out.json` names every such case.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from awf_core.cli.run_flow import Asked, Refused, run_here
+from awf_core.cli.run_report import RunReport
+from awf_core.engine.cancel import Cancel
+from awf_core.engine.record import json_value
+from awf_core.engine.steps import builtin_step_types
+from awf_core.workflow.problems import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+HERE = Path(__file__).parent
+AWF = Path(sys.executable).with_name("awf")
+KEYS = (
+    "phase",
+    "status",
+    "exit_code",
+    "context_exit_code",
+    "final_state",
+    "path",
+    "states",
+    "inputs",
+    "error",
+    "logs",
+    "files_after",
+)
+THROUGH_THE_COMMAND = 30
+
+
+def load_corpus_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("awf_language_corpus", HERE / "corpus" / "corpus.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CORPUS = load_corpus_module()
+CASES: list[dict[str, Any]] = json.loads((HERE / "corpus" / "workflows.json").read_text())
+
+
+def texts_of(case: dict[str, Any]) -> Iterator[str]:
+    for files in (case.get("files", {}), case.get("home_files", {})):
+        for spec in files.values():
+            yield spec if isinstance(spec, str) else spec["content"]
+
+
+def step_types_of(case: dict[str, Any]) -> set[str]:
+    """The types of states a case's files hold; broken YAML has none."""
+    found = set()
+    for text in texts_of(case):
+        try:
+            content = yaml.load(text, Loader=yaml.BaseLoader)
+        except yaml.YAMLError:
+            continue
+        states = content.get("states") if isinstance(content, dict) else None
+        for state in states.values() if isinstance(states, dict) else ():
+            if isinstance(state, dict) and isinstance(state.get("type"), str):
+                found.add(state["type"].lower())
+    return found
+
+
+def reason_to_leave_out(case: dict[str, Any]) -> str | None:
+    """Why a case can't be run here yet, None = it runs. A step type that gets registered brings its cases in."""
+    if case["tier"] == "ext":
+        return "left to the original binary"
+    if "resume" in case or "before" in case:
+        return "awf resume"
+    if case.get("validate"):
+        return "awf validate"
+    if any(re.search(r"^\s*use_template:", text, re.MULTILINE) for text in texts_of(case)):
+        return "use_template"
+    if "packs" in case["features"]:
+        return "packs"
+    missing = step_types_of(case) - set(builtin_step_types().names())
+    if missing and missing != {"banana"}:  # a type that is meant to be unknown
+        return f"step type {min(missing)}"
+    return None
+
+
+RUNNING = [case for case in CASES if reason_to_leave_out(case) is None]
+
+
+class Laid:
+    """A case laid out on disk, with what it takes to run and observe it."""
+
+    def __init__(self, case: dict[str, Any], root: Path) -> None:
+        self.case = case
+        self.work, self.home, self.tmp = (root / name for name in ("work", "home", "tmp"))
+        for directory in (self.work, self.home, self.tmp):
+            directory.mkdir()
+        CORPUS.layout(case, str(self.work), str(self.home))
+        self.env: dict[str, str] = CORPUS.environment(case, str(self.work), str(self.home), str(self.tmp))
+        self.name: str = case["workflow"].replace("$WORK", str(self.work))
+        self.pairs = [f"{name}={value}" for name, value in case.get("inputs", {}).items()]
+
+    def seen(self, shown: dict[str, Any], logs: list[str] | None) -> dict[str, Any]:
+        """What happened, in the shape of the corpus."""
+        seen = {key: value for key, value in shown.items() if value is not None or key == "error"}
+        error = shown["error"] or {}
+        seen |= {"error": error.get("message"), "error_code": error.get("code")}
+        if logs is not None:
+            seen["logs"] = logs
+        if self.case.get("read_back"):
+            seen["files_after"] = {name: self.content(name) for name in self.case["read_back"]}
+        placed: dict[str, Any] = CORPUS.placeholders(seen, str(self.work), str(self.home), str(self.tmp))
+        return placed
+
+    def content(self, name: str) -> str | None:
+        path = self.work / name
+        return path.read_text() if path.exists() else None
+
+
+class Logged(RunReport):
+    """Keeps the lines of a run's log."""
+
+    def __init__(self) -> None:
+        super().__init__("silent")
+        self.lines: list[str] = []
+
+    def run_logged(self, run_id: str, workflow: str, level: str, text: str) -> None:
+        self.lines.append(f"{level}: {json_value(text)}")
+
+
+def run_in_process(laid: Laid) -> dict[str, Any]:
+    cancel, events = Cancel(), Logged()
+    asked = Asked(name=laid.name, pairs=laid.pairs)
+    timer = threading.Timer(laid.case.get("cancel_ms", 0) / 1000, cancel.request, ["SIGINT"])
+    if "cancel_ms" in laid.case:
+        timer.start()
+    try:
+        run = run_here(asked, cwd=laid.work, env=laid.env, cancel=cancel, events=events, warn=lambda _: None)
+    except Refused as refused:
+        error = refused.error
+        message = error.text if isinstance(error, LoadError) else error.message
+        shown = {
+            "phase": refused.phase,
+            "exit_code": refused.exit_code,
+            "error": {"message": message, "code": error.code},
+        }
+        return laid.seen(shown, None)
+    finally:
+        timer.cancel()
+    return laid.seen(run.as_json(), events.lines)
+
+
+def run_command(laid: Laid) -> dict[str, Any]:
+    arguments = [argument for pair in laid.pairs for argument in ("--input", pair)]
+    process = subprocess.run(
+        [AWF, "run", "--format", "json", laid.name, *arguments],
+        cwd=laid.work,
+        env=laid.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+    shown = json.loads(process.stdout)
+    assert process.returncode == shown["exit_code"], process.stderr.decode()
+    return laid.seen(shown, None)
+
+
+def is_same_load_error(expected: str, seen: str) -> bool:
+    """Whether the original's problem is among those found; here more may be, and lines are those of the file."""
+    bare = [re.sub(r"line \d+", "line N", text) for text in (expected, seen)]
+    return bare[0] in bare[1]
+
+
+def differences(case: dict[str, Any], seen: dict[str, Any]) -> list[str]:
+    expected = dict(case["expected"])
+    if expected.get("phase") == "load" and is_same_load_error(expected["error"], seen["error"]):
+        del expected["error"]
+    keys = [key for key in KEYS if key in expected and (key in seen or key != "logs")]
+    found: list[str] = CORPUS.compare({**case, "expected": expected}, seen, keys=keys)
+    if set(seen.get("states", {})) != set(expected.get("states", {})):
+        found.append(f"states: expected {sorted(expected.get('states', {}))}, got {sorted(seen['states'])}")
+    if expected.get("error_code") and seen["error_code"] != expected["error_code"]:
+        found.append(f"error_code: expected {expected['error_code']!r}, got {seen['error_code']!r}")
+    return found
+
+
+@pytest.mark.parametrize("case", RUNNING, ids=lambda case: case["id"])
+def test_a_workflow_does_what_the_original_engine_does(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
+
+    seen = run_in_process(laid)
+
+    assert differences(case, seen) == []
+
+
+def for_the_command() -> list[dict[str, Any]]:
+    """A share of the cases, spread over all of them; those with a cancel or a time limit run in process only."""
+    usable = [case for case in RUNNING if not {"cancel", "timeout"} & set(case["features"])]
+    return usable[:: max(1, len(usable) // THROUGH_THE_COMMAND)]
+
+
+@pytest.mark.parametrize("case", for_the_command(), ids=lambda case: case["id"])
+def test_the_run_command_prints_what_happened_as_json(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
+
+    seen = run_command(laid)
+
+    assert differences(case, seen) == []
+
+
+def test_every_case_runs_or_is_named_with_the_reason_why_not() -> None:
+    left_out = defaultdict(list)
+    for case in CASES:
+        if (reason := reason_to_leave_out(case)) is not None:
+            left_out[reason].append(case["id"])
+
+    named = json.loads((HERE / "left_out.json").read_text())
+
+    assert {reason: sorted(ids) for reason, ids in left_out.items()} == named
+    assert len(RUNNING) + sum(map(len, named.values())) == len(CASES)

@@ -1,0 +1,72 @@
+"""Slots are never handed out twice, and a reservation can be ended."""
+
+from __future__ import annotations
+
+import threading
+
+from awf_core.worker.fetch import Budget
+from awf_core.worker.slots import Slots
+
+
+def test_a_single_fetcher_gets_all_free_slots():
+    slots = Slots(5)
+
+    assert slots.reserve(0) == 5
+    assert slots.reserve(0) == 0
+    slots.release(2)
+    assert slots.reserve(0) == 2
+
+
+def test_sharers_leave_each_other_a_share():
+    slots = Slots(5, sharers=2)
+
+    assert slots.reserve(0) == 3
+    assert slots.reserve(0) == 1
+    assert slots.reserve(0) == 1
+    assert slots.reserve(0) == 0
+
+
+def test_a_waiting_reservation_gets_what_is_released():
+    slots = Slots(1)
+    slots.reserve(0)
+    got: list[int] = []
+    waiter = threading.Thread(target=lambda: got.append(slots.reserve(10)))
+    waiter.start()
+
+    slots.release()
+    waiter.join(10)
+
+    assert got == [1]
+
+
+def test_closing_ends_every_waiting_reservation():
+    slots = Slots(1)
+    slots.reserve(0)
+    got: list[int] = []
+    waiter = threading.Thread(target=lambda: got.append(slots.reserve(60)))
+    waiter.start()
+
+    slots.close()
+    waiter.join(10)
+
+    assert got == [0]
+    slots.release()
+    assert slots.reserve(0) == 0
+
+
+def test_a_budget_grants_no_more_than_it_holds():
+    budget = Budget(3)
+
+    assert budget.take(2) == 2
+    assert budget.take(5) == 1
+    assert budget.is_spent
+    budget.give_back(1)
+    assert not budget.is_spent
+    assert budget.take(5) == 1
+
+
+def test_no_limit_never_runs_out():
+    budget = Budget(None)
+
+    assert budget.take(1000) == 1000
+    assert not budget.is_spent
