@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +19,13 @@ from awf_core.clock import SystemClock
 from awf_core.config.load import load_config
 from awf_core.contract import Ack, Delivery, Outgoing
 from awf_core.errors import BrokerError, InputError, UsageError, WaitTimeout
+from awf_core.ids import new_id
 from awf_core.message import Limits, Malformed, decode, encode
 from awf_core.plugin.assemble import assemble
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from awf_core.clock import Clock
@@ -169,7 +169,7 @@ class Client:
         return self._assembly.mq
 
     def _outgoing(self, request: Request) -> Outgoing:
-        message_id = request.id or str(uuid.uuid4())
+        message_id = request.id or new_id()
         body = encode(
             request.workflow,
             message_id=message_id,

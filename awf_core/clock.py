@@ -34,4 +34,4 @@ class SystemClock:
 
 def iso_utc(epoch_s: float) -> str:
     """`epoch_s` as RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`."""
-    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(epoch_s * 1000) % 1000:03d}Z"
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from awf_core.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,7 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
     if reason is None:
         reason = _first_fault(document)
     fields: Mapping[str, Any] = document if isinstance(document, dict) else {}
-    message_id = _text_or_none(fields.get("id"), MAX_ID_CHARS) or delivery.id or f"gen-{uuid.uuid4()}"
+    message_id = _text_or_none(fields.get("id"), MAX_ID_CHARS) or delivery.id or f"gen-{new_id()}"
     metadata = fields.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     reply_to = _text_or_none(fields.get("reply_to")) or delivery.reply_to
@@ -117,7 +118,7 @@ def _parse(body: bytes, limits: Limits) -> tuple[str | None, object]:
     if depth_of(text, limits.max_depth) > limits.max_depth:
         return f"JSON is nested deeper than max_depth ({limits.max_depth})", None
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = _from_json(text)
     except json.JSONDecodeError as exc:
         return f"body is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}", None
     except (ValueError, RecursionError) as exc:
@@ -153,6 +154,10 @@ def _lenient(body: bytes) -> object:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
+
+
+# Made once: json.loads with an option would make a decoder for every message.
+_from_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 # The closing quote is optional and the body possessive, so that an unterminated string is one match to the end of the
@@ -224,4 +229,6 @@ def _json_type(value: object) -> str:
         return "boolean"
     if isinstance(value, (int, float)):
         return "number"
-    return {str: "text", list: "array", dict: "object"}[type(value)]
+    if isinstance(value, str):
+        return "text"
+    return "array" if isinstance(value, list) else "object"

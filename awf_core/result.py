@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
     from awf_core.message import Message
 
+# Made once: json.dumps with options would make an encoder for every result.
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
 Status = Literal["completed", "failed", "cancelled", "rejected"]
 
 
@@ -58,8 +61,7 @@ class Outcome:
 
 def format_result(delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted:  # noqa: ARG001
     """The result as compact UTF-8 JSON. Lone surrogates, which no UTF-8 has, become `?`."""
-    text = json.dumps(as_document(outcome), ensure_ascii=False, separators=(",", ":"), default=str)
-    return Formatted(body=text.encode("utf-8", "replace"))
+    return Formatted(body=_to_json(as_document(outcome)).encode("utf-8", "replace"))
 
 
 def as_document(outcome: Outcome) -> dict[str, object]:

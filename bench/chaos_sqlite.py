@@ -33,6 +33,7 @@ from awf_core.contract import Ack, BackendContext, Delivery, Outgoing
 WORK, RESULTS = "chaos", "chaos-results"
 LONGEST_WORK_S = 0.02
 BATCH = 3
+TAIL_BYTES = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +120,10 @@ def claim_for_ever(directory: Path, lease_s: float) -> None:
 def _those_at_work(directory: Path, crew: list[subprocess.Popen[bytes]]) -> list[int]:
     if not _log(directory).exists():
         return []
-    lines = _log(directory).read_text(encoding="utf-8").splitlines()
-    pids = {json.loads(line)["pid"] for line in lines[-200:]}
+    with _log(directory).open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+        lines = log.read().splitlines()[1:]
+    pids = {json.loads(line)["pid"] for line in lines}
     return [index for index, process in enumerate(crew) if process.pid in pids]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from awf_core.cli.output import note
 from awf_core.cli.queue_options import config_overrides, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from awf_core.config.load import Config
     from awf_core.plugin.assemble import Assembly
 

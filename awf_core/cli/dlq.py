@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -18,6 +17,8 @@ from awf_core.cli.queue_options import duration_option, queue_options
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from awf_core.contract import QueueItem
     from awf_core.mq import Mq
 

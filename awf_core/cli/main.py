@@ -50,7 +50,18 @@ class LazyCommand(click.Command):
         module = importlib.import_module(f"awf_core.cli.{self._module}")
         command = getattr(module, f"{self._module}_command")
         assert isinstance(command, click.Command)
+        _name_variables(command, f"AWF_{self.name}")
         return command
+
+
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Let each option be given as a variable of its own name: `submit --reply-to` as AWF_SUBMIT_REPLY_TO."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            name = max(option.opts, key=len).lstrip("-")
+            option.envvar = f"{prefix}_{name}".upper().replace("-", "_")
+    for name, below in getattr(command, "commands", {}).items():
+        _name_variables(below, f"{prefix}_{name}")
 
 
 class AwfGroup(click.RichGroup):
@@ -74,9 +85,9 @@ def _plugin_commands() -> dict[str, click.Command]:
     return plugin_commands()
 
 
-@click.group(cls=AwfGroup, context_settings={"auto_envvar_prefix": "AWF", "help_option_names": ["-h", "--help"]})
+@click.group(cls=AwfGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="awf-core", prog_name="awf")
-@click.option("--debug", is_flag=True, help="Show a traceback with every error.")
+@click.option("--debug", is_flag=True, envvar="AWF_DEBUG", help="Show a traceback with every error.")
 def awf(*, debug: bool) -> None:
     """Run AWF workflows, from the command line or from a message queue."""
 

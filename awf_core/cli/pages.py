@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from awf_core.cli.output import note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from awf_core.contract import QueueItem
     from awf_core.mq import Mq
 

@@ -17,4 +17,6 @@ def plugin_commands() -> dict[str, click.Command]:
     from awf_core.plugin.manager import build_plugins
 
     plugins = build_plugins(None, None, env=os.environ)
-    return {str(command.name): command for command in plugins.registered.commands() if isinstance(command, click.Command)}
+    return {
+        str(command.name): command for command in plugins.registered.commands() if isinstance(command, click.Command)
+    }

@@ -55,9 +55,9 @@ def run_command(
     """
     is_json = output_format == "json"
     asked = Asked(name=name, pairs=pairs, inputs_file=inputs_file)
-    report = RunReport("silent" if is_json else output)
     try:
         with _cancelled_by_signals() as cancel:
+            report = RunReport("silent" if is_json else output, cancel)
             run = run_here(asked, cwd=Path.cwd(), env=os.environ, cancel=cancel, events=report, warn=_warn)
     except Refused as refused:
         if not is_json:

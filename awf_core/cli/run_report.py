@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -9,6 +10,7 @@ from awf_core.cli.output import note
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
+    from awf_core.engine.cancel import Cancel
     from awf_core.engine.record import Run
 
 OutputMode = Literal["silent", "streaming", "buffered"]
@@ -20,9 +22,12 @@ class RunReport:
     silent      no step output
     streaming   both streams as they come
     buffered    those of a step when it has ended
+
+    A reader that goes away (`awf run … | head`) cancels the run.
     """
 
-    def __init__(self, mode: OutputMode) -> None:
+    def __init__(self, mode: OutputMode, cancel: Cancel) -> None:
+        self._cancel = cancel
         self.watches_output = mode != "silent"
         self._is_buffered = mode == "buffered"
         self._kept: dict[str, list[tuple[str, bytes]]] = {}
@@ -35,7 +40,7 @@ class RunReport:
         if self._is_buffered:
             self._kept.setdefault(state, []).append((stream, data))
         else:
-            _write(stream, data)
+            self._write(stream, data)
 
     def step_finished(
         self,
@@ -47,7 +52,7 @@ class RunReport:
     ) -> None:
         """Show what was kept of this step."""
         for stream, data in self._kept.pop(state, ()):
-            _write(stream, data)
+            self._write(stream, data)
 
     def run_logged(self, run_id: str, workflow: str, level: str, text: str) -> None:  # noqa: ARG002
         """Show a line of the run's log."""
@@ -55,6 +60,17 @@ class RunReport:
 
     def run_finished(self, run_id: str, workflow: str, status: str, exit_code: int, duration_s: float) -> None:
         """Nothing to show: the summary is made from the Run."""
+
+    def _write(self, stream: str, data: bytes) -> None:
+        target = sys.stdout if stream == "stdout" else sys.stderr
+        try:
+            target.flush()
+            target.buffer.write(data)
+            target.buffer.flush()
+        except BrokenPipeError:
+            # What is still in the buffer has to go somewhere, or Python complains about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), target.fileno())
+            self._cancel.request(f"{stream} closed")
 
 
 def summary(run: Run) -> str:
@@ -65,13 +81,6 @@ def summary(run: Run) -> str:
     if run.error is None:
         return head
     return f"{head}\nError: {_printable(run.error.message.rstrip())}"
-
-
-def _write(stream: str, data: bytes) -> None:
-    target = sys.stdout if stream == "stdout" else sys.stderr
-    target.flush()
-    target.buffer.write(data)
-    target.buffer.flush()
 
 
 def _printable(text: str) -> str:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import mmap
 import os
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
 from awf_core.engine import sweep
 
+_log = logging.getLogger(__name__)
 _SLOTS = 4096
+_CHECK_S = 1.0
+"""How often at most it is looked whether the helper still lives."""
 _IGNORED_AT_START = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -36,6 +41,8 @@ class Guardian:
         self._memory: mmap.mmap | None = None
         self._memory_fd = -1
         self._pipe_fd = -1
+        self._check_at = 0.0
+        self._is_impossible = False
         self.pid: int | None = None
 
     def open(self, token: bytes) -> int:
@@ -43,8 +50,8 @@ class Guardian:
 
         -1: could not be marked.
         """
-        if self.pid is None or self._has_died():
-            self._start()
+        if self.pid is None or time.monotonic() >= self._check_at:
+            self._try_start()
         memory = self._memory
         if memory is None or not self._free:
             return -1
@@ -76,13 +83,28 @@ class Guardian:
         self.pid = None
 
     def _has_died(self) -> bool:
+        pid = self.pid
+        if pid is None:
+            return True
         try:
-            return os.waitpid(self.pid or 0, os.WNOHANG)[0] != 0
+            return os.waitpid(pid, os.WNOHANG)[0] != 0
         except ChildProcessError:
             return True
 
+    def _try_start(self) -> None:
+        if self._is_impossible:
+            return
+        try:
+            self._start()
+        except OSError as problem:
+            # Steps work without it; only what a killed worker leaves behind stays.
+            self._is_impossible = True
+            self.forget()
+            _log.warning("no guardian process: %s; steps of a killed worker will go on running", problem)
+
     def _start(self) -> None:
         with self._lock:
+            self._check_at = time.monotonic() + _CHECK_S
             if self.pid is not None and not self._has_died():
                 return
             if self._memory is None:

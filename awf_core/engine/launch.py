@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _TOKEN_KEY = TOKEN_VARIABLE.encode()
 _BUSY_ATTEMPTS = 20
 _counter = itertools.count(1)
+_nonce = os.urandom(6).hex().encode()
 
 
 class StartFailed(Exception):
@@ -38,7 +39,7 @@ class Started:
 
 def new_token() -> bytes:
     """A text no other step on this machine carries."""
-    return b"%x-%x-%s" % (os.getpid(), next(_counter), os.urandom(6).hex().encode())
+    return b"%x-%x-%s" % (os.getpid(), next(_counter), _nonce)
 
 
 def with_token(env: Mapping[bytes, bytes], token: bytes) -> dict[bytes, bytes]:
@@ -54,21 +55,18 @@ def with_token(env: Mapping[bytes, bytes], token: bytes) -> dict[bytes, bytes]:
 
 def start(argv: Sequence[str], *, env: Mapping[bytes, bytes], cwd: str | None) -> Started:
     """Start `argv` in a session of its own with empty standard input. Raises StartFailed."""
-    out_fd, out_write = os.pipe()
-    err_fd, err_write = os.pipe()
+    descriptors: list[int] = []
     try:
+        descriptors += os.pipe()
+        descriptors += os.pipe()
+        out_fd, out_write, err_fd, err_write = descriptors
         popen = _popen(argv, env=env, cwd=cwd, out_write=out_write, err_write=err_write)
-    except BaseException as problem:
-        os.close(out_fd)
-        os.close(err_fd)
-        if isinstance(problem, OSError):
-            raise StartFailed(f"fork/exec {argv[0]}: {_reason(problem)}") from problem
-        if isinstance(problem, ValueError):  # a zero byte in an argument or in the environment
-            raise StartFailed(f"fork/exec {argv[0]}: invalid argument") from problem
-        raise
-    finally:
-        os.close(out_write)
-        os.close(err_write)
+    except (OSError, ValueError) as problem:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise StartFailed(f"fork/exec {argv[0]}: {_reason(problem)}") from problem
+    os.close(out_write)
+    os.close(err_write)
     return Started(popen=popen, out_fd=out_fd, err_fd=err_fd)
 
 
@@ -94,7 +92,9 @@ def _popen(
             attempt += 1
 
 
-def _reason(problem: OSError) -> str:
+def _reason(problem: OSError | ValueError) -> str:
+    if not isinstance(problem, OSError):  # a zero byte in an argument or in the environment
+        return "invalid argument"
     return os.strerror(problem.errno).lower() if problem.errno else str(problem)
 
 

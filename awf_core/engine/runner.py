@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import uuid
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from awf_core.engine.steps.context import StepAborted
 from awf_core.engine.surroundings import read_surroundings
 from awf_core.engine.visit import Visit, Visitor
 from awf_core.errors import AwfError, InputError
+from awf_core.ids import new_id
 from awf_core.workflow import inputs as input_rules
 from awf_core.workflow.model import TerminalSpec
 
@@ -86,7 +86,7 @@ class Engine:
         """
         execution = Execution(
             workflow=workflow,
-            run_id=run_id or str(uuid.uuid4()),
+            run_id=run_id or new_id(),
             cancel=cancel or Cancel(),
             cwd=cwd or Path.cwd(),
             extra_env=extra_env,

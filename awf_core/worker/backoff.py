@@ -18,7 +18,7 @@ class Backoff:
 
     def next_s(self) -> float:
         """Count a failure and say how many seconds to wait: between half and all of the doubled step."""
-        step_s = min(self._longest_s, self._first_s * 2 ** min(self.failures, 20))
+        step_s = min(self._longest_s, self._first_s * 2.0 ** min(self.failures, 20))
         self.failures += 1
         return step_s * random.uniform(0.5, 1.0)  # noqa: S311  (spreads load, guards nothing)
 

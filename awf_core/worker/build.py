@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 HOLD_MARGIN_S = 60.0
 """How long before the broker's own limit a run is ended, so that there is time left to settle it."""
 
+CATALOGUE_RECHECK_S = 0.02
+"""How long a worker trusts a workflow file it has looked at."""
+
 POLICIES_KEPT = 1024
 
 
@@ -81,11 +84,11 @@ def build_worker(
         throttle=throttle,
         undeliverable_queue=rules.undeliverable_queue,
         is_lost=leases.is_lost,
-        on_settled=lambda settlement, label: worker.on_settled(settlement, label),
+        in_hand=leases.count,
     )
     pipeline = Pipeline(
         rules,
-        catalogue=Catalogue(Discovery(cwd, env), step_types),
+        catalogue=Catalogue(Discovery(cwd, env), step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S),
         engine=Engine(step_types=step_types, clock=clock, events=RunEvents(observers), env=env),
         leases=leases,
         observers=observers,

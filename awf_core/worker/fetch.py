@@ -54,6 +54,7 @@ class Fetcher:
         self._slots = slots
         self._wait_s = wait_s
         self._next_wait_s = 0.0
+        self._is_busy = False
         self._budget = budget
         self._throttle = throttle
         self._on_deliveries = on_deliveries
@@ -77,7 +78,7 @@ class Fetcher:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            reserved = self._slots.reserve(SHARED_WAIT_S)
+            reserved = self._slots.reserve(SHARED_WAIT_S, is_busy=self._is_busy)
             if reserved:
                 self._fetch(reserved)
 
@@ -90,6 +91,7 @@ class Fetcher:
         finally:
             self._slots.release(reserved - len(deliveries))
             self._budget.give_back(granted - len(deliveries))
+        self._is_busy = bool(deliveries)
         if deliveries and self._stop.is_set():
             self._give_back(deliveries)
         elif deliveries:

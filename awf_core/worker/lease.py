@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from awf_core.errors import BrokerError
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
+from awf_core.worker.outcome import MAX_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +108,10 @@ class LeaseKeeper:
             cancel.request(reason)
         return len(running)
 
+    def count(self) -> int:
+        """How many are held now."""
+        return len(self._held)
+
     def in_hand(self) -> list[Delivery]:
         """What is held now."""
         return [held.delivery for held in list(self._held.values())]
@@ -136,7 +141,7 @@ class LeaseKeeper:
         for held in list(self._held.values()):
             if held.deadline is not None and held.deadline <= now and held.cancel is not None:
                 held.deadline = None
-                held.cancel.request("max_run")
+                held.cancel.request(MAX_RUN)
 
     def _renew_due(self) -> float:
         """Extend what is due; returns when to look again in any case."""

@@ -149,9 +149,10 @@ class Pipeline:
 
     def _run(self, plan: Plan, delivery: Delivery) -> Run:
         cancel = Cancel()
-        self._leases.running(delivery, cancel, _shorter(plan.policy.max_run_s, self._rules.max_hold_s))
+        max_run_s = _shorter(plan.policy.max_run_s, self._rules.max_hold_s)
+        self._leases.running(delivery, cancel, max_run_s)
         try:
-            return self._engine.execute(
+            run = self._engine.execute(
                 plan.workflow,
                 plan.inputs,
                 cancel=cancel,
@@ -161,6 +162,7 @@ class Pipeline:
             )
         finally:
             self._leases.ran(delivery)
+        return outcome_of.blamed_on_max_run(run, max_run_s)
 
     def _outcome_of_run(self, run: Run, delivery: Delivery, message: Message, verdict: Verdict) -> Outcome:
         return outcome_of.of_run(

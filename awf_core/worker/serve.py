@@ -143,7 +143,7 @@ class Worker:
         )
         duration_s = self._clock.monotonic() - settlement.received_at
         self._observers.message_settled(delivery, label, settlement.reason, duration_s)
-        if self._budget.is_spent and not self._leases.in_hand():
+        if self._budget.is_spent and not self._leases.count():
             self._pipe.wake()
 
     def _count(self, settlement: Settlement, label: str) -> None:
@@ -177,7 +177,7 @@ class Worker:
         serving = self._serving
         self._observers.worker_started(serving.worker, serving.queues, serving.concurrency)
         self._leases.start()
-        self._settler.start()
+        self._settler.start(self.on_settled)
         self._runners.start()
         for fetcher in self._fetchers:
             fetcher.start()
@@ -205,7 +205,7 @@ class Worker:
             log.info(events.WORKER_READY, worker=self._serving.worker, queues=list(self._serving.queues))
 
     def _found_empty(self, queue: str) -> None:  # noqa: ARG002
-        if self._serving.burst and not self._leases.in_hand() and self._all_dry():
+        if self._serving.burst and not self._leases.count() and self._all_dry():
             self._is_dry = True
             self._pipe.wake()
 
@@ -215,7 +215,7 @@ class Worker:
             stats = [self._mq.stats(queue) for queue in self._serving.queues]
         except BrokerError:
             return False
-        return not any((s.ready or 0) + (s.delayed or 0) for s in stats) and not self._leases.in_hand()
+        return not any((s.ready or 0) + (s.delayed or 0) for s in stats) and not self._leases.count()
 
     def _give_back(self, delivery: Delivery) -> None:
         action = Nack(delivery=delivery, counted=False, reason="drain")
@@ -230,7 +230,7 @@ class Worker:
                 return "signal"
             if self._is_dry:
                 return "dry"
-            if self._budget.is_spent and not self._leases.in_hand():
+            if self._budget.is_spent and not self._leases.count():
                 return "max_messages"
 
     def _read_signals(self, timeout_s: float | None) -> bool:
@@ -285,7 +285,7 @@ class Worker:
         """Let what runs finish; False when the grace is over or a second signal came first."""
         end = self._clock.monotonic() + self._serving.grace_s
         report_at = self._clock.monotonic() + REPORT_EVERY_S
-        while self._leases.in_hand():
+        while self._leases.count():
             now = self._clock.monotonic()
             if now >= end:
                 return False

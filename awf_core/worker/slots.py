@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import threading
 
+GATHER_S = 0.0005
+"""How long a busy fetcher lets free slots gather, since one claim for five messages costs little more than for one."""
+
 
 class Slots:
     """A counted pool shared by the fetchers of all queues."""
@@ -15,23 +18,26 @@ class Slots:
         self.total = total
         self._free = total
         self._sharers = sharers
+        self._half = (total + 1) // 2
+        self._wanted = 1
         self._closed = False
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
 
     @property
     def in_use(self) -> int:
         """Slots reserved or busy now."""
         return self.total - self._free
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether every slot is free."""
-        return self._free == self.total
+    def reserve(self, timeout_s: float, *, is_busy: bool = False) -> int:
+        """Take this fetcher's fair share of the free slots, at least one; 0 when none came free in time or on close.
 
-    def reserve(self, timeout_s: float) -> int:
-        """Take this fetcher's fair share of the free slots, at least one; 0 when none came free in time or on close."""
+        `is_busy`: the last look at the queue brought something, so it pays to wait a moment for half of the slots.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._free > 0 or self._closed, timeout_s)
+            if is_busy and self._free < self._half and not self._closed:
+                self._wait(self._half, GATHER_S)
+            if self._free <= 0 and not self._closed:
+                self._wait(1, timeout_s)
             if self._closed or self._free <= 0:
                 return 0
             share = -(-self._free // self._sharers)
@@ -43,10 +49,17 @@ class Slots:
         if count:
             with self._changed:
                 self._free += count
-                self._changed.notify_all()
+                if self._free >= self._wanted:
+                    self._changed.notify_all()
 
     def close(self) -> None:
         """From now on `reserve` gives nothing. Idempotent."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _wait(self, wanted: int, timeout_s: float) -> None:
+        """With the lock held: wait until `wanted` slots are free. Waking a fetcher for less would cost a hand-over."""
+        self._wanted = wanted if self._sharers == 1 else 1
+        self._changed.wait_for(lambda: self._free >= self._wanted or self._closed, timeout_s)
+        self._wanted = 1

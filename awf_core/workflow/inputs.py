@@ -26,6 +26,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 _TRUE_WORDS = ("true", "yes", "1")
 _FALSE_WORDS = ("false", "no", "0")
 _INT64_LIMIT = 1 << 63
+_MAX_SHOWN = 200
+"""Characters of a value in a reason; reasons end up in results and logs."""
 
 
 def apply_defaults(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def _as_integer(value: Any) -> tuple[int | None, str]:
         number = int(value) if _INTEGER.fullmatch(value) else _INT64_LIMIT
         if -_INT64_LIMIT <= number < _INT64_LIMIT:
             return number, ""
-        return None, f"cannot convert {quoted(value)} to integer"
+        return None, f"cannot convert {_shown(value)} to integer"
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT:
         return int(value), ""
     return None, f"cannot convert {type_name(value)} to integer"
@@ -113,7 +115,7 @@ def _as_flag(value: Any) -> tuple[bool | None, str]:
     word = value.lower()
     if word in _TRUE_WORDS or word in _FALSE_WORDS:
         return word in _TRUE_WORDS, ""
-    return None, f"cannot convert {quoted(value)} to boolean"
+    return None, f"cannot convert {_shown(value)} to boolean"
 
 
 def _rule_reasons(definition: InputDefinition, value: Any, cwd: Path | None) -> Iterable[str]:
@@ -138,13 +140,13 @@ def _pattern_reason(pattern: str | None, value: str) -> str:
             return ""
     except PatternError as error:
         return f"invalid regex pattern {quoted(pattern)}: {error}"
-    return f"value {quoted(value)} does not match pattern {quoted(pattern)}"
+    return f"value {_shown(value)} does not match pattern {quoted(pattern)}"
 
 
 def _enum_reason(allowed: tuple[str, ...], value: str) -> str:
     if not allowed or value in allowed:
         return ""
-    return f"value {quoted(value)} not in allowed values {printed(allowed)}"
+    return f"value {_shown(value)} not in allowed values {printed(allowed)}"
 
 
 def _range_reasons(definition: InputDefinition, value: int) -> list[str]:
@@ -161,9 +163,9 @@ def _file_reason(value: str, cwd: Path | None) -> str:
     try:
         Path(cwd or "", value).stat()
     except FileNotFoundError:
-        return f"file does not exist: {value}"
+        return f"file does not exist: {_cut(value)}"
     except (OSError, ValueError) as error:
-        return f"cannot access file: {value}: {getattr(error, 'strerror', None) or error}"
+        return f"cannot access file: {_cut(value)}: {getattr(error, 'strerror', None) or error}"
     return ""
 
 
@@ -173,7 +175,15 @@ def _extension_reason(allowed: tuple[str, ...], value: str) -> str:
     name = value.rpartition(os.sep)[2]
     extension = name[name.rfind(".") :] if "." in name else ""
     if not extension:
-        return f"file {quoted(value)} has no extension, allowed: {printed(allowed)}"
+        return f"file {_shown(value)} has no extension, allowed: {printed(allowed)}"
     if extension in allowed:
         return ""
-    return f"file extension {quoted(extension)} not in allowed extensions {printed(allowed)}"
+    return f"file extension {_shown(extension)} not in allowed extensions {printed(allowed)}"
+
+
+def _shown(value: str) -> str:
+    return quoted(_cut(value))
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _MAX_SHOWN else value[:_MAX_SHOWN] + "…"

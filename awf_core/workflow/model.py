@@ -6,12 +6,13 @@ so that a new type of step needs no change here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from awf_core.workflow.expressions import Expression
     from awf_core.workflow.templates import Template
 

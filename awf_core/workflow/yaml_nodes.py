@@ -98,6 +98,7 @@ class _Composer:
         self._anchors: dict[str, Node] = {}
         self._open: list[Node] = []
         self._root: Node | None = None
+        self._count = 0
 
     def compose(self, data: bytes) -> Node | None:
         parser = CParser(data)
@@ -162,6 +163,9 @@ class _Composer:
             self._anchors[anchor] = node
 
     def _close(self, node: Node) -> None:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise YamlError(f"document contains more than {MAX_NODES} values", line=node.line)
         if self._open:
             self._open[-1].children.append(node)
         else:
@@ -171,7 +175,7 @@ class _Composer:
         node.size = 1 + sum(child.size for child in node.children)
         node.height = 1 + max((child.height for child in node.children), default=0)
         if node.size > MAX_NODES:
-            raise YamlError(f"document contains excessive aliasing or more than {MAX_NODES} values", line=node.line)
+            raise YamlError(f"document contains excessive aliasing: more than {MAX_NODES} values", line=node.line)
         if node.height > MAX_DEPTH:
             raise YamlError(f"exceeded max depth of {MAX_DEPTH}", line=node.line)
         if node.kind == "map":

@@ -34,6 +34,10 @@ def until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
     return condition()
 
 
+def open_descriptors() -> list[str]:
+    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
+
+
 def carrying(text: str) -> list[int]:
     """Processes whose environment holds `text`, zombies left out."""
     found = []
@@ -144,7 +148,7 @@ def test_an_outer_step_takes_the_steps_inside_it_along(mark: str) -> None:
 
 
 def test_the_guardian_leaves_with_its_worker() -> None:
-    script = "from awf_core.engine.guardian import guardian\nguardian().open(b'x')\nprint(guardian().pid)"
+    script = "from awf_core.engine.guardian import guardian\nguardian().open(b'not-a-token')\nprint(guardian().pid)"
 
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
@@ -161,6 +165,83 @@ def test_a_guardian_that_died_is_replaced() -> None:
     assert until(lambda: guard.open(b"again") >= 0 and guard.pid != first)
 
     guard.stop()
+
+
+def test_steps_run_without_a_guardian_where_none_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    guard = Guardian()
+
+    slots = [guard.open(b"one"), guard.open(b"two")]
+    guard.close(slots[0])
+    guard.stop()
+
+    assert slots == [-1, -1]
+    assert [record.getMessage() for record in caplog.records] == [
+        (
+            "no guardian process: [Errno 2] No such file or directory: '/no/such/python'; "
+            "steps of a killed worker will go on running"
+        )
+    ]
+
+
+def test_a_failed_start_leaves_no_descriptor_open() -> None:
+    def start() -> str:
+        return run_process(["/no/such/program"], env=ENV, cwd=None, timeout_s=None, cancel=Cancel()).problem
+
+    start()
+    before = open_descriptors()
+
+    problem = start()
+
+    assert problem == "fork/exec /no/such/program: no such file or directory"
+    assert open_descriptors() == before
+
+
+def test_running_processes_leaves_no_descriptor_open() -> None:
+    def run() -> None:
+        for script, timeout_s in (("true", None), ("sleep 613", 0.05), ("sleep 0.1; exec >&- 2>&-; sleep 0.05", 5)):
+            run_process(["/bin/sh", "-c", script], env=ENV, cwd=None, timeout_s=timeout_s, cancel=Cancel())
+
+    run()
+    before = open_descriptors()
+
+    run()
+
+    assert open_descriptors() == before
+
+
+def test_a_process_that_never_stops_writing_is_stopped_in_time() -> None:
+    finished = run_process(["/bin/sh", "-c", "yes"], env=ENV, cwd=None, timeout_s=0.2, cancel=Cancel())
+
+    assert finished.end == "timeout"
+    assert finished.stdout.startswith(b"y\ny\n")
+
+
+def test_a_process_is_waited_for_after_it_closed_its_output() -> None:
+    script = "exec >&- 2>&-; sleep 0.1; exit 7"
+
+    finished = run_process(["/bin/sh", "-c", script], env=ENV, cwd=None, timeout_s=5, cancel=Cancel())
+
+    assert (finished.end, finished.exit_code) == ("exited", 7)
+
+
+def test_who_watches_the_output_and_breaks_leaves_no_process(mark: str) -> None:
+    def broken(stream: str, data: bytes) -> None:
+        raise RuntimeError("watcher")
+
+    with pytest.raises(RuntimeError, match="watcher"):
+        run_process(
+            ["/bin/sh", "-c", f"echo x; {ESCAPEES}"],
+            env=marked_env(mark),
+            cwd=None,
+            timeout_s=None,
+            cancel=Cancel(),
+            on_output=broken,
+        )
+
+    assert until(lambda: not carrying(mark))
 
 
 def test_the_guardian_ignores_what_a_terminal_sends() -> None:

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,8 @@ import pytest
 
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.events import NoEvents
-from awf_core.engine.machine import Routing
 from awf_core.engine.runner import Engine
-from awf_core.engine.steps import StepAborted, StepContext, StepResult, StepTypes, builtin_step_types
+from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import InputError
 from awf_core.workflow.load import parse_workflow
 
@@ -24,22 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from awf_core.engine.record import Run
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
+    from awf_core.workflow.model import Workflow
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/sh", "HOME": "/nonexistent", "USER": "tester"}
 ENDS = "\n  done: {type: terminal}\n  fail: {type: terminal, status: failure}\n"
 
 
-def workflow_of(
-    states: str, *, head: str = "", source: Path = Path("/p/.awf/workflows/w.yaml"), types: StepTypes | None = None
-) -> Workflow:
+def workflow_of(states: str, *, head: str = "", source: Path = Path("/p/.awf/workflows/w.yaml")) -> Workflow:
     text = f"name: w\n{head}\nstates:\n  initial: a\n  {states.strip()}{ENDS}"
-    return parse_workflow(text.encode(), source=source, step_types=types or builtin_step_types())
+    return parse_workflow(text.encode(), source=source, step_types=builtin_step_types())
 
 
-def engine_of(types: StepTypes | None = None, **options: Any) -> Engine:
-    return Engine(step_types=types or builtin_step_types(), env=ENV, **options)
+def engine_of(**options: Any) -> Engine:
+    return Engine(step_types=builtin_step_types(), env=ENV, **options)
 
 
 def until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
@@ -175,6 +170,15 @@ def test_a_success_that_leads_nowhere_fails_the_run(tmp_path: Path) -> None:
 
     assert run.error is not None
     assert (run.status, run.exit_code, run.error.message) == ("failed", 1, "step not found: ")
+
+
+def test_a_terminal_message_that_can_not_be_filled_in_is_shown_as_written(tmp_path: Path) -> None:
+    workflow = workflow_of("a: {type: terminal, status: failure, message: 'no {{.inputs.nope}}'}")
+
+    run = engine_of().execute(workflow, {}, cwd=tmp_path)
+
+    assert run.error is not None
+    assert run.error.message == "no {{.inputs.nope}}"
 
 
 def test_a_background_child_that_holds_the_output_fails_the_step(tmp_path: Path) -> None:
@@ -315,82 +319,6 @@ def test_one_engine_runs_many_workflows_at_once_without_mixing_them(tmp_path: Pa
         )
 
     assert [run.output for run in runs] == [f"w{n}\nr{n}\n" for n in range(40)]
-
-
-@dataclass(frozen=True)
-class CountSpec:
-    on_complete: str
-
-
-class CountStep:
-    """A type of the kind a plugin brings: it routes by a key of its own."""
-
-    name = "count"
-    aliases: tuple[str, ...] = ()
-    routing = Routing(transitions_on_success=False, continue_on_error=False)
-
-    def parse(self, fields: StateFields) -> CountSpec:
-        return CountSpec(on_complete=fields.text("on_complete"))
-
-    def successor(self, state: State) -> str | None:
-        assert isinstance(state.spec, CountSpec)
-        return state.spec.on_complete
-
-    def run(self, state: State, context: StepContext) -> StepResult:
-        if "abort" in context.execution.inputs:
-            raise StepAborted("count: nothing to count", code="USER.INPUT.MISSING_FILE")
-        if "broken" in context.execution.inputs:
-            raise ZeroDivisionError("by zero")
-        has_failed = "failing" in context.execution.inputs
-        return StepResult(
-            status="failed" if has_failed else "completed",
-            output=str(len(context.execution.inputs)),
-            error="no",
-            failure="count a: no" if has_failed else None,
-        )
-
-
-def count_types() -> StepTypes:
-    types = builtin_step_types()
-    types.register(CountStep())
-    return types
-
-
-COUNT = "a: {type: count, on_complete: done, on_success: fail, continue_on_error: true, transitions: [{goto: fail}]}"
-
-
-def test_a_new_step_type_brings_its_own_routing(tmp_path: Path) -> None:
-    types = count_types()
-
-    run = engine_of(types).execute(workflow_of(COUNT, types=types), {"x": "1"}, cwd=tmp_path)
-
-    assert (run.final_state, run.states["a"].output) == ("done", "1")
-
-
-@pytest.mark.parametrize(
-    ("given", "message", "exit_code"),
-    [
-        ("failing", "count a: no", 3),
-        ("abort", "count: nothing to count", 1),
-        ("broken", "step a: step type 'count' broke: ZeroDivisionError: by zero", 4),
-    ],
-)
-def test_a_new_step_types_trouble_fails_this_run_only(tmp_path: Path, given: str, message: str, exit_code: int) -> None:
-    types = count_types()
-
-    run = engine_of(types).execute(workflow_of(COUNT, types=types), {given: "1"}, cwd=tmp_path)
-
-    assert run.error is not None
-    assert (run.status, run.error.message, run.exit_code) == ("failed", message, exit_code)
-
-
-def test_a_workflow_of_a_type_that_is_not_installed_here_fails_with_its_name(tmp_path: Path) -> None:
-    types = count_types()
-
-    run = engine_of().execute(workflow_of(COUNT, types=types), {}, cwd=tmp_path)
-
-    assert run.error is not None
-    assert run.error.message == "step a: no step type 'count' is installed that can run"
 
 
 def test_a_later_change_of_the_environment_does_not_reach_a_run(

@@ -12,7 +12,7 @@ import pytest
 
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import UsageError, WorkflowNotFound
-from awf_core.workflow.catalogue import Catalogue
+from awf_core.workflow.catalogue import SETTLED_AFTER_S, Catalogue
 from awf_core.workflow.discovery import Discovery, Found
 from awf_core.workflow.names import InvalidWorkflowName
 from awf_core.workflow.problems import LoadError
@@ -282,18 +282,26 @@ def test_a_file_replaced_by_another_of_the_same_age_and_size_is_loaded_again(pro
     assert catalogue.get("w").description == "new"
 
 
-def test_a_file_just_written_is_not_trusted_to_stay(project):
-    path = project / "work/.awf/workflows/w.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_text(workflow_text(description="old"))
-    catalogue = catalogue_of(project)
+class StoppedClock:
+    def __init__(self, now_s):
+        self.now_s = now_s
+
+    def now(self):
+        return self.now_s
+
+    def monotonic(self):
+        return self.now_s
+
+
+@pytest.mark.parametrize(("age_s", "seen"), [(SETTLED_AFTER_S / 2, "new"), (SETTLED_AFTER_S * 2, "old")])
+def test_a_file_just_written_is_not_trusted_to_stay(project, age_s, seen):
+    path = write(project / "work/.awf/workflows/w.yaml", workflow_text(description="old"))
+    catalogue = catalogue_of(project, clock=StoppedClock(LONG_AGO_S + age_s))
     assert catalogue.get("w").description == "old"
-    written_ns = path.stat().st_mtime_ns
 
-    path.write_text(workflow_text(description="new"))
-    os.utime(path, ns=(written_ns, written_ns))
+    write(path, workflow_text(description="new"))
 
-    assert catalogue.get("w").description == "new"
+    assert catalogue.get("w").description == seen
 
 
 def test_a_workflow_added_later_is_found_at_once_and_one_in_front_wins(project):

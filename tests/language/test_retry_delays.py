@@ -59,9 +59,7 @@ def test_a_delay_too_large_for_a_number_is_bounded() -> None:
     ("attempt", "exit_code", "expected"),
     [(1, 2, True), (2, 2, True), (3, 2, False), (1, 5, False)],
 )
-def test_only_listed_exit_codes_are_retried_up_to_the_limit(
-    attempt: int, exit_code: int, expected: bool
-) -> None:
+def test_only_listed_exit_codes_are_retried_up_to_the_limit(attempt: int, exit_code: int, expected: bool) -> None:
     rule = RetryRule(max_attempts=3, retryable_exit_codes=frozenset({1, 2}))
 
     assert is_retried(rule, attempt=attempt, exit_code=exit_code) is expected

@@ -247,13 +247,18 @@ def test_deep_nesting_is_refused_before_it_costs_anything(text):
         read_yaml(text)
 
 
+def test_a_document_of_too_many_values_is_refused_while_it_is_read():
+    with pytest.raises(YamlError, match=f"document contains more than {MAX_NODES} values"):
+        read_yaml(b"[" + b"x," * (MAX_NODES + 10) + b"[")
+
+
 def test_aliases_can_not_multiply_without_end():
     levels = [b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for level in range(1, 9):
         previous = b"*a%d" % (level - 1)
         levels.append(b"a%d: &a%d [%s]" % (level, level, b", ".join([previous] * 10)))
 
-    with pytest.raises(YamlError, match=f"excessive aliasing or more than {MAX_NODES} values"):
+    with pytest.raises(YamlError, match=f"document contains excessive aliasing: more than {MAX_NODES} values"):
         read_yaml(b"\n".join(levels))
 
 

@@ -90,16 +90,12 @@ def test_a_follower_hears_its_parent_and_not_the_other_way_round() -> None:
         (-1, True, "context canceled"),
     ],
 )
-def test_an_allowance_says_why_nothing_may_start(
-    left_s: float | None, is_cancelled: bool, text: str | None
-) -> None:
+def test_an_allowance_says_why_nothing_may_start(left_s: float | None, is_cancelled: bool, text: str | None) -> None:
     clock, cancel = SystemClock(), Cancel()
     if is_cancelled:
         cancel.request("stop")
 
-    allowance = Allowance(
-        clock=clock, cancel=cancel, deadline=None if left_s is None else clock.monotonic() + left_s
-    )
+    allowance = Allowance(clock=clock, cancel=cancel, deadline=None if left_s is None else clock.monotonic() + left_s)
 
     assert allowance.stop_text() == text
 

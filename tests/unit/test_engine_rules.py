@@ -172,9 +172,7 @@ def test_bytes_that_are_no_text_become_replacement_characters_in_json() -> None:
 
 
 def test_the_json_of_a_run_has_the_documented_keys() -> None:
-    run = Run(
-        run_id="r", workflow="w", status="failed", error=RunError(message="m", code="USER.X", state="a")
-    )
+    run = Run(run_id="r", workflow="w", status="failed", error=RunError(message="m", code="USER.X", state="a"))
 
     shown = run.as_json()
 

@@ -72,6 +72,11 @@ class Backend:
         self._moving = Moving(*parts, self._waker)
         self._state = State(*parts, sweeper)
 
+    @property
+    def address(self) -> str:
+        """Where the queue is, for the log: the file's absolute path."""
+        return str(self.path)
+
     @hookimpl
     def awf_mq_open(self) -> None:
         """Open the file, making it (with the umask's rights) and its directory where `declare` is auto."""

@@ -76,8 +76,8 @@ def _no_space(path: Path, doing: str, text: str) -> BrokerError:
 def _disk_error(path: Path, doing: str, error: sqlite3.Error, *, committing: bool) -> BrokerError:
     text = f"{path}: the disk failed to {doing}: {error} ({getattr(error, 'sqlite_errorname', '')})"
     hint = "check free space, quota and the disk's health (`dmesg`)"
-    if committing:
-        # The commit record may have reached the disk although the answer was an error.
+    if committing and getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_IOERR_WRITE:
+        # The commit record was written whole, and may count after a crash although the answer was an error.
         return BrokerUnavailable(text, hint=hint, in_doubt=True)
     return BrokerBlocked(text, hint=hint)
 

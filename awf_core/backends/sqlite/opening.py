@@ -88,7 +88,7 @@ def abandon(connection: QueueConnection) -> None:
     Closing removes the `-wal` file by its name, and that name may belong to another queue file, or to the
     parent process, by now. Costs its file descriptors.
     """
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    connection.close()
 
 
 def _require_leave(path: Path, *, may_create: bool) -> None:

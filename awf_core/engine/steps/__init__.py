@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from awf_core.engine.machine import Routing
     from awf_core.workflow.model import State
 
-__all__ = ["StepAborted", "StepContext", "StepResult", "StepType", "builtin_step_types"]
+__all__ = ["StepAborted", "StepContext", "StepResult", "StepType", "StepTypes", "builtin_step_types"]
 
 
 @runtime_checkable

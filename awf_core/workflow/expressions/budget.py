@@ -10,16 +10,17 @@ from awf_core.workflow.expressions.errors import Fault
 
 LIMIT = 1_000_000
 MAX_ROUNDS = 1_000_000
+MAX_WALK = 300_000
 MAX_TEXT_CHARS = 16_000_000
 
 
 class Budget:
-    """What is left of both allowances."""
+    """What is left of both allowances. Comparing and writing a value take one of their own, of `MAX_WALK` elements."""
 
     __slots__ = ("_left", "_rounds")
 
-    def __init__(self) -> None:
-        self._left = LIMIT
+    def __init__(self, elements: int = LIMIT) -> None:
+        self._left = elements
         self._rounds = MAX_ROUNDS
 
     def spend(self, amount: int) -> None:

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from awf_core.workflow.expressions.budget import Budget
+from awf_core.workflow.expressions.budget import MAX_WALK, Budget
 from awf_core.workflow.expressions.errors import Fault
 from awf_core.workflow.expressions.moments import Moment, Span
 from awf_core.workflow.expressions.values import float_of, is_array, is_nil, is_number, type_name
@@ -19,7 +19,7 @@ def equal(left: object, right: object) -> bool:
     """Whether `left == right`. Never fails on types: values of different types differ."""
     if type(left) is type(right) and isinstance(left, (str, bool, int)):
         return left == right
-    return _equal(left, right, Budget())
+    return _equal(left, right, Budget(MAX_WALK))
 
 
 def _equal(left: object, right: object, budget: Budget) -> bool:

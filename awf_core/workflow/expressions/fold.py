@@ -120,16 +120,16 @@ def _text_set(node: Node) -> frozenset[str] | None:
 
 def _logic(node: Binary, *, neutral: bool) -> Node:
     """`&&` (neutral: true) and `||` (neutral: false) with a constant on a side."""
-    if _is(node.left, neutral):
+    if _is(node.left, wanted=neutral):
         return replace(node.right, at=node.at)
-    if _is(node.right, neutral):
+    if _is(node.right, wanted=neutral):
         return replace(node.left, at=node.at)
-    if _is(node.left, not neutral) or _is(node.right, not neutral):
+    if _is(node.left, wanted=not neutral) or _is(node.right, wanted=not neutral):
         return Constant(at=node.at, value=not neutral)
     return node
 
 
-def _is(node: Node, wanted: bool) -> bool:  # noqa: FBT001 - the value looked for, not an option
+def _is(node: Node, *, wanted: bool) -> bool:
     return isinstance(node, Constant) and node.value is wanted
 
 

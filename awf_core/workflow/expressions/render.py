@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 
-from awf_core.workflow.expressions.budget import Budget
+from awf_core.workflow.expressions.budget import MAX_WALK, Budget
 from awf_core.workflow.expressions.errors import Fault
 from awf_core.workflow.expressions.moments import Moment, Span
 from awf_core.workflow.expressions.time_layouts import write
@@ -20,7 +20,7 @@ _MAX_DEPTH = 200
 
 def value_text(value: object) -> str:
     """`value` as `string()` gives it: `[a b]`, `map[k:v]`, `<nil>`, floats in their shortest form."""
-    return _text(value, Budget(), 0)
+    return _text(value, Budget(MAX_WALK), 0)
 
 
 def _text(value: object, budget: Budget, depth: int) -> str:
@@ -44,7 +44,7 @@ def _text(value: object, budget: Budget, depth: int) -> str:
 
 def json_text(value: object) -> str:
     """`value` as JSON, indented by two spaces, keys sorted. Raises Fault for what JSON can't say."""
-    return _json(value, "\n", Budget(), 0)
+    return _json(value, "\n", Budget(MAX_WALK), 0)
 
 
 def _json(value: object, newline: str, budget: Budget, depth: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from awf_core.workflow.templates.errors import FunctionError
-from awf_core.workflow.templates.printer import check_size
+from awf_core.workflow.templates.limits import check_size
 from awf_core.workflow.templates.values import (
     INVALID,
     MISSING,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from awf_core.workflow.templates.operands import Operand
     from awf_core.workflow.templates.state import Located, State
 
+CHARS_PER_STEP: Final = 256
 _GO_NAMES: Final = {"string": "string", "strings": "[]string"}
 _STOPS_AT: Final = {"and": False, "or": True}
 
@@ -37,14 +38,16 @@ _STOPS_AT: Final = {"and": False, "or": True}
 class Function:
     """Something a template can call. `rest` is the type of any further arguments, None where there can be none.
 
-    `special` is the name of a builtin whose arguments are not evaluated in the ordinary way; `needs_scope` calls it
-    with the root map before its arguments.
+    special      the name of a builtin whose arguments are not evaluated in the ordinary way
+    weigh        steps of a call beyond those that the sizes of its texts take
+    needs_scope  whether the root map comes before the arguments
     """
 
     call: Callable[..., Value]
     params: tuple[Wanted, ...] = ()
     rest: Wanted | None = None
     special: str = ""
+    weigh: Callable[[Sequence[Value]], int] | None = None
     needs_scope: bool = False
 
 
@@ -68,6 +71,7 @@ def call_function(
         values.insert(0, operands[0].text() if operands else _callee(final))
     if function.needs_scope:
         values.insert(0, state.root)
+    _account(state, function, values)
     try:
         result = function.call(*values)
     except FunctionError as error:
@@ -75,7 +79,13 @@ def call_function(
         state.fail(f"error calling {name}: {error.reason}", variable=error.variable)
     if type(result) is str:
         check_size(len(result))
+        state.spend(len(result) // CHARS_PER_STEP)
     return result
+
+
+def _account(state: State, function: Function, values: Sequence[Value]) -> None:
+    chars = sum(len(value) for value in values if type(value) is str)
+    state.spend(1 + chars // CHARS_PER_STEP + (function.weigh(values) if function.weigh else 0))
 
 
 def _callee(final: Value) -> str:

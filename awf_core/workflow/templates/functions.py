@@ -14,8 +14,8 @@ from awf_core.workflow.templates import comparisons, escapes, formatting, indexi
 from awf_core.workflow.templates.calls import Function
 from awf_core.workflow.templates.errors import FunctionError, LimitError
 from awf_core.workflow.templates.json_text import to_json
+from awf_core.workflow.templates.limits import MAX_PIECES, check_size
 from awf_core.workflow.templates.namespaces import ROOT_NAMES, Root
-from awf_core.workflow.templates.printer import check_size
 from awf_core.workflow.templates.quoting import from_bytes, quote, to_bytes
 from awf_core.workflow.templates.values import NIL, STRING, StringList, Value, is_true, kind_of, type_name
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_FILE_BYTES = 1 << 20
-MAX_PIECES = 1_000_000
 
 
 def _text_of(values: Sequence[Value]) -> str:
@@ -43,7 +42,7 @@ def _call(name: str, value: Value, *_arguments: Value) -> Value:
 
 
 def _shell_escape(value: Value) -> str:
-    return escapes.shell_word(formatting.sprint([value]))
+    return escapes.shell_word(value if type(value) is str else formatting.sprint([value]))
 
 
 def _json(value: Value) -> str:
@@ -113,7 +112,12 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "slice": Function(call=indexing.cut, params=("value",), rest="value"),
     "print": Function(call=lambda *values: formatting.sprint(values), rest="any"),
     "println": Function(call=lambda *values: formatting.sprintln(values), rest="any"),
-    "printf": Function(call=lambda text, *values: formatting.sprintf(text, values), params=("string",), rest="any"),
+    "printf": Function(
+        call=lambda text, *values: formatting.sprintf(text, values),
+        params=("string",),
+        rest="any",
+        weigh=lambda values: values[0].count("%"),
+    ),
     "html": _escaper(escapes.html),
     "js": _escaper(escapes.javascript),
     "urlquery": _escaper(escapes.url_query),

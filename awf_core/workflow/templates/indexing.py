@@ -104,10 +104,9 @@ def _element(value: Value, key: Value) -> Value:
 
 
 def _map_element(value: Value, key: Value) -> Value:
-    takes_text = type(value) is MapView or has_text_keys(value)
-    if takes_text and kind_of(key) == NIL:
-        raise FunctionError("value is nil; should be of type string")
-    if takes_text and kind_of(key) != STRING:
+    if kind_of(key) != STRING and (type(value) is MapView or has_text_keys(value)):
+        if kind_of(key) == NIL:
+            raise FunctionError("value is nil; should be of type string")
         raise FunctionError(f"value has type {type_name(key)}; should be string")
     element = map_get(value, key)
     if element is not MISSING:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from awf_core.workflow.templates.errors import FunctionError
+from awf_core.workflow.templates.limits import check_pieces, check_size
 from awf_core.workflow.templates.number_text import format_float, int_text
 from awf_core.workflow.templates.timestamps import Timestamp
 from awf_core.workflow.templates.values import (
@@ -33,19 +34,77 @@ from awf_core.workflow.templates.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"', "\\": "\\\\"}
 
 
 def to_json(value: Value) -> str:
-    """`value` as compact JSON."""
-    kind = kind_of(value)
-    writer = _WRITERS.get(kind)
-    if writer is None:
-        raise FunctionError(f"json: unsupported type: {type_name(value)}")
-    return writer(value)
+    """`value` as compact JSON. Raises LimitError when it grows too large."""
+    writer = _Writer()
+    writer.add(value)
+    return "".join(writer.parts)
+
+
+class _Writer:
+    """The JSON so far. Counts as it goes: a few YAML aliases of aliases can stand for gigabytes."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.size = 0
+
+    def add(self, value: Value) -> None:
+        kind = kind_of(value)
+        if kind in _SCALARS:
+            self._write(_SCALARS[kind](value))
+        elif kind == SLICE:
+            self._list(value)
+        elif kind == MAP:
+            self._map(value)
+        elif kind == POINTER:
+            self.add(value.target)
+        elif kind == STRUCT:
+            self._struct(value)
+        else:
+            raise FunctionError(f"json: unsupported type: {type_name(value)}")
+
+    def _write(self, text: str) -> None:
+        self.size += len(text)
+        check_size(self.size)
+        check_pieces(len(self.parts))
+        self.parts.append(text)
+
+    def _list(self, value: Value) -> None:
+        self._write("[")
+        for index, item in enumerate(value):
+            if index:
+                self._write(",")
+            self.add(item)
+        self._write("]")
+
+    def _map(self, value: Value) -> None:
+        if type(value) is MapView and value.is_nil:
+            return self._write("null")
+        if type(value) is not MapView and not has_text_keys(value):
+            raise FunctionError(f"json: unsupported type: {type_name(value)}")
+        return self._members(map_items(value))
+
+    def _members(self, members: Iterable[tuple[str, Value]]) -> None:
+        mark = "{"
+        for name, item in members:
+            self._write(f"{mark}{_text(name)}:")
+            self.add(item)
+            mark = ","
+        self._write("{}" if mark == "{" else "}")
+
+    def _struct(self, value: Value) -> None:
+        if isinstance(value, Timestamp):
+            self._write(_text(value.rfc3339()))
+        elif isinstance(value, Struct):
+            self._members((name, value.get(name)) for name in value.type.fields)
+        else:
+            self.add(value.original)
 
 
 def _text(value: str) -> str:
@@ -69,37 +128,11 @@ def _number(value: float) -> str:
     return format_float(value, "f")
 
 
-def _list(value: Value) -> str:
-    return "[" + ",".join(to_json(item) for item in value) + "]"
-
-
-def _map(value: Value) -> str:
-    if type(value) is MapView:
-        if value.is_nil:
-            return "null"
-    elif not has_text_keys(value):
-        raise FunctionError(f"json: unsupported type: {type_name(value)}")
-    return "{" + ",".join(f"{_text(key)}:{to_json(item)}" for key, item in map_items(value)) + "}"
-
-
-def _struct(value: Value) -> str:
-    if isinstance(value, Timestamp):
-        return _text(value.rfc3339())
-    if isinstance(value, Struct):
-        parts = (f"{_text(name)}:{to_json(value.get(name))}" for name in value.type.fields)
-        return "{" + ",".join(parts) + "}"
-    return to_json(value.original)
-
-
-_WRITERS: Final[dict[int, Callable[[Value], str]]] = {
+_SCALARS: Final[dict[int, Callable[[Value], str]]] = {
     NIL: lambda _: "null",
     BOOL: lambda value: "true" if value else "false",
     INT: int_text,
     UINT: int_text,
     FLOAT: _number,
     STRING: _text,
-    SLICE: _list,
-    MAP: _map,
-    STRUCT: _struct,
-    POINTER: lambda value: to_json(value.target),
 }

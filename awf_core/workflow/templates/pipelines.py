@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _OPERANDS = frozenset(
     ("bool", "character", "complex", "dot", "field", "identifier", "number", "nil", "raw", "string", "variable", "(")
 )
+MAX_VARIABLES = 1000
 _VALUES_ONLY = (Constant, Dot, Nil)
 
 
@@ -74,6 +75,8 @@ class PipelineReader(Cursor):
         return names, False
 
     def _declare(self, name: str) -> str:
+        if len(self.variables) > MAX_VARIABLES:
+            self.error(f"more than {MAX_VARIABLES} variables at once")
         self.variables.append(name)
         return name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from awf_core.workflow.templates.errors import LimitError
+from awf_core.workflow.templates.limits import check_pieces, check_size
 from awf_core.workflow.templates.number_text import format_float, int_text
 from awf_core.workflow.templates.quoting import can_backquote, is_printable, quote, to_bytes
 from awf_core.workflow.templates.values import (
@@ -36,17 +36,10 @@ from awf_core.workflow.templates.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_TEXT_CHARS = 32 * 1024 * 1024
 _DIGITS = {"d": "d", "v": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "X"}
 _PREFIXES = {"b": "0b", "x": "0x", "X": "0X"}
 _STRINGER_VERBS = frozenset("vsxXq")
 _ADDRESS = 0xC000000000
-
-
-def check_size(chars: int) -> None:
-    """Raise LimitError when a text of so many characters is more than a template may make."""
-    if chars > MAX_TEXT_CHARS:
-        raise LimitError(f"the text grows beyond {MAX_TEXT_CHARS} characters")
 
 
 class Printer:
@@ -74,6 +67,7 @@ class Printer:
         """Append `text` as it is."""
         self.size += len(text)
         check_size(self.size)
+        check_pieces(len(self.parts))
         self.parts.append(text)
 
     def argument(self, value: Value, verb: str) -> None:
@@ -224,15 +218,17 @@ class Printer:
             self._bad_verb(value, verb)
 
     def _quoted(self, value: str) -> None:
+        check_size(len(value))
         if self.sharp and can_backquote(value):
             self.pad(f"`{value}`")
         else:
             self.pad(quote(value, ascii_only=self.plus))
 
     def _hex(self, data: bytes, verb: str) -> None:
-        pairs = [f"{byte:02x}" for byte in data[: self.precision]]
-        prefix = "0x" if self.sharp and pairs else ""
-        text = prefix + (f" {prefix}" if self.space else "").join(pairs)
+        check_size(2 * len(data))
+        text = data[: self.precision].hex(" ") if self.space else data[: self.precision].hex()
+        if self.sharp and text:
+            text = "0x" + text.replace(" ", " 0x")
         self.pad(text.upper() if verb == "X" else text)
 
     # composites

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from awf_core.workflow.templates.errors import LimitError, execution_error, place_of
-from awf_core.workflow.templates.printer import check_size
+from awf_core.workflow.templates.limits import check_size
 from awf_core.workflow.templates.quoting import quote
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from awf_core.workflow.templates.namespaces import Root
     from awf_core.workflow.templates.values import Value
 
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
 MAX_DEPTH = 100
 
 

@@ -26,6 +26,7 @@ from awf_core.workflow.templates.values import (
     Value,
     is_true,
     kind_of,
+    length_of,
     map_items,
 )
 
@@ -191,6 +192,7 @@ class Range(Statement):
         if kind == SLICE:
             return enumerate(value)
         if kind == MAP:
+            state.spend(length_of(value))  # sorting them all is work even if the first ends the loop
             return map_items(value)
         if kind not in (INT, UINT):
             state.fail(f"range can't iterate over {sprint([value])}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from awf_core.workflow.scope import Scope
     from awf_core.workflow.templates.statements import Body
 
-MAX_TEMPLATE_CHARS = 4 * 1024 * 1024
+MAX_TEMPLATE_CHARS = 2 * 1024 * 1024
 
 
 class Template:
@@ -69,3 +69,6 @@ def compile_template(text: str) -> Template:
         return Template(text, parse(text))
     except TemplateError as error:
         return Template(text, error=error.again())
+    except RecursionError:  # called from a deep stack; the parser's own bound is far below Python's
+        reason = "nested too deeply"
+        return Template(text, error=TemplateError(f"{PREFIX}template: cmd:1: {reason}", line=1, column=1))

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RFC3339 = re.compile(
-    r"(?P<base>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9})\d*)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?"
+    r"(?P<base>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9})\d*)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?",
+    re.ASCII,
 )
 _LAYOUT = re.compile(
     r"January|Jan(?![a-z])|Monday|Mon(?![a-z])|MST|002|0[1-6]|15|1|2006|2|__2|_2(?!006)|3|4|5|PM|pm"
@@ -77,6 +78,13 @@ class Timestamp(Opaque):
     def epoch_ns(self) -> int:
         """Nanoseconds since 1970."""
         return (self.second - _EPOCH) // timedelta(seconds=1) * 10**9 + self.nanosecond
+
+    def utc(self) -> Timestamp:
+        """The same moment in UTC."""
+        try:
+            return Timestamp(self.second.astimezone(UTC), self.nanosecond)
+        except OverflowError:  # the zero time of a zone east of Greenwich lies before the year 1
+            return ZERO_TIME
 
     def weekday(self) -> Weekday:
         """The day of the week."""
@@ -156,7 +164,7 @@ Timestamp.methods = {
     "UnixMilli": Method(call=lambda t: Int64(t.epoch_ns() // 10**6)),
     "UnixMicro": Method(call=lambda t: Int64(t.epoch_ns() // 10**3)),
     "UnixNano": Method(call=lambda t: Int64(t.epoch_ns())),
-    "UTC": Method(call=lambda t: Timestamp(t.second.astimezone(UTC), t.nanosecond)),
+    "UTC": Method(call=Timestamp.utc),
     "IsZero": Method(call=lambda t: t.second == _YEAR_ONE and not t.nanosecond),
 }
 _Named.methods = {"String": Method(call=_Named.go_string)}

@@ -80,7 +80,10 @@ class MapView:
 
     def get(self, key: Value) -> Value:
         """The element at `key`, or MISSING."""
-        value = self.data.get(key, MISSING)
+        try:
+            value = self.data.get(key, MISSING)
+        except ValueError:  # os.environ looks up no name that can't be one
+            return MISSING
         return value if self.wrap is None or value is MISSING else self.wrap(value)
 
 

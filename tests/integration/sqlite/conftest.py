@@ -6,13 +6,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from awf_core.backends.sqlite.backend import Backend
 from awf_core.backends.sqlite.settings import SqliteSettings
 from awf_core.contract import BackendContext, Delivery, Outgoing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MakeBackend = Callable[..., Backend]
 
@@ -23,11 +26,14 @@ class SetClock:
     def __init__(self) -> None:
         self.wall_s = time.time() + 10
         self.monotonic_s = 1000.0
+        self.on_monotonic: Callable[[], None] | None = None
 
     def now(self) -> float:
         return self.wall_s
 
     def monotonic(self) -> float:
+        if self.on_monotonic is not None:
+            self.on_monotonic()
         return self.monotonic_s
 
     def advance(self, seconds: float) -> None:

@@ -1,0 +1,66 @@
+"""docs/reference/log-events.md against the names of events, and against the places that write them."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+
+from docs_pages import ROOT, read_page, table
+
+from awf_core.observe import events
+
+PAGE = read_page("docs/reference/log-events.md")
+LEVELS = ("debug", "info", "warning", "error", "exception")
+NO_FIELDS = {"exc_info"}
+
+
+def documented() -> dict[str, dict[str, str]]:
+    return {row["Event"].strip("`"): row for row in table(PAGE.section("## Events"), "Event")}
+
+
+def written() -> dict[str, tuple[set[str], set[str]]]:
+    """The (levels, fields) of each event, from every call in the code that writes one."""
+    found: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for path in (ROOT / "awf_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and is_event(node.args[0]):
+                levels, fields = found[getattr(events, node.args[0].attr)]
+                levels |= level_of(node)
+                fields |= fields_of(node)
+    return found
+
+
+def is_event(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "events"
+
+
+def level_of(call: ast.Call) -> set[str]:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    return {"error" if name == "exception" else name} if name in LEVELS else set()
+
+
+def fields_of(call: ast.Call) -> set[str]:
+    named = {keyword.arg for keyword in call.keywords if keyword.arg}
+    spread = [keyword.value for keyword in call.keywords if not keyword.arg]
+    dicts = [node for value in spread for node in ast.walk(value) if isinstance(node, ast.Dict)]
+    keys = {str(key.value) for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
+    return (named | keys) - NO_FIELDS
+
+
+def test_every_event_is_documented_in_the_words_of_the_code() -> None:
+    assert {name: row["Meaning"] for name, row in documented().items()} == events.MEANING
+
+
+def test_the_documented_levels_are_those_the_code_writes_at() -> None:
+    shown = documented()
+
+    for name, (levels, _) in written().items():
+        assert levels <= set(shown[name]["Level"].split(", ")), name
+
+
+def test_the_documented_fields_are_those_the_code_writes() -> None:
+    shown = documented()
+
+    for name, (_, fields) in written().items():
+        listed = {field.strip("` ") for field in shown[name]["Fields"].split(",")}
+        assert listed == fields, name
