@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SECTIONS = {
     "limits": "what the machine itself can do: SQLite, fsync, JSON, threads",
     "noop": "no-op messages a second through one worker",
-    "commands": "`command: \"true\"` beside a bare loop that spawns the same shell",
+    "commands": '`command: "true"` beside a bare loop that spawns the same shell',
     "startup": "worker start to first message settled; `awf --help`",
     "idle": "CPU of a worker with nothing to do",
     "memory": "resident memory and its slope",

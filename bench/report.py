@@ -21,7 +21,9 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def as_document(machine: Mapping[str, str], figures: Sequence[Figure], failures: Mapping[str, str]) -> dict[str, object]:
+def as_document(
+    machine: Mapping[str, str], figures: Sequence[Figure], failures: Mapping[str, str]
+) -> dict[str, object]:
     """What `--json` writes."""
     return {
         "machine": dict(machine),

@@ -45,8 +45,9 @@ def json_renderer(clock: Clock) -> Renderer:
 
 
 def text_renderer(clock: Clock) -> Renderer:
-    """`2026-01-02T03:04:05.678Z info    message.settled  id=m-1 settlement=ack`;
-    a traceback follows indented.
+    """`2026-01-02T03:04:05.678Z info    message.settled  id=m-1 settlement=ack`, a traceback indented below.
+
+    For people: what is null, and which module speaks, is left to the JSON form.
     """
     stamp = _stamper(clock)
 
@@ -54,7 +55,11 @@ def text_renderer(clock: Clock) -> Renderer:
         name = event.pop("event", "")
         _take_exception(event)
         trace = event.pop("exception", None)
-        fields = " ".join([f"{_visible(key)}={_quoted(_safe(key, value))}" for key, value in event.items()])
+        fields = " ".join([
+            f"{_visible(key)}={_quoted(_safe(key, value))}"
+            for key, value in event.items()
+            if value is not None and key != "logger"
+        ])
         line = f"{stamp()} {level:<8}{_visible(redact_url(str(name)))}  {fields}".rstrip()
         return line if trace is None else f"{line}\n{_indented(trace)}"
 
@@ -121,7 +126,9 @@ def _plain(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    if isinstance(value, (dict, list)):
+    if isinstance(value, list) and all(isinstance(part, (str, int)) for part in value):
+        value = ",".join(map(str, value))
+    elif isinstance(value, (dict, list)):
         value = json.dumps(value, ensure_ascii=False, default=_plain)
     elif value is None or isinstance(value, bool):
         value = {None: "null", True: "true", False: "false"}[value]

@@ -14,12 +14,12 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
+from awf_core.contract import Ack, DeadLetter, Formatted, Nack, Outgoing
 from awf_core.engine.cancel import Cancel
 from awf_core.message import Limits, Malformed, Message, decode
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
-from awf_core.result import cut
+from awf_core.result import cut, format_result
 from awf_core.worker import decide
 from awf_core.worker import outcome as outcome_of
 from awf_core.worker.decide import Dead, Done, GiveBack, Retry, Verdict
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from awf_core.clock import Clock
     from awf_core.config.model import WorkflowPolicy
-    from awf_core.contract import Delivery, Formatted
+    from awf_core.contract import Delivery
     from awf_core.engine.record import Run
     from awf_core.engine.runner import Engine
     from awf_core.plugin.observers import Observers
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from awf_core.workflow.catalogue import Catalogue
 
 log = get_logger(__name__)
+
+FORMAT_HOOK = "awf_format_result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +96,11 @@ class Pipeline:
         message = decode(delivery, self._rules.limits)
         _log_claimed(delivery, message)
         try:
-            verdict, outcome = self._process(delivery, message)
+            settlement = self._settlement(*self._process(delivery, message), delivery, message, received_at)
         except Exception as exc:
             log.exception(events.INTERNAL_ERROR, message_id=message.id)
-            verdict, outcome = self._broken(exc, delivery, message)
-        self._submit(self._settlement(verdict, outcome, delivery, message, received_at))
+            settlement = self._settlement(*self._broken(exc, delivery, message), delivery, message, received_at)
+        self._submit(settlement)
 
     def _process(self, delivery: Delivery, message: Message | Malformed) -> tuple[Verdict, Outcome]:
         plan = self._plan(delivery, message)
@@ -239,7 +241,7 @@ class Pipeline:
         """The result, addressed; to the undeliverable queue where the address is one we must not write to."""
         if not message.reply_to:
             return ()
-        formatted = self._format_result(delivery, message if isinstance(message, Message) else None, outcome)
+        formatted = self._formatted(outcome, delivery, message if isinstance(message, Message) else None)
         reply = Outgoing(
             queue=message.reply_to,
             body=formatted.body,
@@ -255,6 +257,18 @@ class Pipeline:
             events.REPLY_UNDELIVERABLE, message_id=message.id, kept_in=self._rules.undeliverable_queue, error=fault
         )
         return (undeliverable(reply, self._rules.undeliverable_queue, fault),)
+
+
+    def _formatted(self, outcome: Outcome, delivery: Delivery, message: Message | None) -> Formatted:
+        """The result as plugins want it; in the core's own form where one fails, for the run must not be repeated."""
+        try:
+            formatted = self._format_result(delivery, message, outcome)
+            if isinstance(formatted, Formatted):
+                return formatted
+            log.error(events.PLUGIN_FAILED, hook=FORMAT_HOOK, error=f"returned {formatted!r}, not a Formatted")
+        except Exception:
+            log.exception(events.PLUGIN_FAILED, hook=FORMAT_HOOK, message_id=outcome.message_id)
+        return format_result(delivery, message, outcome)
 
 
 def _log_claimed(delivery: Delivery, message: Message | Malformed) -> None:

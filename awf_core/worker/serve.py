@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from awf_core.worker.signals import SignalPipe
 from awf_core.worker.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from awf_core.clock import Clock
     from awf_core.contract import Delivery
@@ -256,9 +257,10 @@ class Worker:
         if is_forced:
             stopped = self._leases.cancel_all("stop")
             log.warning(events.WORKER_FORCED, running=stopped)
-        self._runners.stop(STOP_RUNS_WITHIN_S)
-        unsettled = self._settler.stop(SETTLE_WITHIN_S)
-        self._leases.stop()
+        with self._leaving_at_third():
+            self._runners.stop(STOP_RUNS_WITHIN_S)
+            unsettled = self._settler.stop(SETTLE_WITHIN_S)
+            self._leases.stop()
         exit_code = self._exit_code(is_forced=is_forced or unsettled > 0)
         tally = self.tally
         log.info(
@@ -271,6 +273,24 @@ class Worker:
             unsettled=unsettled,
         )
         return exit_code
+
+    @contextmanager
+    def _leaving_at_third(self) -> Iterator[None]:
+        """Go on hearing signals while the main thread waits for others and can't."""
+        is_over = threading.Event()
+
+        def listen() -> None:
+            while not is_over.is_set():
+                self._read_signals(None)
+
+        listener = threading.Thread(target=listen, name="awf-signals", daemon=True)
+        listener.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            self._pipe.wake()
+            listener.join()
 
     def _stop_consuming(self) -> None:
         for fetcher in self._fetchers:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import awf_process
 import pytest
 from awf_process import WorkerProcess
 from queue_project import Project
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 Awf = Callable[..., "subprocess.CompletedProcess[str]"]
 StartWorker = Callable[..., WorkerProcess]

@@ -12,6 +12,8 @@ from awf_core.observe import events
 PAGE = read_page("docs/reference/log-events.md")
 LEVELS = ("debug", "info", "warning", "error", "exception")
 NO_FIELDS = {"exc_info"}
+NOT_WRITTEN = "not written by this version"
+BY_THE_LOG_ITSELF = {events.LIBRARY}
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -64,3 +66,9 @@ def test_the_documented_fields_are_those_the_code_writes() -> None:
     for name, (_, fields) in written().items():
         listed = {field.strip("` ") for field in shown[name]["Fields"].split(",")}
         assert listed == fields, name
+
+
+def test_an_event_nobody_writes_is_said_to_be_so() -> None:
+    silent = set(events.MEANING) - set(written()) - BY_THE_LOG_ITSELF
+
+    assert {name for name, row in documented().items() if row["Level"] == NOT_WRITTEN} == silent

@@ -9,13 +9,15 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from awf_core.backends.sqlite.backend import Backend
 from awf_core.backends.sqlite.settings import SqliteSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUEUE = "awf-workflows"
 
@@ -86,7 +88,9 @@ class Project:
     def put(self, *messages: object, queue: str = QUEUE) -> None:
         """Insert messages: bytes as a blob, text as text, anything else as its JSON."""
         with closing(sqlite3.connect(self.queue_file, timeout=10)) as connection, connection:
-            connection.executemany("INSERT INTO message(queue, body) VALUES (?, ?)", [(queue, _body(m)) for m in messages])
+            connection.executemany(
+                "INSERT INTO message(queue, body) VALUES (?, ?)", [(queue, _body(m)) for m in messages]
+            )
 
     def bodies(self, queue: str) -> list[bytes | str]:
         return [body for (body,) in self.sql("SELECT body FROM message WHERE queue = ? ORDER BY id", queue)]

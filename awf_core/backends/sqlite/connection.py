@@ -124,9 +124,9 @@ class Connections:
             raise BrokerUnavailable(f"{self.path}: the queue is not open", hint="call awf_mq_open first")
         connection = slot.connection
         if connection is not None and not connection.is_of(self.path):
-            # Deleted or replaced beneath us: going on would serve a file nobody else can see.
-            slot.connection = None
-            abandon(connection)
+            # Deleted or replaced beneath us: going on would serve a file nobody else can see. Closing is safe: SQLite
+            # leaves a log alone whose database has moved.
+            slot.close()
             connection = None
         if connection is None:
             connection = slot.connection = connect(

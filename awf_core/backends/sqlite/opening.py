@@ -85,10 +85,9 @@ def connect(path: Path, *, may_create: bool, busy_timeout_s: float) -> QueueConn
 def abandon(connection: QueueConnection) -> None:
     """Never close `connection`, not even when the interpreter ends.
 
-    Closing removes the `-wal` file by its name, and that name may belong to another queue file, or to the
-    parent process, by now. Costs its file descriptors.
+    For a child that inherited it: closing would take the `-wal` file away from the parent. Costs its file descriptors.
     """
-    connection.close()
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def _require_leave(path: Path, *, may_create: bool) -> None:

@@ -209,7 +209,6 @@ class Waiting:
         self.ended_s = 0.0
         self.thread = threading.Thread(target=self._run, args=(backend, wait_s))
         self.thread.start()
-        backend.awf_mq_stats("work")
 
     def _run(self, backend, wait_s):
         self.deliveries = backend.awf_mq_consume("work", 5, wait_s)

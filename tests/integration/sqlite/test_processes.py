@@ -172,6 +172,18 @@ def test_a_file_that_was_deleted_is_made_again_and_old_receipts_do_not_fit_it(ba
         assert connection.execute("SELECT COUNT(*) FROM message").fetchone() == (1,)
 
 
+def test_letting_go_of_a_deleted_file_does_not_damage_the_one_that_took_its_place(make_backend, backend):
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{backend.path}{suffix}").unlink(missing_ok=True)
+    other = make_backend()
+    other.awf_mq_publish([Outgoing(queue="work", body=b"only in the log yet")])
+
+    deliveries = backend.awf_mq_consume("work", 1, 0)
+
+    assert [delivery.body for delivery in deliveries] == [b"only in the log yet"]
+    assert other.awf_mq_stats("work").in_flight == 1
+
+
 def test_a_waiting_consume_notices_that_the_file_was_replaced(make_backend, backend, tmp_path):
     got = []
     thread = threading.Thread(target=lambda: got.extend(backend.awf_mq_consume("work", 1, 10)))

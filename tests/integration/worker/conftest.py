@@ -7,8 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from queue_project import Project
@@ -17,6 +16,9 @@ from awf_core.config.load import load_config
 from awf_core.observe.log import configure_logging
 from awf_core.worker.build import WorkerOptions, build_worker
 from awf_core.worker.hello import log_started
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

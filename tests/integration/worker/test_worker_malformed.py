@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from queue_project import Project
 
@@ -34,8 +33,6 @@ MALFORMED: dict[str, tuple[bytes | str, str]] = {
     "half a surrogate": ('{"workflow": "hello", "inputs": {"a": "\\ud800"}}', "body holds an unpaired surrogate"),
     "too large": ('{"workflow": "hello", "x": "' + "x" * 5000 + '"}', "bytes is over max_body_bytes (4096)"),
 }
-
-
 
 
 def test_malformed_bodies_are_dead_letters_byte_for_byte_with_the_reason_and_good_ones_beside_them_run(

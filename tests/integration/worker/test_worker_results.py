@@ -78,7 +78,9 @@ def test_metadata_comes_back_as_it_was_sent(project: Project, work: Work) -> Non
     assert project.results()[0]["metadata"] == metadata
 
 
-def test_the_correlation_id_is_the_property_else_the_metadatas_else_the_message_id(project: Project, work: Work) -> None:
+def test_the_correlation_id_is_the_property_else_the_metadatas_else_the_message_id(
+    project: Project, work: Work
+) -> None:
     project.workflow("hello")
     body = {"id": "m", "workflow": "hello", "reply_to": "results", "metadata": {"correlation_id": "from-metadata"}}
     insert = "INSERT INTO message(queue, body, correlation_id) VALUES ('awf-workflows', ?, ?)"

@@ -13,7 +13,9 @@ QUICK = {"initial_delay": "10ms", "max_delay": "50ms", "jitter": 0}
 
 
 def fails_until(project: Project, attempt: int) -> str:
-    return f"echo x >> {project.marks}/starts; [ $AWF_ATTEMPT -ge {attempt} ] && echo ok || {{ echo down >&2; exit 7; }}"
+    return (
+        f"echo x >> {project.marks}/starts; [ $AWF_ATTEMPT -ge {attempt} ] && echo ok || {{ echo down >&2; exit 7; }}"
+    )
 
 
 def test_a_failed_attempt_comes_back_after_its_delay_and_only_the_last_attempt_is_answered(
