@@ -262,7 +262,7 @@ class Pipeline:
     def _formatted(self, outcome: Outcome, delivery: Delivery, message: Message | None) -> Formatted:
         """The result as plugins want it; in the core's own form where one fails, for the run must not be repeated."""
         try:
-            formatted = self._format_result(delivery, message, outcome)
+            formatted: object = self._format_result(delivery, message, outcome)
             if isinstance(formatted, Formatted):
                 return formatted
             log.error(events.PLUGIN_FAILED, hook=FORMAT_HOOK, error=f"returned {formatted!r}, not a Formatted")

@@ -3,6 +3,7 @@
 A block is run when its info string says so, and what it prints is compared with what the page shows:
 
     ```console                  `$ ` begins a command, the lines below it are what it prints
+    ```console demo             shown only; a test of its own runs it
     ```sh run                   a script; the next ```text output block is what it prints
     ```python run               likewise
     ```sql run                  statements for the queue file
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from itertools import groupby
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 PROMPT = "$ "
 ANYTHING = "…"
+SQL = """
+import sqlite3, sys
+with sqlite3.connect(".awf/queue.db") as connection:
+    for statement in sys.argv[1].split(";\\n"):
+        for row in connection.execute(statement):
+            print(*row, sep="|")
+"""
 MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "<time>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uuid>"),
@@ -70,13 +77,15 @@ class Scratch:
         blocks = page.blocks
         for block, following in zip(blocks, [*blocks[1:], None], strict=True):
             where = f"{page.name}:{block.line}"
+            if not block.is_run:
+                continue
             if block.language == "console":
                 self._converse(block, where)
             elif block.options.startswith("file="):
                 path = self.directory / block.options.removeprefix("file=")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.text, encoding="utf-8")
-            elif block.options == "run":
+            else:
                 has_output = following is not None and following.options == "output"
                 compare(following.text if has_output else "", self._run_block(block), where)
 
@@ -88,11 +97,7 @@ class Scratch:
         return self.shell(block.text)
 
     def _sql(self, text: str) -> str:
-        printed = []
-        with sqlite3.connect(self.directory / ".awf" / "queue.db") as connection:
-            for statement in text.split(";\n"):
-                printed += ["|".join(map(str, row)) for row in connection.execute(statement)]
-        return "\n".join(printed)
+        return self.run([sys.executable, "-c", SQL, text])
 
     def _converse(self, block: Block, where: str) -> None:
         for command, wanted in commands(block.text):

@@ -21,7 +21,7 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return self.language == "console" or self.options == "run" or self.options.startswith("file=")
+        return (self.language == "console" and not self.options) or self.options.startswith(("run", "file="))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

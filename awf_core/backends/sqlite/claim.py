@@ -31,7 +31,11 @@ _READY = f"""
 SELECT id, attempt, deliveries + 1, released, COALESCE(first_seen, :now), message_id, reply_to,
   correlation_id, headers, CAST(body AS BLOB)
 FROM message WHERE queue = :queue AND due <= :now AND {_UNEXPIRED} ORDER BY due, id LIMIT :limit"""
-_CLAIM = "UPDATE message SET deliveries = ?, owner = ?, first_seen = ?, due = ? WHERE id = ?"
+# One statement for the batch: every step of SQLite lets go of Python's interpreter lock, and under load each return
+# of it is waited for.
+_CLAIM = """
+UPDATE message SET deliveries = deliveries + 1, owner = :owner, first_seen = COALESCE(first_seen, :now), due = :due
+WHERE id IN (SELECT value FROM json_each(:ids))"""
 # A message put in before the clock was set back seems to come from the future, and would wait until it has
 # come.
 _REBASE = "UPDATE message SET due = due - created + :now, created = :now WHERE queue = :queue AND created > :latest"
@@ -113,8 +117,10 @@ class Claims:
     def _take(self, connection: QueueConnection, queue: str, limit: int, now_ms: int) -> list[tuple[Any, ...]]:
         # Two statements in the write lock, not one UPDATE ... RETURNING: that returns rows in no order.
         rows = connection.execute(_READY, {"queue": queue, "now": now_ms, "limit": limit}).fetchall()
-        due_ms = now_ms + span_ms(self._lease_s)
-        connection.executemany(_CLAIM, [(row[2], self._owner, row[4], due_ms, row[0]) for row in rows])
+        if rows:
+            ids = f"[{','.join([str(row[0]) for row in rows])}]"
+            due_ms = now_ms + span_ms(self._lease_s)
+            connection.execute(_CLAIM, {"owner": self._owner, "now": now_ms, "due": due_ms, "ids": ids})
         return rows
 
 

@@ -24,8 +24,25 @@ if TYPE_CHECKING:
     from awf_core.backends.sqlite.sweep import Sweeper
     from awf_core.backends.sqlite.wait import Waker
 
+MAX_HISTORY = 50
+
 _ACK = f"DELETE FROM message WHERE {HELD}"
-_NACK = f"UPDATE message SET owner = NULL, due = ?, attempt = attempt + ?, released = released + ? WHERE {HELD}"
+# As one statement for a batch ({row id: deliveries}): every step of SQLite lets go of Python's interpreter lock, and
+# under load each return of it is waited for.
+_ACK_ALL = """
+DELETE FROM message
+WHERE id IN (SELECT CAST(key AS INTEGER) FROM json_each(:held)) AND owner IS NOT NULL
+  AND deliveries = :held ->> CAST(id AS TEXT)"""
+_RELEASE = f"UPDATE message SET owner = NULL, due = ?, released = released + 1 WHERE {HELD}"
+# What each attempt failed of is kept for whoever reads the dead letter; the first attempts of many tell enough.
+_NACK = f"""
+UPDATE message SET owner = NULL, due = ?, history = CASE
+    WHEN ? = '' OR NOT json_valid(COALESCE(history, '[]')) THEN history
+    WHEN json_array_length(history) >= {MAX_HISTORY} THEN history
+    ELSE json_insert(COALESCE(history, '[]'), '$[#]',
+      json_object('event', 'nack', 'attempt', attempt, 'at', ? / 1000.0, 'reason', ?)) END,
+  attempt = attempt + 1
+WHERE {HELD}"""
 _EXTEND = f"UPDATE message SET due = ? WHERE {HELD}"
 _HISTORY = f"SELECT history FROM message WHERE {HELD}"
 # A new row with a new id: no receipt of the old one fits it. The body is copied by SQLite, byte for byte.
@@ -37,6 +54,11 @@ SELECT :queue, :now, created, attempt, deliveries, released, first_seen,
   content_type, headers, queue, :reason, :error, :history, :now, body
 FROM message WHERE id = :id"""
 _REMOVE = "DELETE FROM message WHERE id = ?"
+
+
+class _OneIsLost(Exception):
+    """Rolls a batch back: not all of it was held by us."""
+
 
 Item = TypeVar("Item", Ack, Nack, DeadLetter)
 Held = tuple[int, int]
@@ -65,7 +87,32 @@ class Settling:
     def ack(self, acks: Sequence[Ack]) -> list[BrokerError | None]:
         """Remove the messages; replies and `remember` become visible in the same instant."""
         problems = [self._reply_problem(ack.replies) for ack in acks]
+        if not any(problems) and self._ack_all(acks):
+            return problems
         return self._settle("acknowledge", acks, problems, _ack)
+
+    def _ack_all(self, acks: Sequence[Ack]) -> bool:
+        """Acknowledge all in a few statements; False, with nothing changed, when one of them needs a closer look."""
+        if any(ack.remember is not None for ack in acks):
+            return False
+        try:
+            with self._connections.writing("acknowledge messages") as connection:
+                now_ms = self._clock.now_ms()
+                held = dict(filter(None, (held_row(ack.delivery, connection.store) for ack in acks)))
+                if connection.execute(_ACK_ALL, {"held": to_json(held)}).rowcount != len(acks):
+                    raise _OneIsLost
+                replies = [reply for ack in acks for reply in ack.replies]
+                insert(connection, replies, now_ms, keep_s=self._reply_ttl_s)
+                self._sweeper.sweep(connection, now_ms)
+        except _OneIsLost:
+            return False
+        except BrokerUnavailable as error:
+            # In doubt, the closer look finds out which of them were ours.
+            if not error.in_doubt:
+                raise
+            return False
+        self._waker.notify()
+        return True
 
     def nack(self, nacks: Sequence[Nack]) -> list[BrokerError | None]:
         """Give the messages back, due after their delay."""
@@ -140,8 +187,11 @@ def _ack(connection: QueueConnection, now_ms: int, held: Held, ack: Ack) -> bool
 
 
 def _nack(connection: QueueConnection, now_ms: int, held: Held, nack: Nack) -> bool:
-    counts = (1, 0) if nack.counted else (0, 1)
-    return connection.execute(_NACK, (now_ms + span_ms(nack.delay_s), *counts, *held)).rowcount == 1
+    due_ms = now_ms + span_ms(nack.delay_s)
+    if not nack.counted:
+        return connection.execute(_RELEASE, (due_ms, *held)).rowcount == 1
+    reason = storable(nack.reason)
+    return connection.execute(_NACK, (due_ms, reason, now_ms, reason, *held)).rowcount == 1
 
 
 def _bury(connection: QueueConnection, now_ms: int, held: Held, letter: DeadLetter) -> bool:

@@ -267,6 +267,39 @@ def test_a_dead_letter_tells_where_it_came_from_why_and_what_was_before(backend,
     assert item.dead_at == pytest.approx(clock.now(), abs=0.002)
 
 
+def test_the_history_of_a_letter_has_the_reason_of_every_failed_attempt_and_of_no_release(backend, clock, take):
+    first = take()
+    backend.awf_mq_nack([Nack(delivery=first, reason="exit code 7")])
+    backend.awf_mq_nack([Nack(delivery=take(publish=False), counted=False, reason="drain")])
+
+    backend.awf_mq_dead_letter(
+        [DeadLetter(delivery=take(publish=False), queue="dead", reason="x", error="y", history=[{"attempt": 2}])]
+    )
+
+    (item,) = backend.awf_mq_browse("dead", 10, None).items
+    failed = {"event": "nack", "attempt": 1, "at": pytest.approx(clock.now(), abs=0.002), "reason": "exit code 7"}
+    assert item.history == [failed, {"attempt": 2}]
+
+
+def test_the_history_of_a_message_that_fails_for_ever_stops_growing(backend, take):
+    take_next = {"publish": True}
+    for _ in range(60):
+        backend.awf_mq_nack([Nack(delivery=take(**take_next), reason="again")])
+        take_next = {"publish": False}
+
+    (item,) = backend.awf_mq_browse("work", 10, None).items
+    assert (item.attempt, len(item.history)) == (61, 50)
+
+
+def test_a_history_nobody_can_read_does_not_stop_a_nack(backend, foreign, take):
+    delivery = take()
+    foreign.execute("UPDATE message SET history = 'garbage'")
+
+    assert backend.awf_mq_nack([Nack(delivery=delivery, reason="exit code 7")]) == [None]
+
+    assert take(publish=False).attempt == 2
+
+
 def test_a_letter_to_a_queue_that_cannot_be_is_refused_and_the_message_stays_ours(backend, take):
     delivery = take()
     letter = DeadLetter(delivery=delivery, queue="", reason="r", error="e")

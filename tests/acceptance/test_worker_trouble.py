@@ -1,0 +1,152 @@
+"""Configuration and queue files that are wrong, missing, full or locked: what is said, and that nothing is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from eventually import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from queue_project import Project
+
+    from .conftest import Awf, StartWorker
+
+
+def test_a_bad_configuration_ends_with_two_before_anything_connects(project: Project, awf: Awf) -> None:
+    project.queue_file.unlink()
+    project.config("mq:\n  concurency: 3\n  grace: soon\n")
+
+    ended = awf("worker", "--burst")
+
+    assert ended.returncode == 2
+    file = project.awf / "config.yaml"
+    assert f"{file}:2: mq.concurency: unknown key 'concurency'. Did you mean 'concurrency'?" in ended.stderr
+    assert f"{file}:3: mq.grace: 'soon' is not a duration" in ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert list(project.awf.glob("queue.db*")) == []
+
+
+def test_a_backend_nobody_installed_ends_with_two_and_says_what_to_install(project: Project, awf: Awf) -> None:
+    project.queue_file.unlink()
+    project.mq(type="rabbitmq")
+
+    ended = awf("worker", "--burst")
+
+    assert ended.returncode == 2
+    assert "mq.type 'rabbitmq': no such backend is installed" in ended.stderr
+    assert "pip install awf-mq-rabbitmq" in ended.stderr
+    assert not project.queue_file.exists()
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(project: Project, awf: Awf) -> None:
+    project.queue_file.write_text("not a database, but somebody's notes" * 50)
+
+    ended = awf("worker", "--burst")
+
+    assert ended.returncode == 2
+    assert str(project.queue_file) in ended.stderr
+    assert "Hint:" in ended.stderr
+    assert project.queue_file.read_text().startswith("not a database")
+
+
+def test_a_directory_in_the_place_of_the_queue_file_is_named(project: Project, awf: Awf) -> None:
+    project.queue_file.unlink()
+    project.queue_file.mkdir()
+
+    ended = awf("worker", "--burst")
+
+    assert ended.returncode in (2, 4)
+    assert str(project.queue_file) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_queue_file_that_may_not_be_written_is_named(project: Project, awf: Awf, tmp_path: Path) -> None:
+    # A path no user may create a file at, root included.
+    project.mq(sqlite={"path": "/proc/awf/queue.db"})
+
+    ended = awf("worker", "--burst", "--connect-timeout=200ms")
+
+    assert ended.returncode in (2, 4)
+    assert "/proc/awf" in ended.stderr
+    assert "Hint:" in ended.stderr
+
+
+def test_a_queue_locked_beyond_the_connect_timeout_ends_with_four(project: Project, awf: Awf) -> None:
+    project.mq(sqlite={"busy_timeout": "100ms"})
+    with closing(sqlite3.connect(project.queue_file, isolation_level=None)) as stubborn:
+        stubborn.execute("BEGIN EXCLUSIVE")
+
+        ended = awf("worker", "--connect-timeout=300ms")
+
+    assert ended.returncode == 4
+    assert f"{project.queue_file}: can't open the queue: another process keeps it locked" in ended.stderr
+    assert "broker.unavailable" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_queue_locked_at_the_start_for_a_while_is_waited_for(project: Project, start_worker: StartWorker) -> None:
+    project.mq(sqlite={"busy_timeout": "50ms"})
+    with closing(sqlite3.connect(project.queue_file, isolation_level=None)) as stubborn:
+        stubborn.execute("BEGIN EXCLUSIVE")
+        worker = start_worker("--burst")
+        worker.await_line("broker.unavailable")
+        stubborn.execute("ROLLBACK")
+
+    assert worker.end() == 0
+    assert worker.lines("worker.ready")
+
+
+def test_a_queue_locked_during_a_run_delays_the_result_and_repeats_nothing(
+    project: Project, start_worker: StartWorker
+) -> None:
+    project.mq(sqlite={"busy_timeout": "50ms"})
+    go = project.marks / "go"
+    project.workflow(
+        "slow", f"echo x >> {project.marks}/starts; while [ ! -e {go} ]; do sleep 0.02; done; echo finished"
+    )
+    project.put({"id": "m", "workflow": "slow", "reply_to": "results"})
+    worker = start_worker()
+    eventually(lambda: project.starts() == 1, 15)
+
+    with closing(sqlite3.connect(project.queue_file, isolation_level=None)) as stubborn:
+        stubborn.execute("BEGIN EXCLUSIVE")
+        go.touch()
+        retried = worker.await_line("settle.retried")
+        stubborn.execute("ROLLBACK")
+
+    eventually(lambda: project.results())
+    assert "another process keeps it locked" in retried["error"]
+    assert [result["output"] for result in project.results()] == ["finished\n"]
+    assert worker.stop() == 0
+    assert project.starts() == 1
+    assert project.count() == 0
+    assert worker.lines("message.settled", settlement="ack")
+
+
+def test_a_full_disk_loses_nothing_and_a_finished_run_is_not_repeated(
+    project: Project, start_worker: StartWorker
+) -> None:
+    project.workflow("big", f"echo x >> {project.marks}/starts; head -c 60000 /dev/zero | tr '\\0' x")
+    worker = start_worker(env={"AWF_MQ_SQLITE_PATH": str(_tiny_disk(project))})
+    worker.await_line("worker.ready")
+
+    with closing(sqlite3.connect(_tiny_disk(project), isolation_level=None, timeout=10)) as filler:
+        filler.execute(
+            "INSERT INTO message(queue, body) VALUES ('awf-workflows', ?)",
+            ('{"id": "m", "workflow": "big", "reply_to": "results"}',),
+        )
+        eventually(lambda: project.starts() == 1)
+
+    assert worker.await_line("message.settled", settlement="ack")
+    assert project.starts() == 1
+    assert worker.stop() == 0
+
+
+def _tiny_disk(project: Project) -> Path:
+    return project.queue_file
