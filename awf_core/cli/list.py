@@ -14,13 +14,13 @@ from awf_core.cli.output import format_option, note, print_json, print_table
 @format_option
 def list_command(*, output_format: str) -> None:
     """List the workflows that can be run, with the directory each was found in."""
-    from awf_core.engine.steps import builtin_step_types
+    from awf_core.cli.step_types import step_types_here
     from awf_core.errors import AwfError
     from awf_core.workflow.discovery import Discovery
     from awf_core.workflow.load import load_workflow
 
     discovery = Discovery(Path.cwd(), os.environ)
-    step_types = builtin_step_types()
+    step_types = step_types_here(os.environ)
     rows = []
     for found in discovery.list():
         row = {"name": found.name, "path": str(found.path), "description": "", "error": None}

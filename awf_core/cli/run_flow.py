@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
+from awf_core.cli.step_types import step_types_here
 from awf_core.config.project import load_project
 from awf_core.engine.runner import Engine
-from awf_core.engine.steps import builtin_step_types
 from awf_core.engine.surroundings import read_surroundings
 from awf_core.errors import AwfError, ConfigError, InputError
 from awf_core.workflow.discovery import Discovery
@@ -73,7 +73,8 @@ def run_here(
     with _phase("inputs"):
         directories = prompt_dirs(cwd, env, engine_env.awf["prompts_dir"])
         inputs = {**project.inputs, **_given(asked, directories)}
-    step_types = builtin_step_types()
+    with _phase("config"):
+        step_types = step_types_here(env)
     with _phase("load"):
         workflow = load_workflow(Discovery(cwd, env).resolve(asked.name, allow_paths=True), step_types)
     for warning in workflow.warnings:

@@ -24,12 +24,12 @@ def validate_command(*, name: str, output_format: str) -> int:
 
     Exit code 0 when it can be run (warnings don't count), 2 when it has errors, 1 when it isn't found.
     """
-    from awf_core.engine.steps import builtin_step_types
+    from awf_core.cli.step_types import step_types_here
     from awf_core.workflow.discovery import Discovery
     from awf_core.workflow.lint import lint_file
 
     path = Discovery(Path.cwd(), os.environ).resolve(name, allow_paths=True)
-    problems = lint_file(path, builtin_step_types())
+    problems = lint_file(path, step_types_here(os.environ))
     errors = [problem for problem in problems if problem.severity == "error"]
     if output_format == "json":
         print_json(

@@ -1,8 +1,6 @@
-"""The names a backend can have, without importing one.
-Called for error texts and to tell sections from typos.
+"""The names a backend can have, without importing one. Called for error texts and to tell sections from typos.
 
-Names come from the installed packages' metadata;
-the project's own backends are known even where not installed.
+Names come from the installed packages' metadata; the project's own backends are known even where not installed.
 """
 
 from __future__ import annotations

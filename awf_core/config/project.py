@@ -1,9 +1,8 @@
 """The parts of `.awf/config.yaml` that every command reads: inputs, notify, telemetry.
 Called by `awf run` and load.py.
 
-Follows the original tool: unknown keys only warn.
-What stands under `mq:` is not looked at here, so that a mistake there never stops `awf run`.
-Imports no pydantic: this is on the way of every command.
+Follows the original tool: unknown keys only warn. What stands under `mq:` is not looked at here, so that a mistake
+there never stops `awf run`. Imports no pydantic: this is on the way of every command.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ _TELEMETRY_KEYS = ("exporter", "service_name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The project's settings. `file` is None where there is none;
-    `directory` is the `.awf` that holds, or would hold, it.
+    """The project's settings. `file` is None where there is none; `directory` is the `.awf` that holds, or would
+    hold, it.
 
     `missing` names a file that AWF_CONFIG_PATH points at and that isn't there.
     """
@@ -44,11 +43,9 @@ class Project:
 
 
 def load_project(*, cwd: Path, env: Mapping[str, str]) -> Project:
-    """Read the project's file.
-    Raises ConfigError naming file and line when it is unreadable or of the wrong shape.
+    """Read the project's file. Raises ConfigError naming file and line when it is unreadable or of the wrong shape.
 
-    A file that isn't there is an empty one, as in the
-    original, with a warning where AWF_CONFIG_PATH named it.
+    A file that isn't there is an empty one, as in the original, with a warning where AWF_CONFIG_PATH named it.
     """
     path, label = _locate(cwd, env)
     if not path.exists():

@@ -1,5 +1,4 @@
-"""Fill a settings model from flags, environment and file, in
-that order of precedence, and keep each value's origin.
+"""Fill a settings model from flags, environment and file, in that order of precedence, and keep each value's origin.
 
 Called by load.py for `mq:` and by the composition for a backend's own section. Reads nothing itself:
 all places are handed in. Every problem of a section is reported at once.

@@ -1,8 +1,7 @@
 """What a plain YAML scalar means: the rules of the original tool's reader, not YAML 1.1's.
 Called by yaml_source.
 
-`yes` and `on` stay text, `010` is 8, `1:30` is text. Pure;
-never raises for a plain scalar, unknown shapes are text.
+`yes` and `on` stay text, `010` is 8, `1:30` is text. Pure; never raises for a plain scalar, unknown shapes are text.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Turn a log event into one line, JSON or text, with secrets masked.
-Called by log.py, as the last structlog processor.
+"""Turn a log event into one line, JSON or text, with secrets masked. Called by log.py, as the last structlog
+processor.
 
 Values come from strangers: control characters are escaped, so nobody can forge a line or drive a terminal.
 """

@@ -1,8 +1,8 @@
 """Put a queue command together: choose the backend, fill its settings, construct it, add the plugins.
 Connects to nothing.
 
-Called by every command that uses a queue, and by the Python client.
-All that can be found wrong before connecting is found here, as ConfigError (exit 2).
+Called by every command that uses a queue, and by the Python client. All that can be found wrong before connecting is
+found here, as ConfigError (exit 2).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Load the one backend that `mq.type` names. Called by the composition and the doctor.
 The only file that knows stevedore.
 
-Imports nothing but that backend.
-Whatever is wrong with it becomes one ConfigError naming package, version and entry point;
-errors of stevedore or of the backend's module never reach a user raw.
+Imports nothing but that backend. Whatever is wrong with it becomes one ConfigError naming package, version and entry
+point; errors of stevedore or of the backend's module never reach a user raw.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Tell observers what happened, one plain method an event. Called by the worker, on its own threads.
 
-Compiled once from the registered plugins:
-pluggy alone would let one failing observer silence the rest and reach the worker.
-Here a failure is logged with plugin and hook, counted, and the worker goes on.
+Compiled once from the registered plugins: pluggy alone would let one failing observer silence the rest and reach the
+worker. Here a failure is logged with plugin and hook, counted, and the worker goes on.
 """
 
 from __future__ import annotations

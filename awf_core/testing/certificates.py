@@ -49,4 +49,5 @@ def make_certificates(directory: Path) -> TlsFiles:
 
 
 def _openssl(*arguments: str) -> None:
-    subprocess.run(("openssl", *arguments), check=True, capture_output=True)
+    program = shutil.which("openssl") or "openssl"
+    subprocess.run((program, *arguments), check=True, capture_output=True)

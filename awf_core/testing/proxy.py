@@ -50,7 +50,7 @@ class Proxy:
         self.port = 0
         self._listen()
         self._bell, self._ringer = socket.socketpair()
-        self._bell.setblocking(False)
+        self._bell.settimeout(0)
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
         self._thread.start()
@@ -136,7 +136,7 @@ class Proxy:
 
     def _listen(self) -> None:
         self._listener = socket.create_server((LOCAL, self.port), backlog=128)
-        self._listener.setblocking(False)
+        self._listener.settimeout(0)
         self.port = self._listener.getsockname()[1]
         self._selector.register(self._listener, selectors.EVENT_READ)
 

@@ -88,7 +88,7 @@ class Link:
         self.down = Direction(broker, client, "client")
         self.is_closed = False
         for each in (client, broker):
-            each.setblocking(False)
+            each.settimeout(0)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property

@@ -72,14 +72,12 @@ class PrivateRedis(ServerProcess):
 
     def is_answering(self) -> bool:
         """Whether PING is answered with PONG; no while it loads its data."""
-        with socket.create_connection((LOCAL, self.port), timeout=PROBE_S) as plain:
-            with self._secured(plain) as connection:
-                connection.settimeout(PROBE_S)
-                if self.password:
-                    connection.sendall(_command("AUTH", self.password))
-                    connection.recv(4096)
-                connection.sendall(_command("PING"))
-                return connection.recv(4096).startswith(b"+PONG")
+        with self._connected() as connection:
+            if self.password:
+                connection.sendall(_command("AUTH", self.password))
+                connection.recv(4096)
+            connection.sendall(_command("PING"))
+            return connection.recv(4096).startswith(b"+PONG")
 
     def _ports(self) -> list[str]:
         if self.tls is None:
@@ -88,11 +86,12 @@ class PrivateRedis(ServerProcess):
         authority = ["--tls-ca-cert-file", str(self.tls.authority), "--tls-auth-clients", "optional"]
         return ["--port", "0", "--tls-port", str(self.port), *files, *authority]
 
-    def _secured(self, plain: socket.socket) -> socket.socket:
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection((LOCAL, self.port), timeout=PROBE_S)
         if self.tls is None:
-            return plain.dup()
+            return plain
         context = ssl.create_default_context(cafile=str(self.tls.authority))
-        return context.wrap_socket(plain.dup(), server_hostname=LOCAL)
+        return context.wrap_socket(plain, server_hostname=LOCAL)
 
 
 def _command(*words: str) -> bytes:

@@ -101,7 +101,7 @@ class ServerProcess(ABC):
                 self._start_once()
             except ServerFailed:
                 self.kill()
-                if self._has_fixed_port or attempt == 2:  # noqa: PLR2004 - the third failure is no race
+                if self._has_fixed_port or attempt == 2:
                     raise
                 self.port = free_port()
             else:

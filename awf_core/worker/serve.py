@@ -40,7 +40,7 @@ EXIT_DRAINED = 0
 EXIT_DEAD_LETTERED = 3
 EXIT_FORCED = 5
 
-BURST_WAIT_S = 0.2
+SHORT_WAIT_S = 0.2
 REPORT_EVERY_S = 5.0
 STOP_RUNS_WITHIN_S = 8.0
 SETTLE_WITHIN_S = 5.0
@@ -184,18 +184,24 @@ class Worker:
             fetcher.start()
 
     def _fetcher(self, queue: str) -> Fetcher:
-        many = len(self._serving.queues) > 1
         return Fetcher(
             self._mq,
             queue,
             self._slots,
-            wait_s=BURST_WAIT_S if self._serving.burst else SHARED_WAIT_S if many else ALONE_WAIT_S,
+            wait_s=self._consume_wait_s(),
             budget=self._budget,
             throttle=self._throttle,
             on_deliveries=self._take,
             on_consumed=self._consumed,
             on_empty=self._found_empty,
         )
+
+    def _consume_wait_s(self) -> float:
+        """How long a fetcher may sit on the slots it reserved: briefly where another has none to look with."""
+        queues = len(self._serving.queues)
+        if self._serving.burst or self._serving.concurrency < queues:
+            return SHORT_WAIT_S
+        return SHARED_WAIT_S if queues > 1 else ALONE_WAIT_S
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         self._leases.take(deliveries)

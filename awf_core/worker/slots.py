@@ -6,6 +6,7 @@ Thread-safe. A reservation that brought no delivery is given back; a delivery gi
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 GATHER_S = 0.0005
 """How long a busy fetcher lets free slots gather, since one claim for five messages costs little more than for one."""
@@ -21,6 +22,7 @@ class Slots:
         self._half = (total + 1) // 2
         self._wanted = 1
         self._closed = False
+        self._line: deque[int] = deque()
         self._changed = threading.Condition(threading.Lock())
 
     @property
@@ -34,15 +36,32 @@ class Slots:
         `is_busy`: the last look at the queue brought something, so it pays to wait a moment for half of the slots.
         """
         with self._changed:
+            if self._sharers > 1:
+                return self._in_turn(timeout_s)
             if is_busy and self._free < self._half and not self._closed:
                 self._wait(self._half, GATHER_S)
             if self._free <= 0 and not self._closed:
                 self._wait(1, timeout_s)
-            if self._closed or self._free <= 0:
-                return 0
-            share = -(-self._free // self._sharers)
-            self._free -= share
-            return share
+            return 0 if self._closed else self._take()
+
+    def _in_turn(self, timeout_s: float) -> int:
+        """With the lock held: stand in line, lest the fetcher that gave a slot back be always the first to take it."""
+        me = threading.get_ident()
+        if me not in self._line:
+            self._line.append(me)
+        self._changed.wait_for(lambda: self._closed or (self._free > 0 and self._line[0] == me), timeout_s)
+        if self._closed or self._free <= 0 or self._line[0] != me:
+            # The place in line is kept until this fetcher asks again.
+            return 0
+        self._line.popleft()
+        share = self._take()
+        self._changed.notify_all()
+        return share
+
+    def _take(self) -> int:
+        share = -(-self._free // self._sharers)
+        self._free -= share
+        return share
 
     def release(self, count: int = 1) -> None:
         """Give `count` slots back."""
@@ -60,6 +79,6 @@ class Slots:
 
     def _wait(self, wanted: int, timeout_s: float) -> None:
         """With the lock held: wait until `wanted` slots are free. Waking a fetcher for less would cost a hand-over."""
-        self._wanted = wanted if self._sharers == 1 else 1
+        self._wanted = wanted
         self._changed.wait_for(lambda: self._free >= self._wanted or self._closed, timeout_s)
         self._wanted = 1

@@ -24,9 +24,8 @@ def test_a_bad_configuration_ends_with_two_before_anything_connects(project: Pro
     ended = awf("worker", "--burst")
 
     assert ended.returncode == 2
-    file = project.awf / "config.yaml"
-    assert f"{file}:2: mq.concurency: unknown key 'concurency'. Did you mean 'concurrency'?" in ended.stderr
-    assert f"{file}:3: mq.grace: 'soon' is not a duration" in ended.stderr
+    assert ".awf/config.yaml:2: mq.concurency: unknown key 'concurency'. Did you mean 'concurrency'?" in ended.stderr
+    assert ".awf/config.yaml:3: mq.grace: 'soon' is not a duration" in ended.stderr
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
     assert list(project.awf.glob("queue.db*")) == []

@@ -39,6 +39,29 @@ def test_a_waiting_reservation_gets_what_is_released():
     assert got == [1]
 
 
+def test_sharers_take_turns_so_that_none_starves():
+    slots = Slots(1, sharers=2)
+    taken: list[str] = []
+
+    def fetch(name: str) -> None:
+        for _ in range(20):
+            slots.reserve(10)
+            taken.append(name)
+            slots.release()
+
+    fetchers = [threading.Thread(target=fetch, args=(name,)) for name in "ab"]
+    slots.reserve(0)
+    for fetcher in fetchers:
+        fetcher.start()
+    while len(slots._line) < 2:
+        fetchers[0].join(0.001)
+    slots.release()
+    for fetcher in fetchers:
+        fetcher.join(10)
+
+    assert "".join(taken) in ("ab" * 20, "ba" * 20)
+
+
 def test_closing_ends_every_waiting_reservation():
     slots = Slots(1)
     slots.reserve(0)
