@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import SystemClock
 from awf_core.config.load import load_config
-from awf_core.contract import Ack, Delivery, Outgoing
-from awf_core.errors import BrokerError, InputError, UsageError, WaitTimeout
+from awf_core.contract import Ack, Delivery, Nack, Outgoing
+from awf_core.errors import InputError, UsageError, WaitTimeout
 from awf_core.ids import new_id
 from awf_core.message import Limits, Malformed, decode, encode
 from awf_core.plugin.assemble import assemble
@@ -157,10 +157,11 @@ class Client:
                     hint=f"it goes its way; its result will be in queue '{submission.reply_to}'",
                 )
             for delivery in mq.consume(submission.reply_to, limit=1, wait_s=min(left_s, WAIT_STEP_S)):
-                result = _read_result(delivery)
-                mq.ack([Ack(delivery=delivery)])
-                if result.get("message_id") == submission.id:
+                if (result := _result_for(submission, delivery)) is not None:
+                    mq.ack([Ack(delivery=delivery)])
                     return result
+                # Somebody else's, in a reply queue that is shared.
+                mq.nack([Nack(delivery=delivery, delay_s=WAIT_STEP_S, counted=False, reason="not the one waited for")])
 
     def _open(self) -> Mq:
         if not self._is_open:
@@ -170,13 +171,7 @@ class Client:
 
     def _outgoing(self, request: Request) -> Outgoing:
         message_id = request.id or new_id()
-        body = encode(
-            request.workflow,
-            message_id=message_id,
-            inputs=request.inputs,
-            reply_to=request.reply_to,
-            metadata=request.metadata,
-        )
+        body = _body(request, message_id)
         queue = request.queue or self.default_queue
         mq = self.config.mq
         read = decode(Delivery(queue=queue, body=body, receipt=None), Limits(max_body_bytes=mq.max_body_bytes))
@@ -185,11 +180,27 @@ class Client:
         return Outgoing(queue=queue, body=body, id=message_id, reply_to=request.reply_to, delay_s=request.delay_s)
 
 
-def _read_result(delivery: Delivery) -> dict[str, Any]:
+def _body(request: Request, message_id: str) -> bytes:
+    try:
+        return encode(
+            request.workflow,
+            message_id=message_id,
+            inputs=request.inputs,
+            reply_to=request.reply_to,
+            metadata=request.metadata,
+        )
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InputError(
+            f"inputs or metadata that JSON has no word for: {exc}",
+            hint="give texts, numbers, booleans, null, and lists and objects of these",
+            code="USER.INPUT.INVALID_FORMAT",
+        ) from exc
+
+
+def _result_for(submission: Submission, delivery: Delivery) -> dict[str, Any] | None:
+    """The result in `delivery` where it is one of `submission`, else None."""
     try:
         result = json.loads(delivery.body)
-    except ValueError as exc:
-        raise BrokerError(f"reply in '{delivery.queue}' is no JSON: {exc}") from exc
-    if not isinstance(result, dict):
-        raise BrokerError(f"reply in '{delivery.queue}' is no object")
-    return result
+    except ValueError:
+        return None
+    return result if isinstance(result, dict) and result.get("message_id") == submission.id else None

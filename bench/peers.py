@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDER = "AWF_BENCH_PEERS"
 VENV = "BENCH_VENV"
+VENV_FOR_OTHERS = "BENCH_VENV_COMPAT"
+"""The folder's second environment: asked for its versions even where no contestant that is run needs it."""
 CONTESTANTS = {
     "throughput": ("huey-sqlite", "huey-redis", "dramatiq-redis-pf128"),
     "command": ("dramatiq-redis-cmd", "taskiq-stream-cmd"),
@@ -81,7 +83,7 @@ def _run(folder: Path, python: Path, kind: str, names: Sequence[str], plan: Plan
         ended = subprocess.run(
             [str(python), "run.py", kind, *options],
             cwd=folder,
-            env={**os.environ, VENV: str(python.parent.parent)},
+            env=_environment(python.parent.parent, directory),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -90,3 +92,8 @@ def _run(folder: Path, python: Path, kind: str, names: Sequence[str], plan: Plan
             raise BenchFailed(f"{folder}/run.py {kind} ended with {ended.returncode}:\n{ended.stderr[-2000:]}")
         runs: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))["runs"]
         return runs
+
+
+def _environment(venv: Path, scratch: str) -> dict[str, str]:
+    # Bytecode goes elsewhere: the folder may be read-only, and stays as it was.
+    return {VENV_FOR_OTHERS: str(venv), **os.environ, VENV: str(venv), "PYTHONPYCACHEPREFIX": scratch}

@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+# The conformance kit's fixtures. Here and not below: pytest takes plugins from the top conftest only.
+pytest_plugins = ["awf_core.testing.pytest_plugin"]
+
 # The machine may be busy with brokers and worker processes: slow generation is no defect of the code under test.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)

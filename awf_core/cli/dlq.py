@@ -11,7 +11,7 @@ import rich_click as click
 
 from awf_core.cli.connected import connected
 from awf_core.cli.items import letter_as_json, message_id_of, moment, shortened, workflow_of
-from awf_core.cli.output import format_option, note, print_json, print_table, print_text
+from awf_core.cli.output import format_option, note, print_count, print_json, print_table, print_text
 from awf_core.cli.pages import browse
 from awf_core.cli.queue_options import duration_option, queue_options
 from awf_core.errors import UsageError
@@ -92,6 +92,7 @@ def show_command(*, config_path: str | None, mq_type: str | None, letter: str, o
 @click.option("--all", "all_letters", is_flag=True, help="Every letter that passes the filters.")
 @_filters
 @click.option("--to", "target", help="Queue to put them in.  [default: the queue each came from]")
+@format_option
 def replay_command(
     *,
     config_path: str | None,
@@ -102,6 +103,7 @@ def replay_command(
     workflow: str | None,
     source: str | None,
     target: str | None,
+    output_format: str,
 ) -> None:
     """Put LETTERS (IDs or message ids) back to work: attempts start anew, the history stays."""
     if bool(letters) == all_letters:
@@ -114,7 +116,7 @@ def replay_command(
             found = browse(assembly.mq, queue, limit=None)
             items = [item for item in found if _matches(item, reason, workflow, source)]
         moved = _replay(assembly.mq, queue, items, target)
-    print_text(str(moved))
+    print_count("replayed", moved, output_format)
     note(f"replayed {moved}")
 
 
@@ -122,16 +124,19 @@ def replay_command(
 @queue_options
 @click.option("--older-than", help="Only letters older than this, such as 14d.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def purge_command(*, config_path: str | None, mq_type: str | None, older_than: str | None, yes: bool) -> None:
+@format_option
+def purge_command(
+    *, config_path: str | None, mq_type: str | None, older_than: str | None, yes: bool, output_format: str
+) -> None:
     """Remove dead letters for good."""
     age_s = duration_option("--older-than", older_than) if older_than is not None else None
     with connected(config_path, mq_type) as (config, assembly):
         queue = config.mq.dead_letter.queue
         if not yes:
             what = f"older than {older_than} " if older_than else ""
-            click.confirm(f"Remove the letters {what}in '{queue}' for good?", abort=True)
+            click.confirm(f"Remove the letters {what}in '{queue}' for good?", abort=True, err=True)
         removed = assembly.mq.purge(queue) if age_s is None else _purge_older(assembly.mq, queue, age_s)
-    print_text("unknown" if removed is None else str(removed))
+    print_count("removed", removed, output_format)
     note(f"removed {'an unknown number of' if removed is None else removed} letters")
 
 

@@ -37,9 +37,6 @@ def show(error: Exception, *, is_debug: bool) -> None:
         return
     if is_debug or os.environ.get("AWF_DEBUG"):
         traceback.print_exception(error)
-    if isinstance(error, click.ClickException) and not isinstance(error, click.exceptions.Abort):
-        error.show()
-        return
     for line in lines_of(error):
         print(redact_url(line), file=sys.stderr)  # noqa: T201
 
@@ -50,6 +47,12 @@ def lines_of(error: Exception) -> list[str]:
         return [f"Error: {error.message}", *([f"Hint: {error.hint}"] if error.hint else [])]
     if isinstance(error, click.exceptions.Abort):
         return ["Interrupted."]
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        return [
+            f"Error: {error.format_message()}",
+            *([f"Hint: see `{context.command_path} --help`"] if context else []),
+        ]
     return [
         f"Error: {type(error).__name__}: {error}",
         "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints",

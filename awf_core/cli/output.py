@@ -36,6 +36,14 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_count(what: str, count: int | None, output_format: str) -> None:
+    """How many messages a command touched (None: this broker can't say): the number, or `{what: number}`."""
+    if output_format == "json":
+        print_json({what: count})
+    else:
+        print_text("unknown" if count is None else str(count))
+
+
 def note(text: str) -> None:
     """A remark for the person at the terminal, on stderr."""
     sys.stderr.write(text + "\n")

@@ -9,7 +9,7 @@ import rich_click as click
 
 from awf_core.cli.connected import connected, dead_letter_queue
 from awf_core.cli.items import body_preview, item_as_json, message_id_of, moment
-from awf_core.cli.output import format_option, note, print_json, print_table, print_text
+from awf_core.cli.output import format_option, note, print_count, print_json, print_table
 from awf_core.cli.pages import browse
 from awf_core.cli.queue_options import queue_options
 from awf_core.errors import UsageError
@@ -66,8 +66,16 @@ def browse_command(*, config_path: str | None, mq_type: str | None, queue: str, 
 @click.argument("target")
 @click.option("--id", "ids", multiple=True, help="Only this message (ID of `queue browse`); repeatable.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@format_option
 def move_command(
-    *, config_path: str | None, mq_type: str | None, source: str, target: str, ids: tuple[str, ...], limit: int | None
+    *,
+    config_path: str | None,
+    mq_type: str | None,
+    source: str,
+    target: str,
+    ids: tuple[str, ...],
+    limit: int | None,
+    output_format: str,
 ) -> None:
     """Move messages that nobody holds from SOURCE to TARGET; they start afresh there."""
     if source == target:
@@ -75,7 +83,7 @@ def move_command(
     with connected(config_path, mq_type) as (config, assembly):
         assembly.mq.ensure(target, "work", dead_letter=dead_letter_queue(config))
         moved = assembly.mq.move(source, target, ids=ids or None, limit=limit)
-    print_text(str(moved))
+    print_count("moved", moved, output_format)
     note(f"moved {moved} from '{source}' to '{target}'")
 
 
@@ -83,14 +91,16 @@ def move_command(
 @queue_options
 @click.argument("queue")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def purge_command(*, config_path: str | None, mq_type: str | None, queue: str, yes: bool) -> None:
+@format_option
+def purge_command(*, config_path: str | None, mq_type: str | None, queue: str, yes: bool, output_format: str) -> None:
     """Remove every message of QUEUE that nobody holds. They are gone for good."""
     with connected(config_path, mq_type) as (_, assembly):
         if not yes:
             count = assembly.mq.stats(queue)
-            click.confirm(f"Remove {count.ready} ready and {count.delayed} delayed messages of '{queue}'?", abort=True)
+            question = f"Remove {count.ready} ready and {count.delayed} delayed messages of '{queue}'?"
+            click.confirm(question, abort=True, err=True)
         removed = assembly.mq.purge(queue)
-    print_text("unknown" if removed is None else str(removed))
+    print_count("removed", removed, output_format)
     note(f"removed {'an unknown number of' if removed is None else removed} messages of '{queue}'")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
-from awf_core.errors import UsageError
+from awf_core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from awf_core.config.load import Config
@@ -47,6 +47,8 @@ def load(config_path: str | None, overrides: Mapping[str, object] | None = None)
     """The configuration for this directory. Raises ConfigError."""
     from awf_core.config.load import load_config
 
+    if config_path is not None and not Path(config_path).exists():
+        raise ConfigError(f"--config: {config_path} does not exist", hint="create the file, or leave the option out")
     env: Mapping[str, str] = os.environ if config_path is None else {**os.environ, CONFIG_VARIABLE: config_path}
     return load_config(cwd=Path.cwd(), env=env, overrides=overrides or {})
 

@@ -18,6 +18,7 @@ from awf_core.cli.output import format_option, note, print_json
 from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.cli.run_inputs import input_options
 from awf_core.cli.run_report import OutputMode, RunReport, summary
+from awf_core.engine.agents.user_input import LineInput
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.record import json_value
 from awf_core.errors import AwfError, ConfigError, InputError
@@ -25,6 +26,8 @@ from awf_core.workflow.problems import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+STDIN = 0
 
 
 @click.command(name="run")
@@ -58,7 +61,15 @@ def run_command(
     try:
         with _cancelled_by_signals() as cancel:
             report = RunReport("silent" if is_json else output, cancel)
-            run = run_here(asked, cwd=Path.cwd(), env=os.environ, cancel=cancel, events=report, warn=_warn)
+            run = run_here(
+                asked,
+                cwd=Path.cwd(),
+                env=os.environ,
+                cancel=cancel,
+                events=report,
+                warn=_warn,
+                user_input=LineInput(STDIN),
+            )
     except Refused as refused:
         if not is_json:
             raise _with_exit_code(refused) from refused

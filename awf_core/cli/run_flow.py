@@ -16,6 +16,7 @@ from awf_core.config.project import load_project
 from awf_core.engine.runner import Engine
 from awf_core.engine.surroundings import read_surroundings
 from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.workflow.catalogue import Catalogue
 from awf_core.workflow.discovery import Discovery
 from awf_core.workflow.inputs import VALIDATION_FAILED, missing_required
 from awf_core.workflow.load import load_workflow
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from awf_core.engine.agents.user_input import UserInput
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.events import Events
     from awf_core.engine.record import Run
@@ -63,8 +65,12 @@ def run_here(
     cancel: Cancel,
     events: Events,
     warn: Callable[[str], None],
+    user_input: UserInput | None = None,
 ) -> Run:
-    """Run `asked` in `cwd`. Raises Refused for what stops it before the engine; `warn` gets what is only odd."""
+    """Run `asked` in `cwd`. Raises Refused for what stops it before the engine; `warn` gets what is only odd.
+
+    `user_input` is whom conversations with agents talk with, None = nobody.
+    """
     with _phase("config"):
         project = load_project(cwd=cwd, env=env)
     for warning in project.warnings:
@@ -74,14 +80,16 @@ def run_here(
         directories = prompt_dirs(cwd, env, engine_env.awf["prompts_dir"])
         inputs = {**project.inputs, **_given(asked, directories)}
     with _phase("config"):
-        step_types = step_types_here(env)
+        step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     with _phase("load"):
-        workflow = load_workflow(Discovery(cwd, env).resolve(asked.name, allow_paths=True), step_types)
+        discovery = Discovery(cwd, env)
+        workflow = load_workflow(discovery.resolve(asked.name, allow_paths=True), step_types)
     for warning in workflow.warnings:
         warn(warning)
     with _phase("inputs"):
         _refuse_missing(workflow, inputs)
-    return Engine(step_types=step_types, events=events, env=env).execute(workflow, inputs, cancel=cancel, cwd=cwd)
+    engine = Engine(step_types=step_types, events=events, env=env, find=Catalogue(discovery, step_types).get)
+    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd)
 
 
 @contextmanager

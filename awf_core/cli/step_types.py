@@ -1,4 +1,4 @@
-"""The step types there are here: those of the core and of installed plugins."""
+"""The step types there are here, with their operations and agent providers: those of the core and of plugins."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ from awf_core.engine.steps import builtin_step_types
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from awf_core.engine.agents.user_input import UserInput
     from awf_core.workflow.step_types import StepTypes
 
 
-def step_types_here(env: Mapping[str, str]) -> StepTypes:
-    """A registry with every step type. Imports nothing more where no plugin is installed. Raises ConfigError."""
-    step_types = builtin_step_types()
-    if entry_points(group="awf.plugins"):
-        from awf_core.plugin.manager import build_plugins
+def step_types_here(
+    env: Mapping[str, str], *, notify_backend: str | None = None, user_input: UserInput | None = None
+) -> StepTypes:
+    """A registry with every step type. Imports nothing more where no plugin is installed. Raises ConfigError.
 
-        for step_type in build_plugins(None, None, env=env).registered.step_types():
-            step_types.register(step_type)
+    `notify_backend` is the project's `notify.default_backend`, `user_input` whom conversations talk with.
+    """
+    if not entry_points(group="awf.plugins"):
+        return builtin_step_types(notify_backend=notify_backend, user_input=user_input)
+    from awf_core.plugin.manager import build_plugins
+
+    added = build_plugins(None, None, env=env).registered
+    step_types = builtin_step_types(
+        operations=added.operations(),
+        agent_providers=added.agent_providers(),
+        notify_backend=notify_backend,
+        user_input=user_input,
+    )
+    for step_type in added.step_types():
+        step_types.register(step_type)
     return step_types

@@ -96,6 +96,7 @@ def _print_submission(submission: Submission, output_format: str) -> None:
 def _wait(client: Client, submission: Submission, timeout_s: float, output_format: str) -> int:
     """Show that something is happening, then the result."""
     from awf_core.errors import WaitTimeout
+    from awf_core.units import format_duration
 
     note(f"submitted {submission.id} to '{submission.queue}', waiting for its result")
     waited_s = 0.0
@@ -103,10 +104,11 @@ def _wait(client: Client, submission: Submission, timeout_s: float, output_forma
         step_s = min(PROGRESS_EVERY_S, timeout_s - waited_s)
         try:
             result = client.wait(submission, timeout_s=step_s)
-        except WaitTimeout:
+        except WaitTimeout as exc:
             waited_s += step_s
             if waited_s >= timeout_s:
-                raise
+                text = f"no result of message '{submission.id}' within {format_duration(timeout_s)}"
+                raise WaitTimeout(text, hint=exc.hint) from exc
             note(f"… {waited_s:.0f}s")
         else:
             return _print_result(result, output_format)

@@ -6,7 +6,7 @@ token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class Allowance:
         left_s = self.left_s()
         return DEADLINE_TEXT if left_s is not None and left_s <= 0 else None
 
+    def under(self, cancel: Cancel) -> Allowance:
+        """The same deadline, with another stop button."""
+        return replace(self, cancel=cancel)
+
     def sleep(self, seconds: float) -> str | None:
         """Wait; returns early, with the `stop_text`, when time is over or a stop was asked for."""
         left_s = self.left_s()
@@ -43,3 +47,9 @@ class Allowance:
         if self.cancel.wait(wait_s):
             return CANCELLED_TEXT
         return DEADLINE_TEXT if left_s is not None and left_s <= seconds else None
+
+
+def sooner(allowance: Allowance, deadline: float) -> Allowance:
+    """`allowance` with that deadline, unless its own comes first."""
+    own = allowance.deadline
+    return allowance if own is not None and own <= deadline else replace(allowance, deadline=deadline)

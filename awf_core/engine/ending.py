@@ -17,13 +17,18 @@ TIMEOUT_REASON = "timeout"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a run ended. `is_quiet`: the `workflow_error` hooks are not for this one."""
+    """How a run ended.
+
+    is_quiet        the `workflow_error` hooks are not for this one
+    is_structural   see RunError
+    """
 
     status: RunStatus
     message: str = ""
     code: str | None = None
     cancel_reason: str | None = None
     is_quiet: bool = False
+    is_structural: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -41,7 +46,12 @@ def make_run(execution: Execution, ending: Ending) -> Run:
     """The result of `execution`, which is over."""
     error = None
     if ending.status != "completed":
-        error = RunError(message=ending.message, code=ending.code, state=execution.current or None)
+        error = RunError(
+            message=ending.message,
+            code=ending.code,
+            state=execution.current or None,
+            is_structural=ending.is_structural,
+        )
     return Run(
         run_id=execution.run_id,
         workflow=execution.workflow.name,
@@ -56,6 +66,7 @@ def make_run(execution: Execution, ending: Ending) -> Run:
         output=execution.last_output,
         error=error,
         cancel_reason=ending.cancel_reason,
+        parent_run_id=None if execution.caller is None else execution.caller.run_id,
         started_at=execution.started_at,
         finished_at=execution.clock.now(),
         duration_ms=round(execution.elapsed_s() * 1000),

@@ -1,17 +1,21 @@
 """The state of one run while it runs: what has happened so far, and what its steps may see.
 
 Owned by the runner, which makes one per `execute`; steps reach it through their context. Parallel branches
-share it: every change is a single dict or list operation, so it needs no lock.
+share it: what they change is changed under a lock or in one operation on a list.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from awf_core.engine.allowance import Allowance
 from awf_core.engine.duration_text import duration_text
 from awf_core.engine.secrets import secret_values
+from awf_core.workflow.packs import pack_of
 from awf_core.workflow.scope import Scope
 
 if TYPE_CHECKING:
@@ -23,6 +27,22 @@ if TYPE_CHECKING:
     from awf_core.engine.record import StateRecord
     from awf_core.engine.surroundings import Surroundings
     from awf_core.workflow.model import Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The step that started a run, for a run that a step started.
+
+    run_id       the run it belongs to
+    call_stack   names of the workflows that called each other down to this run, outermost first
+    deadline     `Clock.monotonic()` seconds at which the run has to be over, None = no limit
+    depth        how many states this run runs inside of, counted over all runs above it
+    """
+
+    run_id: str
+    call_stack: tuple[str, ...]
+    deadline: float | None
+    depth: int
 
 
 class Execution:
@@ -38,6 +58,7 @@ class Execution:
         extra_env: Mapping[str, str],
         surroundings: Surroundings,
         clock: Clock,
+        caller: Caller | None = None,
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
@@ -45,6 +66,8 @@ class Execution:
         self.cwd = cwd
         self.surroundings = surroundings
         self.clock = clock
+        self.caller = caller
+        self.extra_env = extra_env
         self.started_at = clock.now()
         self.inputs: Mapping[str, Any] = {}
         self.records: dict[str, StateRecord] = {}
@@ -52,20 +75,39 @@ class Execution:
         self.current = ""
         self.last_output = ""
         self.context_exit_code = 0
-        self._extra_env = extra_env
         self._started_mono = clock.monotonic()
-        self._seen_states: dict[str, Mapping[str, Any]] = {}
+        self._seen_states: Mapping[str, Mapping[str, Any]] = {}
+        self._recording = threading.Lock()
         self._env: Mapping[str, str] | None = None
         self._hook_env: Mapping[bytes, bytes] | None = None
         self._step_env: Mapping[bytes, bytes] | None = None
         self._context: Mapping[str, str] | None = None
+        self._awf: Mapping[str, str] | None = None
         self._secrets: tuple[str, ...] | None = None
 
     def record(self, name: str, record: StateRecord) -> None:
         """Note what state `name` came to; it replaces an earlier visit's record."""
-        self.records[name] = record
-        self._seen_states[name] = record.as_scope()
-        self.last_output = record.output
+        with self._recording:
+            self.records[name] = record
+            # A new one each time: a branch may be going through the old one, and more states would break that.
+            self._seen_states = {**self._seen_states, name: record.as_scope()}
+            self.last_output = record.output
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the run as a whole may take."""
+        deadline = None if self.caller is None else self.caller.deadline
+        return Allowance(clock=self.clock, cancel=self.cancel, deadline=deadline)
+
+    @property
+    def call_stack(self) -> tuple[str, ...]:
+        """Names of the workflows above this run, outermost first."""
+        return () if self.caller is None else self.caller.call_stack
+
+    @property
+    def depth(self) -> int:
+        """How many states the run as a whole runs inside of."""
+        return 0 if self.caller is None else self.caller.depth
 
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
@@ -74,7 +116,7 @@ class Execution:
     def scope(
         self, state: str, *, loop: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
     ) -> Scope:
-        """What a template in `state` sees now. States that run later show up in it; the duration stays."""
+        """What a template in `state` sees now; `states` has what ran later."""
         return Scope(
             inputs=self.inputs,
             states=self._seen_states,
@@ -87,10 +129,15 @@ class Execution:
             },
             env=self.env,
             context=self.context,
-            awf=self.surroundings.awf,
+            awf=self.awf,
             loop=loop,
             error=error,
         )
+
+    @property
+    def states(self) -> Mapping[str, Mapping[str, Any]]:
+        """The states that have run, as templates and expressions see them. Never changes; ask again for later ones."""
+        return self._seen_states
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -125,6 +172,15 @@ class Execution:
         return self._context
 
     @property
+    def awf(self) -> Mapping[str, str]:
+        """What templates see as `.awf`."""
+        if self._awf is None:
+            pack = pack_of(self.workflow.source)
+            shared = self.surroundings.awf
+            self._awf = shared if pack is None else {**shared, "pack_name": pack}
+        return self._awf
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The values to keep out of captured output."""
         if self._secrets is None:
@@ -132,7 +188,7 @@ class Execution:
         return self._secrets
 
     def _added_env(self) -> dict[str, str]:
-        return {**self._extra_env, "AWF_RUN_ID": self.run_id}
+        return {**self.extra_env, "AWF_RUN_ID": self.run_id}
 
 
 def _is_name(name: str) -> bool:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.clock import iso_utc
+
+if TYPE_CHECKING:
+    from awf_core.engine.agents.conversation import Conversation
 
 StepStatus = Literal["completed", "failed"]
 RunStatus = Literal["completed", "failed", "cancelled"]
@@ -35,7 +38,7 @@ class StateRecord:
 
     Bytes of the output that are no UTF-8 are kept as lone surrogates, so that a command gets them back
     unchanged. `exit_code` is -1 for a process that was killed. `attempt` counts from 1. Times are epoch
-    seconds.
+    seconds. `conversation` is for later states to continue from, and shown by neither method below.
     """
 
     status: StepStatus
@@ -49,6 +52,7 @@ class StateRecord:
     response: Any = None
     json: Any = None
     tokens: Tokens | None = None
+    conversation: Conversation | None = None
 
     def as_scope(self) -> dict[str, Any]:
         """The state as templates and expressions see it."""
@@ -92,11 +96,15 @@ class StateRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunError:
-    """Why a run did not complete. `state` is where it stood, empty when it had not begun."""
+    """Why a run did not complete. `state` is where it stood, empty when it had not begun.
+
+    `is_structural`: workflows call each other in a circle or too deeply, so the calling run can't go on either.
+    """
 
     message: str
     code: str | None = None
     state: str | None = None
+    is_structural: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +118,9 @@ class Run:
     inputs              the effective inputs, defaults filled in
     outputs             what the workflow's `outputs:` names, None for what did not come to be
     output              output of the last state that ran
-    cancel_reason       why it was cancelled: what was given to `Cancel.request`, or `timeout` for a step's
-    own limit started_at, finished_at   epoch seconds; `duration_ms` is measured on a clock that does not step
+    cancel_reason       why it was cancelled: what was given to `Cancel.request`, or `timeout` for a step's own limit
+    parent_run_id       the run whose step started this one, None for a run of its own
+    started_at, finished_at   epoch seconds; `duration_ms` is measured on a clock that does not step
     """
 
     run_id: str
@@ -127,6 +136,7 @@ class Run:
     output: str = ""
     error: RunError | None = None
     cancel_reason: str | None = None
+    parent_run_id: str | None = None
     started_at: float = 0.0
     finished_at: float = 0.0
     duration_ms: int = 0

@@ -13,25 +13,29 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import Clock, SystemClock
-from awf_core.engine.allowance import CANCELLED_TEXT, Allowance
+from awf_core.engine.allowance import DEADLINE_TEXT, Allowance
 from awf_core.engine.cancel import Cancel
+from awf_core.engine.children import ChildRuns
 from awf_core.engine.ending import TIMEOUT_REASON, Ending, make_run
 from awf_core.engine.events import Events, NoEvents
-from awf_core.engine.execution import Execution
+from awf_core.engine.execution import Caller, Execution
 from awf_core.engine.exit_class import error_type
+from awf_core.engine.expand import expand_templates
 from awf_core.engine.hooks import HookFailed, run_hook, run_strict_hook
-from awf_core.engine.machine import Goto, Unhandled, Unroutable, next_state
+from awf_core.engine.machine import Goto, Unhandled, Unroutable
 from awf_core.engine.steps.context import StepAborted
 from awf_core.engine.surroundings import read_surroundings
-from awf_core.engine.visit import Visit, Visitor
+from awf_core.engine.visit import Visit, Visitor, route
 from awf_core.errors import AwfError, InputError
 from awf_core.ids import new_id
 from awf_core.workflow import inputs as input_rules
 from awf_core.workflow.model import TerminalSpec
+from awf_core.workflow.step_templates import StepTemplates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from awf_core.engine.children import Find
     from awf_core.engine.record import Run
     from awf_core.workflow.model import HookAction, State, Workflow
     from awf_core.workflow.step_types import StepTypes
@@ -45,7 +49,8 @@ _NO_ENV: Mapping[str, str] = MappingProxyType({})
 class Engine:
     """Runs workflows. One engine serves any number of threads; a run uses the thread that called `execute`.
 
-    `env` is what runs see of the process's environment, taken as it is now; None = `os.environ`.
+    env    what runs see of the process's environment, taken as it is now; None = `os.environ`
+    find   looks up the workflows that steps call by name; None = there are none
     """
 
     def __init__(
@@ -56,8 +61,11 @@ class Engine:
         events: Events | None = None,
         rng: random.Random | None = None,
         env: Mapping[str, str] | None = None,
+        find: Find | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
+        self._step_types = step_types
+        self._templates = StepTemplates()
         self._events = events or NoEvents()
         self._surroundings = read_surroundings(os.environ if env is None else env)
         self._visitor = Visitor(
@@ -65,6 +73,7 @@ class Engine:
             clock=self._clock,
             events=self._events,
             rng=rng or random.Random(),  # noqa: S311 - spreads retries, guards nothing
+            children=ChildRuns(find=find, start=self._start_child),
         )
 
     def execute(
@@ -93,8 +102,31 @@ class Engine:
             surroundings=self._surroundings,
             clock=self._clock,
         )
-        ending = self._take_inputs(execution, inputs, is_prepared=is_prepared) or self._run(execution)
-        run = make_run(execution, ending)
+        return self._complete(execution, inputs, is_prepared=is_prepared)
+
+    def _start_child(
+        self, workflow: Workflow, inputs: Mapping[str, Any], *, parent: Execution, allowance: Allowance, depth: int
+    ) -> Run:
+        execution = Execution(
+            workflow=workflow,
+            run_id=new_id(),
+            cancel=allowance.cancel,
+            cwd=parent.cwd,
+            extra_env=parent.extra_env,
+            surroundings=parent.surroundings,
+            clock=self._clock,
+            caller=Caller(
+                run_id=parent.run_id,
+                call_stack=(*parent.call_stack, parent.workflow.name),
+                deadline=allowance.deadline,
+                depth=depth,
+            ),
+        )
+        return self._complete(execution, inputs, is_prepared=False)
+
+    def _complete(self, execution: Execution, inputs: Mapping[str, Any], *, is_prepared: bool) -> Run:
+        ending = self._expand(execution) or self._take_inputs(execution, inputs, is_prepared=is_prepared)
+        run = make_run(execution, ending or self._run(execution))
         self._events.run_finished(run.run_id, run.workflow, run.status, run.exit_code, run.finished_at - run.started_at)
         return run
 
@@ -110,6 +142,17 @@ class Engine:
         inputs = input_rules.apply_defaults(workflow, given)
         input_rules.check_inputs(workflow, inputs, cwd=cwd)
         return inputs
+
+    def _expand(self, execution: Execution) -> Ending | None:
+        if execution.workflow.uses_templates:
+            try:
+                execution.workflow = expand_templates(
+                    execution.workflow, self._templates, step_types=self._step_types, cwd=execution.cwd
+                )
+            except AwfError as problem:
+                message = f"expand templates: {problem.message}"
+                return Ending(status="failed", message=message, code=problem.code, is_quiet=True)
+        return None
 
     def _take_inputs(self, execution: Execution, inputs: Mapping[str, Any], *, is_prepared: bool) -> Ending | None:
         execution.inputs = inputs
@@ -141,7 +184,7 @@ class Engine:
                 actions,
                 execution=execution,
                 scope=execution.scope(""),
-                allowance=Allowance(clock=self._clock, cancel=execution.cancel),
+                allowance=execution.allowance,
                 log=lambda level, text: self._visitor.log(execution, level, text),
             )
         except HookFailed as problem:
@@ -160,9 +203,9 @@ class Engine:
                 return Ending(status="failed", message=f"step not found: {name}")
             if isinstance(state.spec, TerminalSpec):
                 return _arrive(execution, state, state.spec)
-            if execution.cancel.requested:
-                execution.current = name
-                return _cancelled(execution, CANCELLED_TEXT)
+            execution.current = name
+            if (stopped := execution.allowance.stop_text()) is not None:
+                return _stopped(execution, stopped)
             try:
                 following = _after(state, self._visitor.visit(state, execution), execution)
             except StepAborted as abort:
@@ -203,22 +246,17 @@ def _after(state: State, visit: Visit, execution: Execution) -> Goto | Ending:
     message = result.failure or f"step {state.name}: {result.error}"
     if result.cause == "cancelled":
         return _cancelled(execution, message)
-    decision = next_state(
-        state,
-        has_failed=result.status == "failed",
-        routing=visit.step_type.routing,
-        on_success=visit.step_type.successor(state),
-        scope=visit.scope,
-    )
-    match decision:
-        case Goto():
-            return decision
+    if result.cause == "timeout" and (stopped := execution.allowance.stop_text()) is not None:
+        return _stopped(execution, stopped, message=message)
+    match route(state, visit):
+        case Goto() as goto:
+            return goto
         case Unroutable(message=why):
             return Ending(status="failed", message=why)
         case Unhandled() if result.cause == "timeout":
             return Ending(status="cancelled", message=message, cancel_reason=TIMEOUT_REASON)
         case Unhandled():
-            return Ending(status="failed", message=message)
+            return Ending(status="failed", message=message, code=result.code, is_structural=result.is_structural)
 
 
 def _arrive(execution: Execution, state: State, spec: TerminalSpec) -> Ending:
@@ -240,7 +278,15 @@ def _arrive(execution: Execution, state: State, spec: TerminalSpec) -> Ending:
 def _aborted(execution: Execution, abort: StepAborted) -> Ending:
     if execution.cancel.requested:
         return _cancelled(execution, abort.message)
-    return Ending(status="failed", message=abort.message, code=abort.code)
+    if abort.result is not None and abort.result.cause == "timeout":
+        return Ending(status="cancelled", message=abort.message, cancel_reason=TIMEOUT_REASON)
+    return Ending(status="failed", message=abort.message, code=abort.code, is_structural=abort.is_structural)
+
+
+def _stopped(execution: Execution, stop_text: str, *, message: str = "") -> Ending:
+    if stop_text == DEADLINE_TEXT:
+        return Ending(status="cancelled", message=message or stop_text, cancel_reason=TIMEOUT_REASON)
+    return _cancelled(execution, message or stop_text)
 
 
 def _cancelled(execution: Execution, message: str) -> Ending:

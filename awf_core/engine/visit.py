@@ -10,27 +10,32 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from awf_core.engine.allowance import Allowance
+from awf_core.engine.allowance import Allowance, sooner
 from awf_core.engine.hooks import run_hook
+from awf_core.engine.machine import next_state
 from awf_core.engine.record import StateRecord
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
 from awf_core.engine.streaming import MaskedOutput
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from awf_core.clock import Clock
-    from awf_core.engine.cancel import Cancel
+    from awf_core.engine.children import ChildRuns
     from awf_core.engine.events import Events
     from awf_core.engine.execution import Execution
     from awf_core.engine.hooks import Level
+    from awf_core.engine.machine import Decision
     from awf_core.engine.steps import StepType
-    from awf_core.workflow.model import State
+    from awf_core.workflow.model import HookAction, State
     from awf_core.workflow.scope import Scope
     from awf_core.workflow.step_types import StepTypes
 
 _log = logging.getLogger(__name__)
+
+MAX_NESTING = 40
+"""States that may run inside each other, over all workflows that call each other: a bound on the stack of a thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +47,26 @@ class Visit:
     scope: Scope
 
 
+def route(state: State, visit: Visit) -> Decision:
+    """Where the workflow goes after `state`, which was just run."""
+    result = visit.result
+    return next_state(
+        state,
+        has_failed=result.status == "failed",
+        routing=visit.step_type.routing,
+        on_success=result.goto or visit.step_type.successor(state),
+        scope=visit.scope,
+    )
+
+
 class Visitor:
     """Runs states. Thread-safe: it holds nothing of a run."""
 
-    def __init__(self, *, step_types: StepTypes, clock: Clock, events: Events, rng: random.Random) -> None:
+    def __init__(
+        self, *, step_types: StepTypes, clock: Clock, events: Events, rng: random.Random, children: ChildRuns
+    ) -> None:
         self._step_types = step_types
+        self._children = children
         self._clock = clock
         self._events = events
         self._rng = rng
@@ -56,36 +76,47 @@ class Visitor:
         state: State,
         execution: Execution,
         *,
-        cancel: Cancel | None = None,
+        outer: Allowance | None = None,
         loop: Mapping[str, Any] | None = None,
+        nesting: tuple[str, ...] = (),
     ) -> Visit:
-        """Run `state` with its hooks and record it. Raises StepAborted for what ends the whole run.
+        """Run `state` with its hooks and record it. Raises StepAborted for what ends what it runs in at once.
 
-        `cancel` stands in for the run's own token, `loop` is what templates see as `.loop`.
+        outer     what it may take besides its own time limit; None = what the run may take
+        loop      what templates see as `.loop`
+        nesting   the states it runs inside of, outermost first
         """
         step_type = self._step_type(state)
-        started = self._clock.monotonic()
-        deadline = started + state.timeout_s if state.timeout_s else None
-        allowance = Allowance(clock=self._clock, cancel=cancel or execution.cancel, deadline=deadline)
-        execution.current = state.name
+        _check_nesting(state, execution, nesting)
+        started, started_at = self._clock.monotonic(), self._clock.now()
+        context = self._context(state, execution, outer or execution.allowance, loop, (*nesting, state.name))
+        admit = getattr(step_type, "admit", None)
+        if admit is not None:
+            admit(state, context)
         execution.path.append(state.name)
         self._events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
-        scope = execution.scope(state.name, loop=loop)
-        started_at = self._clock.now()
-        self._hook(state.pre, "pre-hook", execution, scope, allowance)
+        self._hook(state.pre, "pre-hook", context)
         try:
-            result = self._run(step_type, state, execution, scope, allowance)
-        except StepAborted:
+            result = self._run(step_type, state, context)
+        except StepAborted as abort:
+            if abort.result is not None:
+                execution.record(state.name, _record(abort.result, started_at, self._clock.now()))
             self._finished(execution, state, "failed", started)
             raise
         execution.record(state.name, _record(result, started_at, self._clock.now()))
-        self._hook(state.post, "post-hook", execution, scope, allowance)
+        context.scope.states = execution.states
+        if not result.cause or context.outer.stop_text() is None:
+            self._hook(state.post, "post-hook", context)
         self._finished(execution, state, result.status, started)
-        return Visit(result=result, step_type=step_type, scope=scope)
+        return Visit(result=result, step_type=step_type, scope=context.scope)
 
     def log(self, execution: Execution, level: Level, text: str) -> None:
         """A line for the log of a run."""
         self._events.run_logged(execution.run_id, execution.workflow.name, level, text)
+
+    def type_of(self, state: State) -> object | None:
+        """The registered type of `state`, None when there is none."""
+        return self._step_types.get(state.type)
 
     def _step_type(self, state: State) -> StepType:
         step_type = self._step_types.get(state.type)
@@ -93,18 +124,30 @@ class Visitor:
             raise StepAborted(f"step {state.name}: no step type '{state.type}' is installed that can run")
         return cast("StepType", step_type)
 
-    def _run(
-        self, step_type: StepType, state: State, execution: Execution, scope: Scope, allowance: Allowance
-    ) -> StepResult:
-        output = self._output(state, execution)
-        context = StepContext(
+    def _context(
+        self,
+        state: State,
+        execution: Execution,
+        outer: Allowance,
+        loop: Mapping[str, Any] | None,
+        nesting: tuple[str, ...],
+    ) -> StepContext:
+        own = self._clock.monotonic() + state.timeout_s if state.timeout_s else None
+        return StepContext(
             execution=execution,
-            scope=scope,
-            allowance=allowance,
+            scope=execution.scope(execution.current, loop=loop),
+            allowance=outer if own is None else sooner(outer, own),
             log=lambda level, text: self.log(execution, level, text),
             rng=self._rng,
-            on_output=output,
+            outer=outer,
+            visitor=self,
+            nesting=nesting,
+            children=self._children,
+            on_output=self._output(state, execution),
         )
+
+    def _run(self, step_type: StepType, state: State, context: StepContext) -> StepResult:
+        output = context.on_output
         try:
             return step_type.run(state, context)
         except StepAborted:
@@ -115,7 +158,7 @@ class Visitor:
             text = f"step {state.name}: step type '{state.type}' broke: {type(problem).__name__}: {problem}"
             raise StepAborted(text, code="SYSTEM.INTERNAL.UNMAPPED") from problem
         finally:
-            if output is not None:
+            if isinstance(output, MaskedOutput):
                 output.flush()
 
     def _output(self, state: State, execution: Execution) -> MaskedOutput | None:
@@ -126,21 +169,32 @@ class Visitor:
             lambda stream, data: self._events.step_output(execution.run_id, state.name, stream, data),
         )
 
-    def _hook(self, actions: Any, name: str, execution: Execution, scope: Scope, allowance: Allowance) -> None:
+    def _hook(self, actions: Sequence[HookAction], name: str, context: StepContext) -> None:
         if actions:
             run_hook(
                 actions,
                 name=name,
-                execution=execution,
-                scope=scope,
-                allowance=allowance,
-                log=lambda level, text: self.log(execution, level, text),
+                execution=context.execution,
+                scope=context.scope,
+                allowance=context.allowance,
+                log=context.log,
             )
 
     def _finished(self, execution: Execution, state: State, status: str, started: float) -> None:
         self._events.step_finished(
             execution.run_id, execution.workflow.name, state.name, status, self._clock.monotonic() - started
         )
+
+
+def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...]) -> None:
+    if not nesting and execution.caller is None:
+        return
+    if state.name in nesting:
+        chain = " > ".join((*nesting, state.name))
+        raise StepAborted(f"step {state.name}: runs inside itself: {chain}", is_structural=True)
+    if len(nesting) + execution.depth >= MAX_NESTING:
+        text = f"step {state.name}: states run inside each other more than {MAX_NESTING} deep"
+        raise StepAborted(text, is_structural=True)
 
 
 def _record(result: StepResult, started_at: float, finished_at: float) -> StateRecord:
@@ -156,4 +210,5 @@ def _record(result: StepResult, started_at: float, finished_at: float) -> StateR
         response=result.response,
         json=result.json,
         tokens=result.tokens,
+        conversation=result.conversation,
     )

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.config.model import WorkflowPolicy, policy_for
+from awf_core.contract import Formatted
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.message import Limits
 from awf_core.observe.throttle import Throttle
 from awf_core.plugin.assemble import Assembly, assemble
 from awf_core.plugin.observers import Observers
+from awf_core.result import format_result
 from awf_core.worker.lease import LeaseKeeper
 from awf_core.worker.pipeline import Pipeline, Rules
 from awf_core.worker.reply import ReplyRules
@@ -27,10 +29,14 @@ from awf_core.workflow.catalogue import Catalogue
 from awf_core.workflow.discovery import Discovery
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from awf_core.config.load import Config
+    from awf_core.contract import Delivery
+    from awf_core.message import Message
+    from awf_core.plugin.manager import Plugins
+    from awf_core.result import Outcome
     from awf_core.workflow.step_types import StepTypes
 
 HOLD_MARGIN_S = 60.0
@@ -58,10 +64,16 @@ def worker_name(name: str | None) -> str:
     return name or f"{re.sub(r'[^A-Za-z0-9._-]', '-', socket.gethostname())}-{os.getpid()}"
 
 
-def step_types_with(assembly: Assembly) -> StepTypes:
-    """The built-in step types and those of plugins."""
-    step_types = builtin_step_types()
-    for step_type in assembly.plugins.registered.step_types():
+def step_types_with(assembly: Assembly, *, notify_backend: str | None = None) -> StepTypes:
+    """The built-in step types and those of plugins, with the operations and agent providers that plugins add.
+
+    `notify_backend` is the project's `notify.default_backend`. Raises ConfigError.
+    """
+    added = assembly.plugins.registered
+    step_types = builtin_step_types(
+        operations=added.operations(), agent_providers=added.agent_providers(), notify_backend=notify_backend
+    )
+    for step_type in added.step_types():
         step_types.register(step_type)
     return step_types
 
@@ -74,7 +86,7 @@ def build_worker(
     name = worker_name(options.name)
     assembly = assemble(config, worker=name, queues=options.queues, clock=clock)
     observers = Observers(assembly.plugins, clock=clock)
-    step_types = step_types_with(assembly)
+    step_types = step_types_with(assembly, notify_backend=config.notify_backend)
     rules = make_rules(config, assembly, worker=name, cwd=cwd, burst=options.burst)
     throttle = Throttle(clock)
     leases = LeaseKeeper(assembly.mq, clock, throttle)
@@ -82,21 +94,20 @@ def build_worker(
         assembly.mq,
         clock=clock,
         throttle=throttle,
-        undeliverable_queue=rules.undeliverable_queue,
+        undeliverable_queue=config.mq.undeliverable.queue,
         is_lost=leases.is_lost,
         in_hand=leases.count,
     )
+    catalogue = Catalogue(Discovery(cwd, env), step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
     pipeline = Pipeline(
         rules,
-        catalogue=Catalogue(Discovery(cwd, env), step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S),
-        engine=Engine(step_types=step_types, clock=clock, events=RunEvents(observers), env=env),
+        catalogue=catalogue,
+        engine=Engine(step_types=step_types, clock=clock, events=RunEvents(observers), env=env, find=catalogue.get),
         leases=leases,
         observers=observers,
         clock=clock,
         policy_for=_policies(config),
-        format_result=lambda delivery, message, outcome: assembly.plugins.hook.awf_format_result(
-            delivery=delivery, message=message, outcome=outcome
-        ),
+        format_result=_formatter(assembly.plugins),
         submit=settler.submit,
     )
     worker = Worker(
@@ -124,7 +135,6 @@ def make_rules(config: Config, assembly: Assembly, *, worker: str, cwd: Path, bu
         limits=Limits(max_body_bytes=mq.max_body_bytes, max_depth=mq.max_depth),
         reply=ReplyRules(allow=tuple(mq.reply.allow), reserved=frozenset(reserved)),
         dead_letter_queue=dead_letter_queue,
-        undeliverable_queue=mq.undeliverable.queue,
         max_output_bytes=mq.result.max_output_bytes,
         max_hold_s=None if max_hold_s is None else max(1.0, max_hold_s - HOLD_MARGIN_S),
         release_counts=capabilities.release_counts,
@@ -147,6 +157,19 @@ def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues:
         burst=options.burst,
         max_messages=options.max_messages,
     )
+
+
+def _formatter(plugins: Plugins) -> Callable[[Delivery, Message | None, Outcome], Formatted]:
+    """How results are written: through the hook where a plugin has a say, straight where only the core does."""
+    if len(plugins.implementations("awf_format_result")) == 1:
+        return format_result
+
+    def ask_plugins(delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted:
+        formatted = plugins.hook.awf_format_result(delivery=delivery, message=message, outcome=outcome)
+        assert isinstance(formatted, Formatted)
+        return formatted
+
+    return ask_plugins
 
 
 def _policies(config: Config) -> functools._lru_cache_wrapper[WorkflowPolicy]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from awf_core.contract import Ack, DeadLetter, Formatted, Nack, Outgoing
+from awf_core.crash_points import crash_point
 from awf_core.engine.cancel import Cancel
 from awf_core.message import Limits, Malformed, Message, decode
 from awf_core.observe import events
@@ -25,7 +26,7 @@ from awf_core.worker import outcome as outcome_of
 from awf_core.worker.decide import Dead, Done, GiveBack, Retry, Verdict
 from awf_core.worker.plan import Plan, Rejection, crash_loop, internal_error, make_plan, malformed
 from awf_core.worker.reply import ReplyRules, reply_fault
-from awf_core.worker.settle import Action, Settlement, undeliverable
+from awf_core.worker.settle import Action, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +56,6 @@ class Rules:
     limits: Limits
     reply: ReplyRules
     dead_letter_queue: str | None
-    undeliverable_queue: str
     max_output_bytes: int
     max_hold_s: float | None
     release_counts: bool
@@ -92,6 +92,7 @@ class Pipeline:
     def handle(self, delivery: Delivery) -> None:
         """Bring one delivery to its settlement. Never raises: a defect of ours is a failed attempt of the message."""
         received_at = self._clock.monotonic()
+        crash_point("pipeline.claimed")
         self._observers.message_received(delivery)
         message = decode(delivery, self._rules.limits)
         _log_claimed(delivery, message)
@@ -100,6 +101,7 @@ class Pipeline:
         except Exception as exc:
             log.exception(events.INTERNAL_ERROR, message_id=message.id)
             settlement = self._settlement(*self._broken(exc, delivery, message), delivery, message, received_at)
+        crash_point("pipeline.decided")
         self._submit(settlement)
 
     def _process(self, delivery: Delivery, message: Message | Malformed) -> tuple[Verdict, Outcome]:
@@ -109,6 +111,7 @@ class Pipeline:
             log.info(events.MESSAGE_REJECTED, message_id=message.id, reason=plan.reason, error=_first_line(plan.error))
             return verdict, self._outcome_of_rejection(plan, delivery, message, verdict)
         run = self._run(plan, delivery)
+        crash_point("pipeline.ran")
         _log_finished(run, plan.message)
         verdict = decide.decide_run(run, delivery, plan.policy.retry, now=self._clock.now(), chance=_chance())
         return verdict, self._outcome_of_run(run, delivery, plan.message, verdict)
@@ -212,7 +215,14 @@ class Pipeline:
             case Dead(reason=reason, error=error):
                 action = self._burial(reason, error, outcome, delivery, message)
                 label = "dead_letter" if isinstance(action, DeadLetter) else "discard"
-        return Settlement(action=action, label=label, reason=reason, message_id=message.id, received_at=received_at)
+        return Settlement(
+            action=action,
+            label=label,
+            reason=reason,
+            message_id=message.id,
+            received_at=received_at,
+            unsafe=reply_fault(message.reply_to, self._rules.reply) if message.reply_to else None,
+        )
 
     def _acked(self, outcome: Outcome, delivery: Delivery, message: Message | Malformed) -> Action:
         return Ack(delivery=delivery, replies=self._replies(outcome, delivery, message))
@@ -238,7 +248,7 @@ class Pipeline:
         )
 
     def _replies(self, outcome: Outcome, delivery: Delivery, message: Message | Malformed) -> tuple[Outgoing, ...]:
-        """The result, addressed; to the undeliverable queue where the address is one we must not write to."""
+        """The result, addressed as the message asks; whether it may go there is the settlement's to say."""
         if not message.reply_to:
             return ()
         formatted = self._formatted(outcome, delivery, message if isinstance(message, Message) else None)
@@ -250,14 +260,7 @@ class Pipeline:
             headers=formatted.headers,
             content_type=formatted.content_type,
         )
-        fault = reply_fault(message.reply_to, self._rules.reply)
-        if fault is None:
-            return (reply,)
-        log.warning(
-            events.REPLY_UNDELIVERABLE, message_id=message.id, kept_in=self._rules.undeliverable_queue, error=fault
-        )
-        return (undeliverable(reply, self._rules.undeliverable_queue, fault),)
-
+        return (reply,)
 
     def _formatted(self, outcome: Outcome, delivery: Delivery, message: Message | None) -> Formatted:
         """The result as plugins want it; in the core's own form where one fails, for the run must not be repeated."""

@@ -54,7 +54,8 @@ def make_plan(
     """The plan for `message`. A stranger names the workflow, so only names count, never paths."""
     try:
         workflow = catalogue.get(message.workflow)
-        check_untrusted(workflow, message.inputs)
+        if message.inputs:
+            check_untrusted(workflow, message.inputs)
         given = {**project_inputs, **message.inputs} if project_inputs else message.inputs
         check_required(workflow, given)
         inputs = prepare_inputs(workflow, given)

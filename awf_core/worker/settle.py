@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
+from awf_core.crash_points import crash_point
 from awf_core.errors import (
     BodyTooLarge,
     BrokerError,
@@ -41,6 +42,8 @@ GATHER_S = 0.001
 UNWANTED = 1 << 60
 """While a flush is under way nobody waits to be told of more."""
 
+_SETTLED = {Ack: "settle.acked", Nack: "settle.nacked", DeadLetter: "settle.dead_lettered"}
+
 log = get_logger(__name__)
 
 Action = Ack | Nack | DeadLetter
@@ -50,7 +53,8 @@ Action = Ack | Nack | DeadLetter
 class Settlement:
     """How one delivery is to end, with what the log and the observers are told when it has.
 
-    `label` is what will be told: ack, nack, dead_letter or discard. `received_at` in monotonic seconds.
+    `label` is what will be told: ack, nack, dead_letter or discard. `received_at` in monotonic seconds. `unsafe` says
+    why nothing may be published to the reply address, None where it may.
     """
 
     action: Action
@@ -58,6 +62,7 @@ class Settlement:
     received_at: float
     reason: str = ""
     message_id: str | None = None
+    unsafe: str | None = None
 
 
 class Settler:
@@ -168,26 +173,43 @@ class Settler:
 
     def _flush(self, batch: Sequence[Settlement]) -> list[Settlement]:
         """Settle a batch; returns what has to be tried again."""
-        again: list[Settlement] = []
+        batch, again = self._keep_unsafe(batch)
         acks = [s for s in batch if isinstance(s.action, Ack)]
         nacks = [s for s in batch if isinstance(s.action, Nack)]
         letters = [s for s in batch if isinstance(s.action, DeadLetter)]
         if acks:
+            crash_point("settle.before_ack")
             again += self._call(acks, lambda: self._mq.ack([s.action for s in acks if isinstance(s.action, Ack)]))
         if nacks:
+            crash_point("settle.before_nack")
             again += self._call(nacks, lambda: self._mq.nack([s.action for s in nacks if isinstance(s.action, Nack)]))
         if letters:
+            crash_point("settle.before_dead_letter")
             again += self._call(
                 letters,
                 lambda: self._mq.dead_letter([s.action for s in letters if isinstance(s.action, DeadLetter)]),
             )
         return again
 
+    def _keep_unsafe(self, batch: Sequence[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
+        """Put results with an unsafe address where an operator finds them: (ready to settle, to be tried again)."""
+        ready: list[Settlement] = []
+        again: list[Settlement] = []
+        for settlement in batch:
+            if settlement.unsafe is None or not _replies(settlement.action):
+                ready.append(settlement)
+            else:
+                kept = self._redirect(settlement, settlement.unsafe)
+                (again if kept is settlement else ready).append(kept)
+        return ready, again
+
     def _call(self, group: Sequence[Settlement], call: Callable[[], Sequence[BrokerError | None]]) -> list[Settlement]:
         try:
             results = call()
         except BrokerError as exc:
             results = [exc] * len(group)
+        else:
+            crash_point(_SETTLED[type(group[0].action)])
         again = [self._after(settlement, error) for settlement, error in zip(group, results, strict=True)]
         return [settlement for settlement in again if settlement is not None]
 
@@ -195,22 +217,26 @@ class Settler:
         """What the broker said of one: done, lost, or what to try next."""
         if error is None:
             self._on_settled(settlement, settlement.label)
+            crash_point("settle.reported")
             return None
         if isinstance(error, LeaseLost) or self._is_lost(settlement.action.delivery):
             self._on_settled(settlement, "lost")
             return None
         if isinstance(error, UNDELIVERABLE) and _replies(settlement.action):
-            return self._redirect(settlement, error)
+            return self._redirect(settlement, str(error))
         self._say_retried(settlement, error)
         return settlement
 
-    def _redirect(self, settlement: Settlement, error: BrokerError) -> Settlement:
+    def _redirect(self, settlement: Settlement, why: str) -> Settlement:
         """The reply can't be delivered: keep the result where an operator finds it, and settle without it.
+
+        Returns the settlement that is left to do, or `settlement` itself when the result could not be kept yet.
 
         Published before the settlement, never with it: a broker may refuse the pair again, and the run must not repeat.
         """
         replies = _replies(settlement.action)
-        kept = [undeliverable(reply, self._undeliverable_queue, str(error)) for reply in replies]
+        kept = [_undeliverable(reply, self._undeliverable_queue, why) for reply in replies]
+        crash_point("settle.before_redirect")
         try:
             failed = next((e for e in self._mq.publish(kept) if e is not None), None)
         except BrokerError as exc:
@@ -218,13 +244,14 @@ class Settler:
         if failed is not None:
             self._say_retried(settlement, failed)
             return settlement
+        crash_point("settle.redirected")
         for reply in replies:
             log.warning(
                 events.REPLY_UNDELIVERABLE,
                 message_id=settlement.message_id,
                 reply_to=reply.queue,
                 kept_in=self._undeliverable_queue,
-                error=str(error),
+                error=why,
             )
         assert not isinstance(settlement.action, Nack)
         return replace(settlement, action=replace(settlement.action, replies=()))
@@ -250,7 +277,7 @@ def _replies(action: Action) -> Sequence[Outgoing]:
     return () if isinstance(action, Nack) else action.replies
 
 
-def undeliverable(reply: Outgoing, queue: str, why: str) -> Outgoing:
+def _undeliverable(reply: Outgoing, queue: str, why: str) -> Outgoing:
     """`reply` as it is kept in the undeliverable queue: same body, with where it should have gone and why not."""
     headers = {**reply.headers, "awf-reply-to": reply.queue[:255], "awf-undeliverable": why[:500]}
     return replace(reply, queue=queue, headers=headers, expires_s=None)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from awf_core.workflow.expressions import ExpressionError, compile_expression
+from awf_core.workflow.expressions import Expression, ExpressionError, compile_expression
 from awf_core.workflow.load import load_workflow
 from awf_core.workflow.problems import LoadError, Problem
 from awf_core.workflow.templates import Template
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from awf_core.workflow.expressions import Expression
     from awf_core.workflow.model import HookAction, State, Workflow
     from awf_core.workflow.step_types import StepTypes
 
+T = TypeVar("T", Template, Expression)
+
 _ACTION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _INPUT = re.compile(r"(?<![\w.\"`])\.?inputs\.(?P<name>[A-Za-z_]\w*)")
-
+_ANSWER = re.compile(r"\bstates\.(?P<name>[A-Za-z_]\w*)\.(?P<field>Response|JSON|Data|Tokens\w+)")
 _CALL = re.compile(r"\b(?P<name>[A-Za-z_]\w*)\s*\(")
 _TEXT_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
 _PORTABLE_FUNCTIONS = frozenset({"has_prefix", "has_suffix", "and", "or", "not", "in"})
@@ -50,6 +51,8 @@ def lint(workflow: Workflow) -> list[Problem]:
         *_condition_problems(workflow),
         *_unreachable(workflow),
         *_undeclared_inputs(workflow),
+        *_lost_answers(workflow),
+        *_of_specs(workflow),
     ]
     return sorted(found, key=lambda problem: (problem.line, problem.message))
 
@@ -110,12 +113,32 @@ def _undeclared_inputs(workflow: Workflow) -> Iterator[Problem]:
                 yield Problem(message=f"{place}: input '{name}' is not declared", line=line, severity="warning")
 
 
+def _of_specs(workflow: Workflow) -> Iterator[Problem]:
+    for state in workflow.states.values():
+        problems = getattr(state.spec, "problems", None)
+        if problems is not None:
+            yield from problems(state, workflow)
+
+
+def _lost_answers(workflow: Workflow) -> Iterator[Problem]:
+    """Uses of what the record of a branch no longer has after its parallel step."""
+    branches = {name for state in workflow.states.values() for name in getattr(state.spec, "branches", ())}
+    for line, place, text in _texts(workflow):
+        for name, field in dict.fromkeys((match["name"], match["field"]) for match in _ANSWER.finditer(text)):
+            if name in branches:
+                message = f"{place}: states.{name}.{field} is lost after the parallel step, which keeps only the output"
+                yield Problem(message=message, line=line, severity="warning")
+
+
 def _texts(workflow: Workflow) -> Iterator[tuple[int, str, str]]:
     """The parts of templates and conditions in which names mean something."""
     for line, place, template in _templates(workflow):
         yield line, place, " ".join(_ACTION.findall(template.text))
     for state, when in _conditions(workflow):
         yield state.line, f"states.{state.name}.transitions", when.text
+    for state in workflow.states.values():
+        for key, expression in _inside("", state.spec, Expression):
+            yield state.line, f"states.{state.name}.{key}", expression.text
 
 
 def _templates(workflow: Workflow) -> Iterator[tuple[int, str, Template]]:
@@ -124,7 +147,7 @@ def _templates(workflow: Workflow) -> Iterator[tuple[int, str, Template]]:
         yield from ((0, f"hooks.workflow_{name}", template) for template in _of_actions(actions))
     for state in workflow.states.values():
         place = f"states.{state.name}"
-        yield from ((state.line, f"{place}.{key}", template) for key, template in _inside("", state.spec))
+        yield from ((state.line, f"{place}.{key}", template) for key, template in _inside("", state.spec, Template))
         for name, actions in (("pre", state.pre), ("post", state.post)):
             yield from ((state.line, f"{place}.hooks.{name}", template) for template in _of_actions(actions))
 
@@ -133,16 +156,16 @@ def _of_actions(actions: tuple[HookAction, ...]) -> Iterator[Template]:
     yield from (action.text for action in actions)
 
 
-def _inside(key: str, value: object) -> Iterator[tuple[str, Template]]:
-    """The templates in a spec, whatever its type, with the key each stands under."""
-    if isinstance(value, Template):
+def _inside(key: str, value: object, kind: type[T]) -> Iterator[tuple[str, T]]:
+    """The templates or expressions in a spec, whatever its type, with the key each stands under."""
+    if isinstance(value, kind):
         yield key, value
     elif is_dataclass(value):
         for field in fields(value):
-            yield from _inside(field.name, getattr(value, field.name))
+            yield from _inside(field.name, getattr(value, field.name), kind)
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from _inside(str(name), item)
+            yield from _inside(str(name), item, kind)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _inside(key, item)
+            yield from _inside(key, item, kind)

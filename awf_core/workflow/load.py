@@ -103,6 +103,7 @@ class _Loading:
             states=MappingProxyType(states),
             outputs=outputs or (),
             warnings=findings.warnings,
+            uses_templates=any(state.template is not None for state in states.values()),
             **(header or {}),
         )
 

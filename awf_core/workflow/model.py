@@ -69,6 +69,14 @@ class TerminalSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateRef:
+    """The step template a state is made from, and the values of its parameters."""
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """One state. `on_failure` names a state; an inline failure has been turned into a state of its own already."""
 
@@ -84,6 +92,7 @@ class State:
     retry: RetryRule | None = None
     pre: tuple[HookAction, ...] = ()
     post: tuple[HookAction, ...] = ()
+    template: TemplateRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +123,7 @@ class OutputDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
-    """A workflow as it can be run."""
+    """A workflow as it can be run. `uses_templates`: states have a `template` still to be filled in."""
 
     name: str
     source: Path
@@ -128,3 +137,4 @@ class Workflow:
     outputs: tuple[OutputDefinition, ...] = ()
     hooks: WorkflowHooks = field(default_factory=WorkflowHooks)
     warnings: tuple[str, ...] = ()
+    uses_templates: bool = False

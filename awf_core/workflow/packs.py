@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from awf_core.workflow.names import WorkflowName
 
 _PREFIX = "awf-workflow-"
+_WORKFLOWS = "workflows"
 _FOLDER = "workflow-packs"
 
 
@@ -38,7 +39,15 @@ def pack_candidates(roots: tuple[Path, ...], name: WorkflowName) -> tuple[Path, 
     """The files `name` may mean: in each root the pack as written, then with or without the usual prefix."""
     other = name.pack.removeprefix(_PREFIX) if name.pack.startswith(_PREFIX) else _PREFIX + name.pack
     spellings = [pack for pack in (name.pack, other) if pack]
-    return tuple(root / pack / "workflows" / f"{name.workflow}.yaml" for root in roots for pack in spellings)
+    return tuple(root / pack / _WORKFLOWS / f"{name.workflow}.yaml" for root in roots for pack in spellings)
+
+
+def pack_of(workflow_file: Path) -> str | None:
+    """The name of the pack that `workflow_file` belongs to, by where it lies; None outside of packs."""
+    folder = workflow_file.parent
+    if folder.name != _WORKFLOWS or folder.parent.parent.name != _FOLDER:
+        return None
+    return folder.parent.name.removeprefix(_PREFIX)
 
 
 def pack_lists(pack: Path, workflow: str) -> bool:

@@ -20,7 +20,7 @@ class Scope:
     """The data of one rendering.
 
     inputs     effective inputs, values typed as given (command-line inputs are text, defaults keep their YAML type)
-    states     state name -> {Output, Stderr, ExitCode, Status[, Response, JSON, TokensUsed, ...]} of states that have run
+    states     name -> {Output, Stderr, ExitCode, Status[, Response, JSON, Tokens...]} of states that have run
     workflow   {ID, Name, CurrentState, StartedAt, Duration}, all text
     env        the process's environment
     context    {WorkingDir, User, Hostname}

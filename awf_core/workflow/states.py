@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.workflow.findings import Stage
 from awf_core.workflow.hook_actions import read_state_hooks
-from awf_core.workflow.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State
+from awf_core.workflow.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State, TemplateRef
 from awf_core.workflow.problems import MISSING_FIELD, Problem, StepProblem
 from awf_core.workflow.retry_rule import check_retry, read_retry
 from awf_core.workflow.step_types import COMMAND_TYPES
@@ -18,7 +18,7 @@ from awf_core.workflow.terminal import inline_failure
 from awf_core.workflow.transitions import read_transitions
 
 if TYPE_CHECKING:
-    from awf_core.workflow.fields import StateFields
+    from awf_core.workflow.fields import Fields, StateFields
     from awf_core.workflow.findings import Findings
     from awf_core.workflow.model import HookAction
     from awf_core.workflow.step_types import StepParser, StepTypes
@@ -65,6 +65,7 @@ class _Common:
     retry: RetryRule | None
     hooks: tuple[tuple[HookAction, ...], tuple[HookAction, ...]]
     links: Links
+    template: TemplateRef | None
 
 
 def read_state(fields: StateFields, step_types: StepTypes, findings: Findings) -> ReadState | None:
@@ -106,6 +107,7 @@ def _read_own(fields: StateFields, parser: StepParser, common: _Common) -> State
         retry=common.retry,
         pre=pre,
         post=post,
+        template=common.template,
     )
 
 
@@ -125,7 +127,14 @@ def _read_common(fields: StateFields) -> _Common:
         retry=read_retry(fields),
         hooks=read_state_hooks(fields),
         links=_read_links(fields),
+        template=read_template_ref(fields),
     )
+
+
+def read_template_ref(fields: Fields) -> TemplateRef | None:
+    """What `use_template` and `parameters` of a state name, None without the first."""
+    name = fields.text("use_template")
+    return TemplateRef(name=name, parameters=fields.mapping("parameters")) if name else None
 
 
 def _read_on_failure(fields: StateFields) -> tuple[str | None, State | None]:

@@ -31,7 +31,8 @@ class StepParser(Protocol):
     """Reads what belongs to one step type alone.
 
     `name` is what `State.type` will hold, `aliases` are other spellings; both are compared in lower case.
-    A spec may have `leads_to`, the names of states it runs or goes on to, so that `awf validate` knows them.
+    A spec may have `leads_to`, the names of states it runs or goes on to, so that `awf validate` knows them, and
+    `problems(state, workflow)`, what `awf validate` is to say about it beyond its templates.
     """
 
     name: str

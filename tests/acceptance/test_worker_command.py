@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import awf_process
+import pytest
 from eventually import eventually
-from queue_project import Project
 
 if TYPE_CHECKING:
+    from queue_project import Project
+
     from .conftest import Awf, StartWorker
 
 
@@ -52,7 +55,10 @@ def test_ready_is_said_once_after_the_queue_answered_and_stdout_stays_empty(
     assert events[0] == "worker.started"
     assert events[-1] == "worker.stopped"
     assert events.index("worker.ready") < events.index("message.claimed")
-    assert len([line for line in worker.log if line["event"] in ("message.claimed", "run.finished", "message.settled")]) == 9
+    assert (
+        len([line for line in worker.log if line["event"] in ("message.claimed", "run.finished", "message.settled")])
+        == 9
+    )
     assert {result["worker"] for result in project.results()} == {"me"}
     assert worker.process.stdout is not None
     assert worker.process.stdout.read() == ""
@@ -68,7 +74,7 @@ def test_a_workflow_that_appears_while_its_message_is_held_runs(project: Project
     # A minute's hold is looked at every five seconds; a foreign client may hurry it.
     project.sql("UPDATE message SET due = 0")
 
-    eventually(lambda: project.results())
+    eventually(project.results)
     (result,) = project.results()
     assert (result["output"], result["attempt"]) == ("here now\n", 1)
     assert worker.stop() == 0
@@ -125,11 +131,14 @@ def test_a_worker_never_holds_more_messages_than_it_may_run(project: Project, st
     assert project.starts() == 9
 
 
-def test_several_queues_are_served_side_by_side_also_with_one_slot(project: Project, start_worker: StartWorker) -> None:
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_several_queues_are_served_side_by_side_also_with_one_slot(
+    project: Project, start_worker: StartWorker, concurrency: int
+) -> None:
     project.workflow("hello")
     for queue in ("a", "b"):
         project.put(*({"workflow": "hello", "reply_to": f"done-{queue}"} for _ in range(5)), queue=queue)
-    worker = start_worker("--queue=a", "--queue=b", "--concurrency=1")
+    worker = start_worker("--queue=a", "--queue=b", f"--concurrency={concurrency}")
 
     eventually(lambda: (project.count("done-a"), project.count("done-b")) == (5, 5), 15)
     project.put({"workflow": "hello", "reply_to": "late"}, queue="b")
@@ -145,7 +154,7 @@ def test_a_busy_queue_does_not_starve_a_quiet_one(project: Project, start_worker
     worker.await_line("message.settled")
 
     project.put({"id": "quiet", "workflow": "hello", "reply_to": "results"}, queue="quiet")
-    eventually(lambda: project.results())
+    eventually(project.results)
 
     assert project.count("busy") > 0
     worker.kill()
@@ -175,7 +184,7 @@ def test_an_idle_worker_hardly_uses_the_processor_and_sees_a_message_soon(
 
     project.put({"workflow": "hello", "reply_to": "results"})
     began = time.monotonic()
-    eventually(lambda: project.results())
+    eventually(project.results)
 
     # The aim is 1 %; a busy loop would be near 100 %.
     assert idle < 0.05
@@ -215,6 +224,5 @@ def test_a_reader_that_goes_away_does_not_make_a_command_complain(project: Proje
 
 
 def _cpu_s(pid: int) -> float:
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -38,28 +38,33 @@ def test_a_worker_that_was_stopped_past_its_lease_can_not_ack_and_exactly_one_re
     project: Project, start_worker: StartWorker
 ) -> None:
     project.mq(sqlite={"lease": "500ms"})
-    go = project.marks / "go"
+    marks = project.marks
     project.workflow(
-        "slow", f"echo x >> {project.marks}/starts; while [ ! -e {go} ]; do sleep 0.05; done; echo $AWF_RUN_ID"
+        "slow",
+        f"echo x >> {marks}/starts; n=$(wc -l < {marks}/starts); while [ ! -e {marks}/go-$n ]; do sleep 0.05; done",
     )
     project.put({"id": "m", "workflow": "slow", "reply_to": "results"})
     frozen = start_worker("--name=frozen")
-    frozen.await_line("message.claimed")
-    eventually(lambda: project.starts() == 1)
+    eventually(lambda: project.starts() == 1, 15)
     other = start_worker("--name=other")
     other.await_line("worker.ready")
 
     frozen.signal(signal.SIGSTOP)
     claimed = other.await_line("message.claimed")
-    go.touch()
-    eventually(lambda: len(project.results()) == 1)
+    eventually(lambda: project.starts() == 2)
+    (marks / "go-1").touch()
     frozen.signal(signal.SIGCONT)
-
     frozen.await_line("message.settled", settlement="lost")
-    assert claimed["deliveries"] == 2
+
+    # The late ack had no effect: the message still is the other worker's, and nothing was answered.
+    row = project.row()
+    assert row is not None
+    assert (row["deliveries"], claimed["deliveries"]) == (2, 2)
+    assert project.results() == []
+    (marks / "go-2").touch()
+    eventually(project.results)
     assert [frozen.stop(), other.stop()] == [0, 0]
-    (result,) = project.results()
-    assert result["worker"] == "other"
+    assert [result["worker"] for result in project.results()] == ["other"]
     assert project.starts() == 2
     assert project.count() == 0
 

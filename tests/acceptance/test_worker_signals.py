@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 DRAINED, FORCED = 0, 5
 
 
-def into_a_step(project: Project, start_worker: StartWorker, *arguments: str, command: str = "sleep 60") -> WorkerProcess:
+def into_a_step(
+    project: Project, start_worker: StartWorker, *arguments: str, command: str = "sleep 60"
+) -> WorkerProcess:
     """A worker whose only message is in the middle of a step."""
     project.workflow("slow", f"echo $$ >> {project.marks}/starts; {command}")
     project.put({"id": "m", "workflow": "slow", "reply_to": "results"})

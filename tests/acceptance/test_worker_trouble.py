@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import subprocess
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from eventually import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from queue_project import Project
@@ -101,6 +103,16 @@ def test_a_queue_locked_at_the_start_for_a_while_is_waited_for(project: Project,
     assert worker.lines("worker.ready")
 
 
+def test_a_worker_that_waits_for_its_queue_still_hears_a_signal(project: Project, start_worker: StartWorker) -> None:
+    project.mq(sqlite={"busy_timeout": "50ms"})
+    with closing(sqlite3.connect(project.queue_file, isolation_level=None)) as stubborn:
+        stubborn.execute("BEGIN EXCLUSIVE")
+        worker = start_worker("--connect-timeout=1h")
+        worker.await_line("broker.unavailable")
+
+        assert worker.stop(3) == 0
+
+
 def test_a_queue_locked_during_a_run_delays_the_result_and_repeats_nothing(
     project: Project, start_worker: StartWorker
 ) -> None:
@@ -119,7 +131,7 @@ def test_a_queue_locked_during_a_run_delays_the_result_and_repeats_nothing(
         retried = worker.await_line("settle.retried")
         stubborn.execute("ROLLBACK")
 
-    eventually(lambda: project.results())
+    eventually(project.results)
     assert "another process keeps it locked" in retried["error"]
     assert [result["output"] for result in project.results()] == ["finished\n"]
     assert worker.stop() == 0
@@ -128,24 +140,64 @@ def test_a_queue_locked_during_a_run_delays_the_result_and_repeats_nothing(
     assert worker.lines("message.settled", settlement="ack")
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with one megabyte on it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
 def test_a_full_disk_loses_nothing_and_a_finished_run_is_not_repeated(
-    project: Project, start_worker: StartWorker
+    small_disk: Path, project: Project, start_worker: StartWorker
 ) -> None:
-    project.workflow("big", f"echo x >> {project.marks}/starts; head -c 60000 /dev/zero | tr '\\0' x")
-    worker = start_worker(env={"AWF_MQ_SQLITE_PATH": str(_tiny_disk(project))})
-    worker.await_line("worker.ready")
+    project.queue_file = small_disk / "queue.db"
+    project.make_queue().mq(sqlite={"path": str(project.queue_file)})
+    go = project.marks / "go"
+    project.workflow(
+        "big",
+        f"echo x >> {project.marks}/starts; while [ ! -e {go} ]; do sleep 0.02; done; head -c 60000 /dev/zero | tr '\\0' x",
+    )
+    project.put({"id": "m", "workflow": "big", "reply_to": "results"})
+    worker = start_worker()
+    eventually(lambda: project.starts() == 1, 15)
+    filler = small_disk / "filler"
+    _fill(filler)
 
-    with closing(sqlite3.connect(_tiny_disk(project), isolation_level=None, timeout=10)) as filler:
-        filler.execute(
-            "INSERT INTO message(queue, body) VALUES ('awf-workflows', ?)",
-            ('{"id": "m", "workflow": "big", "reply_to": "results"}',),
-        )
-        eventually(lambda: project.starts() == 1)
+    go.touch()
+    retried = worker.await_line("settle.retried")
+    filler.unlink()
 
-    assert worker.await_line("message.settled", settlement="ack")
-    assert project.starts() == 1
+    eventually(project.results)
+    assert f"{project.queue_file}: no room to acknowledge messages" in retried["error"]
+    assert [len(result["output"]) for result in project.results()] == [60000]
     assert worker.stop() == 0
+    assert project.starts() == 1
+    assert project.count() == 0
 
 
-def _tiny_disk(project: Project) -> Path:
-    return project.queue_file
+def test_a_message_that_finds_no_room_is_refused_and_the_queue_named(
+    small_disk: Path, project: Project, awf: Awf
+) -> None:
+    project.queue_file = small_disk / "queue.db"
+    project.make_queue().mq(sqlite={"path": str(project.queue_file)})
+    with closing(sqlite3.connect(project.queue_file)) as reader:
+        reader.execute("SELECT COUNT(*) FROM message").fetchall()
+        _fill(small_disk / "filler")
+
+        ended = awf("submit", "hello", "--input", "text=" + "x" * 50_000)
+
+    assert ended.returncode == 4
+    assert f"Error: {project.queue_file}: no room to" in ended.stderr
+    assert ended.stdout == ""
+    assert project.count() == 0
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)

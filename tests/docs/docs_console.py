@@ -44,6 +44,7 @@ MASKS = (
     (re.compile(r'(duration_ms"?[=:]\s*)\d+'), r"\1<ms>"),
     (re.compile(r'(worker"?[=:]\s*"?)[\w.-]+-\d+'), r"\1<worker>"),
     (re.compile(r"after [\dmhs.]+ \(run"), "after <duration> (run"),
+    (re.compile(r"^\d+(?=  )", re.MULTILINE), "<row>"),
 )
 
 

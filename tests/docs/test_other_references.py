@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 from docs_pages import ROOT, read_page, table
@@ -54,7 +55,9 @@ def test_the_example_of_a_result_has_every_key() -> None:
 
 
 def test_every_reason_a_message_can_die_of_is_documented() -> None:
-    code = "".join((ROOT / "awf_core" / "worker" / name).read_text(encoding="utf-8") for name in ("plan.py", "decide.py"))
+    code = "".join(
+        (ROOT / "awf_core" / "worker" / name).read_text(encoding="utf-8") for name in ("plan.py", "decide.py")
+    )
     given = r'(?:reason=|_rejection\(|_retry_or_dead\(|UNKNOWN_WORKFLOW = )"(\w+)"'
 
     assert set(names(table(MESSAGES.section("## Reasons of dead letters"), "Reason"), "Reason")) == set(
@@ -106,3 +109,21 @@ def test_the_documented_abilities_are_those_of_the_backend(tmp_path: Path) -> No
     }
 
     assert shown == {name: str(getattr(real, name)) for name in real.__slots__}
+
+
+def test_the_shown_layers_are_those_that_are_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(one["layers"] for one in project["tool"]["importlinter"]["contracts"] if "layers" in one)
+
+    shown = [block.text.splitlines() for block in read_page("docs/explanation/architecture.md").blocks]
+
+    assert layers in shown
+
+
+def test_the_readme_names_the_step_types_that_run() -> None:
+    from awf_core.engine.steps import builtin_step_types
+
+    sentence = re.search(r"These step types run: ([^.]*)\.", read_page("README.md").prose)
+
+    assert sentence is not None
+    assert set(re.findall(r"`(\w+)`", sentence[1])) == set(builtin_step_types().names()) - {"command"}

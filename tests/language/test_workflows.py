@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
 import threading
 from collections import defaultdict
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from eventually import eventually
 
 from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.cli.run_report import RunReport
+from awf_core.engine.agents.user_input import LineInput
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.record import json_value
 from awf_core.engine.steps import builtin_step_types
@@ -47,14 +51,15 @@ KEYS = (
 )
 THROUGH_THE_COMMAND = 25
 ON_PURPOSE = {
+    "pack-run": "workflows of packs can be called from inside a run, as the original documents",
     "load-when-builtin-rejected": "built-in functions are accepted in `when` as they are in `while`",
     "load-when-contains-function-rejected": "built-in functions are accepted in `when` as they are in `while`",
 }
 """Cases whose observed behaviour is a defect of the original that is not reproduced."""
 
 
-def load_corpus_module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("awf_language_corpus", HERE / "corpus" / "corpus.py")
+def load_corpus_module(name: str = "corpus") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"awf_language_{name}", HERE / "corpus" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -95,10 +100,6 @@ def reason_to_leave_out(case: dict[str, Any]) -> str | None:
         return "awf resume"
     if case.get("validate"):
         return "awf validate"
-    if any(re.search(r"^\s*use_template:", text, re.MULTILINE) for text in texts_of(case)):
-        return "use_template"
-    if "packs" in case["features"]:
-        return "packs"
     if case["id"] in ON_PURPOSE:
         return ON_PURPOSE[case["id"]]
     missing = step_types_of(case) - set(builtin_step_types().names())
@@ -151,14 +152,82 @@ class Logged(RunReport):
         self.lines.append(f"{level}: {json_value(text)}")
 
 
+SERVERS = ExitStack()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_server_stays() -> Iterator[None]:
+    yield
+    SERVERS.close()
+
+
+@contextmanager
+def served(case: dict[str, Any]) -> Iterator[None]:
+    """The server a case talks to. Its port is the same for all, so of several processes one at a time has it."""
+    needs_server = case.get("needs") == "http_server"
+    if needs_server and not hasattr(SERVERS, "port_is_ours"):
+        SERVERS.enter_context(running_server())
+        SERVERS.port_is_ours = True  # type: ignore[attr-defined]
+    yield
+    if needs_server and "PYTEST_XDIST_WORKER" in os.environ:
+        SERVERS.close()
+        del SERVERS.port_is_ours  # type: ignore[attr-defined]
+
+
+@contextmanager
+def running_server() -> Iterator[None]:
+    server = eventually(start_server, 60, what="port 18923 is free")
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def start_server() -> Any:
+    try:
+        return load_corpus_module("http_server").start()
+    except OSError:
+        return None
+
+
+@contextmanager
+def typed(lines: list[str]) -> Iterator[LineInput]:
+    """Lines that a user types, then the end of input."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, typed_bytes(lines))
+        os.close(writing)
+        yield LineInput(reading)
+    finally:
+        os.close(reading)
+
+
+def typed_bytes(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
 def run_in_process(laid: Laid) -> dict[str, Any]:
+    with served(laid.case), typed(laid.case.get("stdin_lines", [])) as user_input:
+        return observe(laid, user_input)
+
+
+def observe(laid: Laid, user_input: LineInput) -> dict[str, Any]:
     cancel, events = Cancel(), Logged()
     asked = Asked(name=laid.name, pairs=laid.pairs)
     timer = threading.Timer(laid.case.get("cancel_ms", 0) / 1000, cancel.request, ["SIGINT"])
     if "cancel_ms" in laid.case:
         timer.start()
     try:
-        run = run_here(asked, cwd=laid.work, env=laid.env, cancel=cancel, events=events, warn=lambda _: None)
+        run = run_here(
+            asked,
+            cwd=laid.work,
+            env=laid.env,
+            cancel=cancel,
+            events=events,
+            warn=lambda _: None,
+            user_input=user_input,
+        )
     except Refused as refused:
         error = refused.error
         message = error.text if isinstance(error, LoadError) else error.message
@@ -175,14 +244,15 @@ def run_in_process(laid: Laid) -> dict[str, Any]:
 
 def run_command(laid: Laid) -> dict[str, Any]:
     arguments = [argument for pair in laid.pairs for argument in ("--input", pair)]
-    process = subprocess.run(
-        [AWF, "run", "--format", "json", laid.name, *arguments],
-        cwd=laid.work,
-        env=laid.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-    )
+    with served(laid.case):
+        process = subprocess.run(
+            [AWF, "run", "--format", "json", laid.name, *arguments],
+            cwd=laid.work,
+            env=laid.env,
+            input=typed_bytes(laid.case.get("stdin_lines", [])),
+            capture_output=True,
+            timeout=60,
+        )
     shown = json.loads(process.stdout)
     assert process.returncode == shown["exit_code"], process.stderr.decode()
     return laid.seen(shown, None)

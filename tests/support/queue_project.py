@@ -31,18 +31,15 @@ class Project:
 
     def __post_init__(self) -> None:
         self.awf = self.directory / ".awf"
+        self.queue_file = self.awf / "queue.db"
         (self.awf / "workflows").mkdir(parents=True)
         self.marks = self.directory / "marks"
         self.marks.mkdir()
 
-    @property
-    def queue_file(self) -> Path:
-        return self.awf / "queue.db"
-
     def make_queue(self) -> Project:
         """Create the queue file, as `awf queue ensure` would."""
         context = BackendContext(worker="maker", clock=SystemClock(), directory=str(self.awf))
-        backend = Backend(SqliteSettings(), context)
+        backend = Backend(SqliteSettings(path=str(self.queue_file)), context)
         backend.awf_mq_open()
         backend.awf_mq_close()
         return self

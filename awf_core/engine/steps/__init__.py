@@ -5,16 +5,22 @@ A plugin adds a type by registering an object of this shape; nothing in the runn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
 from awf_core.workflow.step_types import StepParser, StepTypes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from awf_core.engine.agents.user_input import UserInput
     from awf_core.engine.machine import Routing
     from awf_core.workflow.model import State
 
 __all__ = ["StepAborted", "StepContext", "StepResult", "StepType", "StepTypes", "builtin_step_types"]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @runtime_checkable
@@ -37,9 +43,39 @@ class StepType(StepParser, Protocol):
     def successor(self, state: State) -> str | None:
         """Where a success of `state` leads when no transition does; usually `state.on_success`."""
 
+    # A type may also have
+    #   admit(state, context)           raises StepAborted for what keeps the step from even being started
+    #   apply_template(spec, filled)    the spec with what a step template sets; without it `use_template` is ignored
+    #   runs_in_loops = False           when states of the type can't be in a loop's body
 
-def builtin_step_types() -> StepTypes:
-    """A registry with every step type of this package; plugins may add theirs to it before the first load."""
+
+def builtin_step_types(
+    *,
+    operations: Mapping[str, Any] = _NOTHING,
+    agent_providers: Mapping[str, Any] = _NOTHING,
+    notify_backend: str | None = None,
+    user_input: UserInput | None = None,
+) -> StepTypes:
+    """A registry with every step type of this package; plugins may add theirs to it before the first load.
+
+    operations, agent_providers   what plugins add, by name
+    notify_backend                the project's `notify.default_backend`
+    user_input                    whom conversations talk with, None = nobody
+
+    Raises ConfigError for an addition that is no operation or provider, or takes a name that is taken.
+    """
+    from awf_core.engine.agents.registry import agent_providers_with
+    from awf_core.engine.agents.user_input import NoInput
+    from awf_core.engine.operations.registry import operations_with
+    from awf_core.engine.steps.agent import AgentStep
+    from awf_core.engine.steps.call import CallStep
     from awf_core.engine.steps.command import CommandStep
+    from awf_core.engine.steps.loop import ForEachStep, WhileStep
+    from awf_core.engine.steps.operation import OperationStep
+    from awf_core.engine.steps.parallel import ParallelStep
 
-    return StepTypes([CommandStep()])
+    outward = (
+        OperationStep(operations_with(operations, notify_backend=notify_backend)),
+        AgentStep(agent_providers_with(agent_providers), user_input or NoInput()),
+    )
+    return StepTypes([CommandStep(), ParallelStep(), ForEachStep(), WhileStep(), CallStep(), *outward])

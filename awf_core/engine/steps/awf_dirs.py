@@ -8,31 +8,40 @@ directory.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
+from awf_core.workflow.packs import pack_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _KINDS = ("scripts", "prompts")
 _TAIL = r"(?P<tail>(?:/[^\s'\"`;|&<>()$]*)?)(?![\w.-])"
 
 
-def prefer_local(text: str, *, awf: Mapping[str, str], workflow_file: Path) -> str:
-    """`text` with each global scripts or prompts path that the project has too replaced by the project's."""
+def prefer_local(text: str, *, awf: Mapping[str, str], workflow_file: Path, cwd: Path | None = None) -> str:
+    """`text` with each global scripts or prompts path that the project has too replaced by the project's.
+
+    For a workflow of a pack, what the project under `cwd` keeps for that pack comes before the pack's own.
+    """
+    pack = pack_of(workflow_file)
     for kind in _KINDS:
         global_dir = awf[f"{kind}_dir"]
         if global_dir in text:
-            local_dir = workflow_file.parent.parent / kind
-            text = _pattern(global_dir).sub(lambda found, local=local_dir: _choose(found, local), text)  # type: ignore[misc]
+            own = workflow_file.parent.parent / kind
+            places = (own,) if pack is None or cwd is None else (cwd / ".awf" / kind / pack, own)
+            text = _pattern(global_dir).sub(partial(_choose, places=places), text)
     return text
 
 
-def _choose(found: re.Match[str], local_dir: Path) -> str:
+def _choose(found: re.Match[str], *, places: Sequence[Path]) -> str:
     tail = found["tail"]
-    local = local_dir / tail.lstrip("/") if tail.strip("/") else local_dir
-    return f"{local_dir}{tail}" if local.exists() else found[0]
+    for place in places:
+        if (place / tail.lstrip("/") if tail.strip("/") else place).exists():
+            return f"{place}{tail}"
+    return found[0]
 
 
 @lru_cache(maxsize=16)

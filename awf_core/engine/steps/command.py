@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from awf_core.workflow.fields import StateFields
     from awf_core.workflow.model import State
+    from awf_core.workflow.step_templates import Filled
     from awf_core.workflow.templates import Template
 
 _START_FAILURE_CODE = 1
@@ -65,6 +66,13 @@ class CommandStep:
             script_file=compile_template(script_file) if script_file else None,
             dir=compile_template(directory) if directory else None,
         )
+
+    def apply_template(self, spec: CommandSpec, filled: Filled) -> CommandSpec:
+        """`spec` with the command of a step template, and its directory where `spec` names none."""
+        directory = spec.dir or (compile_template(filled.dir) if filled.dir else None)
+        if spec.script_file is not None:
+            return replace(spec, dir=directory)
+        return replace(spec, command=compile_template(filled.command), dir=directory)
 
     def successor(self, state: State) -> str | None:
         """`on_success`."""
@@ -109,7 +117,9 @@ def _rendered(template: Template, what: str, context: StepContext) -> str:
 
 def _localised(text: str, context: StepContext) -> str:
     execution = context.execution
-    return prefer_local(text, awf=execution.surroundings.awf, workflow_file=execution.workflow.source)
+    return prefer_local(
+        text, awf=execution.surroundings.awf, workflow_file=execution.workflow.source, cwd=execution.cwd
+    )
 
 
 def _attempts(state: State, argv: Sequence[str], directory: str, context: StepContext) -> StepResult:

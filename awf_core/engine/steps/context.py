@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from awf_core.engine.agents.conversation import Conversation
     from awf_core.engine.allowance import Allowance
+    from awf_core.engine.children import ChildRuns
     from awf_core.engine.execution import Execution
     from awf_core.engine.hooks import Log
     from awf_core.engine.record import StepStatus, Tokens
+    from awf_core.engine.visit import Visitor
     from awf_core.workflow.scope import Scope
 
 Cause = Literal["", "timeout", "cancelled"]
@@ -26,6 +29,10 @@ class StepContext:
     scope       what its templates see
     allowance   its time limit and the run's cancel
     log         a line for the run's log, (level, text)
+    outer       what it got from outside: the same without the step's own time limit
+    visitor     runs other states of the same workflow, for `run_inside`
+    nesting     the states this one runs inside of, outermost first, and itself
+    children    runs other workflows
     on_output   gets ("stdout" | "stderr", bytes) as they come; None = nobody is watching
     """
 
@@ -34,6 +41,10 @@ class StepContext:
     allowance: Allowance
     log: Log
     rng: random.Random
+    outer: Allowance
+    visitor: Visitor
+    nesting: tuple[str, ...]
+    children: ChildRuns
     on_output: Callable[[str, bytes], None] | None = None
 
 
@@ -41,8 +52,11 @@ class StepContext:
 class StepResult:
     """How a step went; the fields are those of a StateRecord.
 
-    cause     set when it was stopped: a step that timed out unhandled, or was cancelled, cancels the run
-    failure   what the run's error says when nothing handles the failure; None = `step <name>: <error>`
+    cause           set when it was stopped: a step that timed out unhandled, or was cancelled, cancels the run
+    failure         what the run's error says when nothing handles the failure; None = `step <name>: <error>`
+    code            the structured code of the run's error then
+    is_structural   the failure lies in how workflows call each other (see StepAborted)
+    goto            where a success leads, past the step type's own successor; None = no say in it
     """
 
     status: StepStatus
@@ -54,17 +68,26 @@ class StepResult:
     response: Any = None
     json: Any = None
     tokens: Tokens | None = None
+    conversation: Conversation | None = None
     cause: Cause = ""
     failure: str | None = None
+    code: str | None = None
+    is_structural: bool = False
+    goto: str | None = None
 
 
 class StepAborted(Exception):
-    """Ends the run at once: no record, no routing.
+    """Ends the run at once: no routing, and no record unless `result` is given.
 
-    The text becomes the run's error; `code` is a structured code.
+    The text becomes the run's error; `code` is a structured code. `is_structural`: workflows call each other in
+    a circle or too deeply, which no `on_failure` of a calling workflow handles either.
     """
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, is_structural: bool = False, result: StepResult | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.is_structural = is_structural
+        self.result = result

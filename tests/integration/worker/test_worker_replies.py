@@ -74,6 +74,16 @@ def test_the_result_for_an_unsafe_reply_address_is_kept_and_the_run_is_not_repea
     assert served.exit_code == 0
 
 
+def test_a_kept_result_never_expires_however_short_replies_are_kept(project: Project, work: Work) -> None:
+    project.mq(reply={"ttl": "1ms"})
+    project.workflow("hello")
+    project.put({"workflow": "hello", "reply_to": "not safe"})
+
+    work()
+
+    assert project.sql("SELECT queue, expires FROM message") == [("awf-undeliverable", None)]
+
+
 def test_a_reply_address_outside_of_the_allowed_ones_gets_nothing(project: Project, work: Work) -> None:
     project.mq(reply={"allow": ["results-*", "answers"]})
     project.workflow("hello")
@@ -217,9 +227,7 @@ def awf_worker_started(worker): 1 / 0
     assert any("observer is broken" in line["exception"] for line in failed)
 
 
-def test_a_plugin_may_give_results_another_form(
-    project: Project, work: Work, plugin: Callable[[str], None]
-) -> None:
+def test_a_plugin_may_give_results_another_form(project: Project, work: Work, plugin: Callable[[str], None]) -> None:
     plugin(
         """
 from awf_core.contract import Formatted

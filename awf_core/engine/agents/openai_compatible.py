@@ -1,0 +1,105 @@
+"""Ask any server that speaks OpenAI's chat completions. Registered by `registry.py`.
+
+The key goes into one header and nowhere else: no error and no log line shows it, nor what a server says with an
+error.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.agents import AgentAnswer, AgentFailed, AgentRequest
+from awf_core.engine.agents.events import count_at, inner, text_at
+from awf_core.engine.agents.openai_options import OpenAiOptions, read_openai_options
+from awf_core.engine.agents.options import misspelt
+from awf_core.engine.allowance import CANCELLED_TEXT, DEADLINE_TEXT
+from awf_core.engine.outward.exchange import (
+    ExchangeCancelled,
+    ExchangeFailed,
+    ExchangeTimeout,
+    Request,
+    Response,
+    exchange,
+)
+from awf_core.engine.record import Tokens
+from awf_core.workflow.templates.json_text import to_json
+
+if TYPE_CHECKING:
+    from awf_core.engine.outward.context import OutwardContext
+
+NAME = "openai_compatible"
+MAX_ANSWER_BYTES = 10 * 1024 * 1024
+KNOWN = ("base_url", "model", "api_key", "temperature", "max_tokens", "max_completion_tokens", "top_p")
+_UNAUTHORIZED, _TEAPOT, _TOO_MANY = 401, 418, 429
+
+
+class OpenAiCompatible:
+    """One POST to `{base_url}/chat/completions` a prompt; what was said before is sent along."""
+
+    def run(self, request: AgentRequest, context: OutwardContext) -> AgentAnswer:
+        """See `AgentProvider.run`."""
+        for written, meant in misspelt(request.options, KNOWN):
+            context.log("warn", f"option '{written}' is ignored; {NAME} reads '{meant}'")
+        options = read_openai_options(request.options, context.env)
+        answer = _completion(_post(options, request, context))
+        counts = inner(answer, "usage")
+        return AgentAnswer(
+            output=text_at(inner(answer["choices"][0], "message"), "content"),
+            tokens=Tokens(
+                used=count_at(counts, "total_tokens"),
+                input=count_at(counts, "prompt_tokens"),
+                output=count_at(counts, "completion_tokens"),
+            ),
+            response={},
+        )
+
+
+def _post(options: OpenAiOptions, request: AgentRequest, context: OutwardContext) -> Response:
+    url = f"{options.base_url}/chat/completions"
+    headers = {"Content-Type": "application/json"}
+    if options.api_key:
+        headers["Authorization"] = f"Bearer {options.api_key}"
+    body = to_json({**options.parameters, "model": options.model, "messages": _messages(options, request)})
+    post = Request(method="POST", url=url, headers=headers, body=body, max_body_bytes=MAX_ANSWER_BYTES)
+    try:
+        return exchange(post, context.allowance, limit_s=None)
+    except ExchangeTimeout as problem:
+        raise AgentFailed(f"{NAME}: HTTP request failed: {DEADLINE_TEXT}", cause="timeout") from problem
+    except ExchangeCancelled as problem:
+        raise AgentFailed(f"{NAME}: HTTP request failed: {CANCELLED_TEXT}", cause="cancelled") from problem
+    except ExchangeFailed as problem:
+        raise AgentFailed(f"{NAME}: {problem}") from problem
+
+
+def _messages(options: OpenAiOptions, request: AgentRequest) -> list[dict[str, str]]:
+    turns = request.conversation.turns if request.conversation is not None else ()
+    said = [{"role": turn.role, "content": turn.content} for turn in turns]
+    has_system = any(turn.role == "system" for turn in turns)
+    system = [{"role": "system", "content": options.system_prompt}] if options.system_prompt and not has_system else []
+    return [*system, *said, {"role": "user", "content": request.prompt}]
+
+
+def _completion(response: Response) -> dict[str, Any]:
+    if not 200 <= response.status < 300:
+        raise AgentFailed(f"{NAME}: {_status_text(response)} (HTTP {response.status})")
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError) as problem:
+        raise AgentFailed(f"{NAME}: failed to parse response: it is no JSON") from problem
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise AgentFailed(f"{NAME}: API returned no choices")
+    return {**answer, "choices": choices}
+
+
+def _status_text(response: Response) -> str:
+    status = response.status
+    if status == _UNAUTHORIZED:
+        return "authentication failed"
+    if status == _TOO_MANY:
+        after = response.headers.get("Retry-After")
+        return f"rate limited, retry after {after}" if after else "rate limited"
+    if status >= 500:
+        return "server error"
+    return "bad request" if status >= 400 and status != _TEAPOT else "unexpected status"

@@ -1,0 +1,44 @@
+"""The agent providers there are: the built-in ones and those of plugins, by name. Built once at start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.agents import AgentProvider
+from awf_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def agent_providers_with(added: Mapping[str, Any]) -> dict[str, AgentProvider]:
+    """Every provider by name. Raises ConfigError for one of `added` without `run`, or with a built-in one's name."""
+    providers = _builtin()
+    for name, provider in added.items():
+        if not isinstance(provider, AgentProvider):
+            raise ConfigError(
+                f"agent provider {name!r} of a plugin is {type(provider).__qualname__}, which has no method "
+                "run(request, context)",
+                hint="See awf_core.engine.agents.AgentProvider.",
+            )
+        if name in providers:
+            raise ConfigError(
+                f"agent provider {name!r} is registered twice: it is built in, and a plugin adds it",
+                hint="Give the plugin's provider a name of its own.",
+            )
+        providers[name] = provider
+    return providers
+
+
+def _builtin() -> dict[str, AgentProvider]:
+    from awf_core.engine.agents.claude import CLAUDE
+    from awf_core.engine.agents.cli_provider import CliProvider
+    from awf_core.engine.agents.codex import CODEX
+    from awf_core.engine.agents.copilot import COPILOT
+    from awf_core.engine.agents.gemini import GEMINI
+    from awf_core.engine.agents.openai_compatible import NAME, OpenAiCompatible
+    from awf_core.engine.agents.opencode import OPENCODE
+    from awf_core.engine.agents.vibe import VIBE
+
+    dialects = (CLAUDE, CODEX, GEMINI, OPENCODE, COPILOT, VIBE)
+    return {**{each.name: CliProvider(each) for each in dialects}, NAME: OpenAiCompatible()}

@@ -1,0 +1,60 @@
+"""Workflows started by a step of a run: finding them, and running them as runs of their own.
+
+Made by the engine, reached by steps through their context. It applies no rule of a step type; circles and depth are
+the calling step's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from awf_core.errors import WorkflowNotFound
+from awf_core.workflow.packs import pack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from awf_core.engine.allowance import Allowance
+    from awf_core.engine.execution import Execution
+    from awf_core.engine.record import Run
+    from awf_core.workflow.model import Workflow
+
+Find: TypeAlias = "Callable[[str], Workflow]"
+"""The workflow of that name. Raises WorkflowNotFound, InvalidWorkflowName, LoadError, SystemFailure."""
+
+
+class Start(Protocol):
+    """Runs a workflow for a step of `parent`, to its end or until `allowance` is over; see `Engine.execute`."""
+
+    def __call__(
+        self, workflow: Workflow, inputs: Mapping[str, str], *, parent: Execution, allowance: Allowance, depth: int
+    ) -> Run:
+        """Run it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRuns:
+    """What a step needs to run other workflows. `find` is None where there are none to be found."""
+
+    find: Find | None
+    start: Start
+
+    def named(self, name: str, *, caller: Workflow) -> Workflow:
+        """The workflow a step of `caller` means by `name`; raises as `find` does.
+
+        In a pack, a name that is found nowhere else may be that of another workflow of the pack.
+        """
+        if self.find is None:
+            raise WorkflowNotFound(f"workflow not found: {name}", hint="Nothing here can look up workflows.")
+        pack = pack_of(caller.source)
+        if pack is None or "/" in name:
+            return self.find(name)
+        try:
+            return self.find(name)
+        except WorkflowNotFound:
+            try:
+                return self.find(f"{pack}/{name}")
+            except WorkflowNotFound:
+                pass
+            raise

@@ -1,0 +1,137 @@
+"""The event loop that an HTTP exchange runs on. Called by `exchange.py` only, which checks what is asked before.
+
+The loop lives on the calling thread and for one exchange, because only so can the whole of it, a slow lookup of a name
+included, be ended at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+
+from awf_core.engine.outward.exchange import ExchangeCancelled, ExchangeFailed, ExchangeTimeout, Request, Response
+from awf_core.engine.outward.network_problem import network_problem
+
+if TYPE_CHECKING:
+    from awf_core.engine.allowance import Allowance
+
+MAX_REDIRECTS = 10
+USER_AGENT = "Go-http-client/1.1"
+"""What the original sends. Servers that tell their clients apart by it must see no difference."""
+
+
+def exchange_within(request: Request, allowance: Allowance, wait_s: float | None) -> Response:
+    """Send `request` and read the answer within `wait_s`; raises as `exchange` does."""
+    loop = asyncio.new_event_loop()
+    try:
+        return _on_loop(loop, request, allowance, wait_s)
+    finally:
+        # Closed without waiting for its threads: a lookup that hangs must not hold up a run that is over.
+        loop.close()
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, request: Request, allowance: Allowance, wait_s: float | None) -> Response:
+    task = loop.create_task(_within(request, wait_s))
+    forget = allowance.cancel.on_request(lambda: _wake(loop, task))
+    try:
+        return loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        raise ExchangeCancelled from None
+    finally:
+        forget()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def _wake(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Response]) -> None:
+    loop.call_soon_threadsafe(task.cancel)
+
+
+async def _within(request: Request, wait_s: float | None) -> Response:
+    try:
+        async with asyncio.timeout(wait_s):
+            return await _send(request)
+    except TimeoutError:
+        raise ExchangeTimeout from None
+    except httpx.InvalidURL as error:
+        raise ExchangeFailed(f"failed to create HTTP request: {error}") from error
+    except httpx.TooManyRedirects as error:
+        text = f"stopped after {MAX_REDIRECTS} redirects"
+        raise ExchangeFailed(f'HTTP request failed: {request.method.capitalize()} "{request.url}": {text}') from error
+    except (httpx.HTTPError, OSError, UnicodeError, ValueError) as error:
+        raise ExchangeFailed(f"HTTP request failed: {network_problem(request.method, request.url, error)}") from error
+
+
+async def _send(request: Request) -> Response:
+    async with httpx.AsyncClient(
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+        timeout=None,  # noqa: S113 - the whole exchange has a limit
+        trust_env=not _is_this_machine(request.url),
+        verify=_tls(),
+    ) as client:
+        client.headers = httpx.Headers()
+        content = request.body.encode("utf-8", "surrogateescape") if request.body else None
+        async with client.stream(request.method, request.url, headers=_headers(request), content=content) as answer:
+            is_plain = any(name.lower() == "accept-encoding" for name in request.headers)
+            body, is_truncated = await _body(answer, request.max_body_bytes, is_plain=is_plain)
+            return Response(
+                status=answer.status_code,
+                headers=_answer_headers(answer, is_plain=is_plain),
+                body=body.decode("utf-8", "surrogateescape"),
+                is_truncated=is_truncated,
+            )
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The machine's certificates, or those that come with the HTTP library where it has none. Made once: it is slow."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _is_this_machine(url: str) -> bool:
+    """Whether `url` names this machine, which no proxy of the environment is asked for."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _headers(request: Request) -> dict[str, str]:
+    given = {name.lower() for name in request.headers}
+    usual = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
+    return {**{name: value for name, value in usual.items() if name.lower() not in given}, **request.headers}
+
+
+async def _body(answer: httpx.Response, max_bytes: int, *, is_plain: bool) -> tuple[bytes, bool]:
+    """The first `max_bytes` and whether there was more. `is_plain`: as it came, compressed or not."""
+    body = bytearray()
+    pieces = answer.aiter_raw() if is_plain else answer.aiter_bytes()
+    async for piece in pieces:
+        body += piece
+        if len(body) > max_bytes:
+            return bytes(body[:max_bytes]), True
+    return bytes(body), False
+
+
+def _answer_headers(answer: httpx.Response, *, is_plain: bool) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in answer.headers.multi_items():
+        canonical = "-".join(part.capitalize() for part in name.split("-"))
+        headers[canonical] = f"{headers[canonical]}, {value}" if canonical in headers else value
+    if not is_plain and headers.get("Content-Encoding", "").lower() == "gzip":
+        # They told of the compressed body, which nobody gets to see.
+        headers.pop("Content-Encoding")
+        headers.pop("Content-Length", None)
+    return headers

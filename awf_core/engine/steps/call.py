@@ -1,0 +1,160 @@
+"""The call step: another workflow run to its end, as a run of its own.
+
+Registered by `builtin_step_types`. Nothing of the child becomes visible in the calling run but how it ended; data
+travels by inputs and files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.engine.allowance import sooner
+from awf_core.engine.ending import TIMEOUT_REASON
+from awf_core.engine.machine import Routing
+from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
+from awf_core.errors import AwfError, WorkflowNotFound
+from awf_core.workflow.go_text import printed, quoted
+from awf_core.workflow.problems import LoadError, Problem, StepProblem
+from awf_core.workflow.templates import Template, compile_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from awf_core.engine.record import Run
+    from awf_core.workflow.fields import StateFields
+    from awf_core.workflow.model import State, Workflow
+
+DEFAULT_TIMEOUT_S = 300
+MAX_DEPTH = 10
+"""How many workflows may be in the middle of calling another."""
+
+NOT_FOUND = "USER.INPUT.MISSING_FILE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSpec:
+    """Which workflow, by name, and its inputs. `outputs`: names that decide what the step's own output says."""
+
+    workflow: str
+    inputs: dict[str, Template]
+    outputs: tuple[str, ...] = ()
+
+    def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
+        """What `awf validate` says about it."""
+        place = f"states.{state.name}"
+        if self.workflow == workflow.name:
+            yield Problem(message=f"{place}.workflow: calls the workflow it is in, which fails", line=state.line)
+        if self.outputs:
+            text = f"{place}.outputs: nothing of the called workflow becomes visible here; pass data by files"
+            yield Problem(message=text, line=state.line, severity="warning")
+
+
+class CallStep:
+    """`type: call_workflow`."""
+
+    name = "call_workflow"
+    aliases: tuple[str, ...] = ()
+    routing = Routing()
+
+    def parse(self, fields: StateFields) -> CallSpec:
+        """Read `workflow`, `inputs` and `outputs`. Raises StepProblem without the first."""
+        workflow = fields.text("workflow")
+        if not workflow:
+            raise StepProblem("call_workflow config is required for call_workflow steps", key="workflow")
+        inputs = fields.mapping("inputs").items()
+        return CallSpec(
+            workflow=workflow,
+            inputs={name: compile_template(_text(value)) for name, value in inputs},
+            outputs=tuple(fields.text_mapping("outputs")),
+        )
+
+    def successor(self, state: State) -> str | None:
+        """`on_success`."""
+        return state.on_success
+
+    def admit(self, state: State, context: StepContext) -> None:
+        """Refuse calls that go in a circle or too deep, or to a workflow that can't be loaded. Raises StepAborted."""
+        spec, stack = _spec(state), context.execution.call_stack
+        if len(stack) >= MAX_DEPTH:
+            text = f"maximum sub-workflow nesting depth exceeded (depth: {len(stack)}, max: {MAX_DEPTH})"
+            raise StepAborted(f"step {state.name}: {text}", is_structural=True)
+        if spec.workflow in stack:
+            text = f"workflow {quoted(spec.workflow)} is already in call stack [{' '.join(stack)}]"
+            raise StepAborted(f"step {state.name}: circular workflow call detected: {text}", is_structural=True)
+        _child(state, context)
+
+    def run(self, state: State, context: StepContext) -> StepResult:
+        """Run the child. See `StepType.run`; a child that calls in a circle ends this run too."""
+        spec = _spec(state)
+        inputs = {name: _rendered(state, name, template, context) for name, template in spec.inputs.items()}
+        allowance = context.allowance
+        if not state.timeout_s:
+            allowance = sooner(allowance, allowance.clock.monotonic() + DEFAULT_TIMEOUT_S)
+        run = context.children.start(
+            _child(state, context),
+            inputs,
+            parent=context.execution,
+            allowance=allowance,
+            depth=context.execution.depth + len(context.nesting),
+        )
+        return _succeeded(spec, run) if run.error is None else _failed(state, spec, run, context)
+
+
+def _spec(state: State) -> CallSpec:
+    assert isinstance(state.spec, CallSpec)
+    return state.spec
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else printed(value)
+
+
+def _child(state: State, context: StepContext) -> Workflow:
+    name = _spec(state).workflow
+    try:
+        return context.children.named(name, caller=context.execution.workflow)
+    except AwfError as problem:
+        why = problem.text if isinstance(problem, LoadError) else problem.message
+        raise StepAborted(
+            f"step {state.name}: load sub-workflow {quoted(name)}: load workflow {name}: {why}",
+            code=NOT_FOUND if isinstance(problem, WorkflowNotFound) else problem.code,
+        ) from problem
+
+
+def _rendered(state: State, name: str, template: Template, context: StepContext) -> str:
+    try:
+        return template.render(context.scope)
+    except AwfError as problem:
+        raise StepAborted(f"step {state.name}: resolve input {quoted(name)}: {problem.message}") from problem
+
+
+def _succeeded(spec: CallSpec, run: Run) -> StepResult:
+    is_named = any(name in run.states for name in spec.outputs)
+    return StepResult(
+        status="completed", output=f"sub-workflow {spec.workflow} completed successfully" if is_named else ""
+    )
+
+
+def _failed(state: State, spec: CallSpec, run: Run, context: StepContext) -> StepResult:
+    assert run.error is not None
+    message = run.error.message
+    cause = _cause(run, context)
+    is_stopped = cause and context.outer.stop_text() is not None
+    result = StepResult(
+        status="failed",
+        error=message,
+        failure=f"step {state.name}: {'' if is_stopped else f'sub-workflow {spec.workflow} failed: '}{message}",
+        cause=cause,
+        code=run.error.code,
+        is_structural=run.error.is_structural,
+    )
+    if run.error.is_structural:
+        raise StepAborted(message, code=run.error.code, is_structural=True, result=result)
+    return result
+
+
+def _cause(run: Run, context: StepContext) -> Cause:
+    if run.status != "cancelled":
+        return ""
+    return "timeout" if run.cancel_reason == TIMEOUT_REASON and not context.allowance.cancel.requested else "cancelled"

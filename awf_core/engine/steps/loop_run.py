@@ -1,0 +1,171 @@
+"""Go round a loop: once an item, or while a condition holds; until it breaks, is left, fails or reaches its limit.
+
+Called by the loop step types. The rules for one round are in `loop_body`, those for the limit in `loop_limit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.steps.context import StepResult
+from awf_core.engine.steps.inside import Breakdown, failed, stopped
+from awf_core.engine.steps.loop_body import Round, run_round
+from awf_core.engine.steps.loop_items import parse_items
+from awf_core.engine.steps.loop_limit import LimitProblem, resolve_limit
+from awf_core.errors import AwfError
+
+if TYPE_CHECKING:
+    from awf_core.engine.steps.context import StepContext
+    from awf_core.engine.steps.loop_spec import LoopSpec
+    from awf_core.workflow.model import State
+    from awf_core.workflow.scope import Scope
+
+_LIMIT_REACHED = "loop reached maximum iterations"
+
+
+class LoopFailed(Exception):
+    """Ends the loop as a failure of its state. `failure`: the run's error when nothing handles it, None = the same."""
+
+    def __init__(self, breakdown: Breakdown, *, failure: str | None = None) -> None:
+        super().__init__(breakdown.message)
+        self.breakdown = breakdown
+        self.failure = failure
+
+
+@dataclass(slots=True, kw_only=True)
+class Rounds:
+    """How far a loop has come."""
+
+    count: int = 0
+    goto: str | None = None
+    has_broken: bool = False
+    has_failed: bool = False
+    is_nested: bool = False
+
+
+def run_loop(state: State, spec: LoopSpec, context: StepContext) -> StepResult:
+    """Run the whole loop."""
+    if spec.duplicate is not None:
+        why = Breakdown(message=f"invalid loop body: {spec.duplicate}")
+        return failed(why, failure=why.message)
+    try:
+        rounds = _for_each(state, spec, context) if spec.condition is None else _while(state, spec, context)
+    except LoopFailed as failure:
+        return failed(failure.breakdown, failure=failure.failure or _unhandled_text(state, failure.breakdown, context))
+    return StepResult(status="completed", output=f"completed {rounds.count} iterations", goto=rounds.goto)
+
+
+def _unhandled_text(state: State, why: Breakdown, context: StepContext) -> str:
+    is_stopped = why.cause and context.outer.stop_text() is not None
+    return f"loop step {state.name}: {why.message}" if is_stopped else why.message
+
+
+def _for_each(state: State, spec: LoopSpec, context: StepContext) -> Rounds:
+    assert spec.items is not None
+    try:
+        items = parse_items(spec.items.render(context.scope))
+    except AwfError as problem:
+        raise LoopFailed(Breakdown(message=f"resolve items: {problem.message}")) from problem
+    items = items[: _limit(spec, context)]
+    rounds = Rounds()
+    for index, item in enumerate(items):
+        loop = _loop(index, context, item=item, length=len(items))
+        if not _goes_on(state, spec, rounds, loop, context):
+            break
+    return rounds
+
+
+def _while(state: State, spec: LoopSpec, context: StepContext) -> Rounds:
+    assert spec.condition is not None
+    limit = _limit(spec, context)
+    rounds = Rounds()
+    for index in range(limit):
+        loop = _loop(index, context)
+        _check_allowed(context)
+        try:
+            if not spec.condition.evaluate_bool(_scope(loop, context)):
+                break
+        except AwfError as problem:
+            raise LoopFailed(Breakdown(message=f"evaluate condition: {problem.message}")) from problem
+        if not _goes_on(state, spec, rounds, loop, context):
+            break
+    if rounds.count >= limit:
+        context.log("warn", "while loop hit max iterations")
+        _check_limit_reached(state, spec, rounds)
+    return rounds
+
+
+def _limit(spec: LoopSpec, context: StepContext) -> int:
+    try:
+        return resolve_limit(spec.limit, context.scope)
+    except LimitProblem as problem:
+        raise LoopFailed(Breakdown(message=f"resolve max_iterations: {problem}")) from problem
+
+
+def _loop(index: int, context: StepContext, *, item: Any = None, length: int = -1) -> dict[str, Any]:
+    return {
+        "Item": item,
+        "Index": index,
+        "Index1": index + 1,
+        "First": index == 0,
+        "Last": index == length - 1,
+        "Length": length,
+        "Parent": context.scope.loop,
+    }
+
+
+def _goes_on(state: State, spec: LoopSpec, rounds: Rounds, loop: dict[str, Any], context: StepContext) -> bool:
+    """Run one round; False when it was the last one. Raises LoopFailed."""
+    _check_allowed(context)
+    done = run_round(state, spec.body, loop, context)
+    rounds.count += 1
+    rounds.has_failed = rounds.has_failed or done.has_failed
+    rounds.is_nested = rounds.is_nested or done.is_nested
+    if done.goto is not None:
+        rounds.goto = done.goto
+        return False
+    if _breaks(spec, loop, context):
+        rounds.has_broken = True
+        return False
+    _check_round(done)
+    return True
+
+
+def _check_allowed(context: StepContext) -> None:
+    if (stop_text := context.allowance.stop_text()) is not None:
+        raise LoopFailed(stopped(f"loop cancelled: {stop_text}", stop_text))
+
+
+def _breaks(spec: LoopSpec, loop: dict[str, Any], context: StepContext) -> bool:
+    if spec.break_when is None:
+        return False
+    try:
+        return spec.break_when.evaluate_bool(_scope(loop, context))
+    except AwfError as problem:
+        context.log("warn", f"break condition evaluation failed | {problem.message}")
+        return False
+
+
+def _scope(loop: dict[str, Any], context: StepContext) -> Scope:
+    return context.execution.scope(context.execution.current, loop=loop)
+
+
+def _check_round(done: Round) -> None:
+    if done.breakdown is not None:
+        raise LoopFailed(done.breakdown)
+
+
+def _check_limit_reached(state: State, spec: LoopSpec, rounds: Rounds) -> None:
+    """A `while` that goes nowhere afterwards and reached its limit in a suspect way has failed.
+
+    Only where the limit is a plain number, as in the original; a loop with `on_complete` goes there even when its
+    last round led elsewhere.
+    """
+    if not isinstance(spec.limit, int) or rounds.has_broken or not (rounds.has_failed or rounds.is_nested):
+        return
+    if spec.on_complete is not None:
+        rounds.goto = None
+        return
+    why = f"{_LIMIT_REACHED} with {'step failures' if rounds.has_failed else 'nested complexity'}"
+    raise LoopFailed(Breakdown(message=why), failure=f"while loop {state.name}: {why}")

@@ -1,0 +1,122 @@
+"""A loop as it is written: what it goes through or waits for, its body, its bounds.
+
+Read by the loop step types when a workflow loads, and by `awf validate`. Conditions that do not compile are kept:
+they fail when they are reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.steps.loop_limit import read_limit
+from awf_core.errors import AwfError
+from awf_core.workflow.expressions import compile_expression, compile_late
+from awf_core.workflow.problems import Problem, StepProblem
+from awf_core.workflow.templates import Template, compile_template
+from awf_core.workflow.templates.errors import FunctionError
+from awf_core.workflow.templates.json_text import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from awf_core.workflow.expressions import Expression
+    from awf_core.workflow.fields import StateFields
+    from awf_core.workflow.model import State, Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSpec:
+    """What a loop does: `items` for a `for_each`, `condition` for a `while`, never both.
+
+    `limit`: iterations at most, or the text that says how many.
+    """
+
+    body: tuple[str, ...]
+    limit: int | Template
+    items: Template | None = None
+    condition: Expression | None = None
+    break_when: Expression | None = None
+    on_complete: str | None = None
+
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """The states it runs, and where it goes on to."""
+        return (*self.body, self.on_complete) if self.on_complete else self.body
+
+    @property
+    def duplicate(self) -> str | None:
+        """What is wrong with a body that names a state twice, None when it does not."""
+        seen: dict[str, int] = {}
+        for index, name in enumerate(self.body):
+            if name in seen:
+                return f"duplicate step '{name}' in loop body at indices {seen[name]} and {index}"
+            seen[name] = index
+        return None
+
+    def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
+        """What `awf validate` says about it."""
+        place = f"states.{state.name}"
+        if self.duplicate is not None:
+            yield Problem(message=f"{place}.body: {self.duplicate}", line=state.line)
+        if self.condition is not None and (why := _compile_problem(self.condition)) is not None:
+            yield Problem(message=f"{place}.while: {why}", line=state.line)
+        if self.break_when is not None and (why := _compile_problem(self.break_when)) is not None:
+            yield Problem(message=f"{place}.break_when: {why}", line=state.line, severity="warning")
+        if self.on_complete is None and state.on_failure is None:
+            text = f"{place}: has no on_complete, so the run fails after the loop unless its body leads out of it"
+            yield Problem(message=text, line=state.line, severity="warning")
+        yield from _lost_jumps(self.body, workflow)
+
+
+def read_loop(fields: StateFields, *, kind: str) -> LoopSpec:
+    """The loop of a state of type `kind`: `for_each` or `while`. Raises StepProblem."""
+    items, condition = _items_text(fields.raw("items")), fields.text("while")
+    body, break_when = fields.list_of_text("body"), fields.text("break_when")
+    if fields.raw("items") is None and not condition:
+        raise StepProblem(f"loop config is required for {kind} steps")
+    if kind == "for_each" and not items:
+        raise StepProblem("items is required for for_each steps", key="items")
+    if kind == "while" and not condition:
+        raise StepProblem("condition is required for while steps", key="while")
+    if not body:
+        raise StepProblem("body is required for loop steps", key="body")
+    if fields.raw("items") is not None and not items:
+        raise StepProblem("loop config: items is required for for_each loops", key="items")
+    return LoopSpec(
+        body=body,
+        limit=read_limit(fields),
+        items=compile_template(items) if kind == "for_each" else None,
+        condition=compile_late(condition) if kind == "while" else None,
+        break_when=compile_late(break_when) if break_when else None,
+        on_complete=fields.text("on_complete") or None,
+    )
+
+
+def _items_text(written: Any) -> str:
+    """A text as it stands, a list as JSON; anything else is no items at all."""
+    if isinstance(written, str):
+        return written
+    if not isinstance(written, list):
+        return ""
+    try:
+        return to_json(written)
+    except FunctionError:
+        return ""
+
+
+def _compile_problem(expression: Expression) -> str | None:
+    try:
+        compile_expression(expression.text)
+    except AwfError as problem:
+        return problem.message
+    return None
+
+
+def _lost_jumps(body: tuple[str, ...], workflow: Workflow) -> Iterator[Problem]:
+    states = [workflow.states[name] for name in body if name in workflow.states]
+    for state in states:
+        for goto in (transition.goto for transition in state.transitions):
+            if goto not in workflow.states:
+                text = f"states.{state.name}.transitions: no state '{goto}', so the loop goes on instead"
+                yield Problem(message=text, line=state.line, severity="warning")

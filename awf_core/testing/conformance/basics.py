@@ -1,0 +1,251 @@
+"""A: what any use of a queue rests on. Cases of the kit; part of `MqConformance`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from awf_core.contract import Outgoing
+from awf_core.errors import BrokerError, ConfigError
+from awf_core.testing.actions import QUIET_S, ack, assert_quiet, nack, numbered, publish, send, take, take_one
+from awf_core.testing.needs import case
+from awf_core.testing.target import PASSWORD_SCHEMES
+
+if TYPE_CHECKING:
+    from awf_core.mq import Mq
+    from awf_core.testing.kit import Kit
+
+STARTED_S = 0.2
+SLACK_S = 1.0
+BUSY_SHARE = 0.05
+WATCHED_S = 1.0
+ODD_BODIES = (
+    b'{"a": 1}',
+    b"",
+    b"\0",
+    b"\xff\xfe\x00not text",
+    "grüße \N{GRINNING FACE} \u2028".encode(),
+    b" leading and trailing \r\n",
+    b"x" * 65536,
+)
+TEXT_BODIES = tuple(body for body in ODD_BODIES if b"\0" not in body and b"\xff" not in body)
+HEADERS = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "Größe": "10 €", "empty": ""}
+
+
+class Basics:
+    """Opening, closing, waiting, and bytes that come out as they went in."""
+
+    @case("A1")
+    def test_opening_and_closing_can_be_repeated(self, kit: Kit) -> None:
+        """A1: open and close are idempotent, and a closed connection can be opened again."""
+        mq = kit.mq()
+
+        mq.open()
+        send(mq, kit.names.work, b"before")
+        mq.close()
+        mq.close()
+        mq.open()
+
+        assert take_one(mq, kit.names.work).body == b"before"
+
+    @case("A2")
+    def test_closing_ends_a_waiting_consume(self, kit: Kit) -> None:
+        """A2: a close from another thread makes a waiting consume return in time."""
+        mq = kit.mq()
+
+        took_s = _seconds_until_consume_ends(mq, kit.names.work, mq.close)
+
+        assert took_s < mq.capabilities.interrupt_s + SLACK_S
+
+    @case("A2b")
+    def test_interrupting_ends_a_waiting_consume_and_the_later_ones(self, kit: Kit) -> None:
+        """A2b: interrupt, from any thread, ends the wait within `interrupt_s`; nothing is handed out after it."""
+        mq, other = kit.mq(), kit.mq(worker="kit-2")
+
+        took_s = _seconds_until_consume_ends(mq, kit.names.work, mq.interrupt)
+        send(other, kit.names.work, b"late")
+        late = mq.consume(kit.names.work, limit=1, wait_s=0.0)
+
+        assert took_s < mq.capabilities.interrupt_s + SLACK_S
+        assert list(late) == []
+        assert take_one(other, kit.names.work).attempt == 1
+
+    @case("A3")
+    def test_closing_without_having_opened_is_harmless(self, kit: Kit) -> None:
+        """A3: close before open does nothing, and open works afterwards."""
+        mq = kit.mq(is_open=False)
+
+        mq.close()
+        mq.close()
+        mq.open()
+
+        send(kit.mq(worker="kit-2"), kit.names.work, b"x")
+        assert take_one(mq, kit.names.work).body == b"x"
+
+    @case("A4")
+    def test_two_connections_share_a_queue_without_sharing_a_delivery(self, kit: Kit) -> None:
+        """A4: what one consumer holds, no other is given."""
+        first, second = kit.mq(), kit.mq(worker="kit-2")
+        send(first, kit.names.work, *numbered(10))
+
+        held = take(first, kit.names.work, 5, limit=1)
+        rest = take(second, kit.names.work, 5)
+        assert_quiet(second, kit.names.work)
+
+        assert sorted(d.body for d in held + rest) == sorted(numbered(10))
+
+    @case("A5")
+    def test_what_is_published_before_the_first_consumer_is_kept(self, kit: Kit) -> None:
+        """A5: a consumer that comes later gets what was there before it."""
+        producer = kit.mq()
+        send(producer, kit.names.work, *numbered(5))
+        producer.close()
+
+        taken = take(kit.mq(worker="kit-2"), kit.names.work, 5)
+
+        assert sorted(d.body for d in taken) == numbered(5)
+
+    @case("A6")
+    def test_bodies_come_out_byte_for_byte(self, kit: Kit) -> None:
+        """A6: every byte of a body survives, text or not, empty or large, as far as the backend says it takes them."""
+        mq = kit.mq()
+        capabilities = mq.capabilities
+        bodies = [
+            body
+            for body in (ODD_BODIES if capabilities.binary_bodies else TEXT_BODIES)
+            if len(body) >= capabilities.min_body_bytes
+        ]
+        send(mq, kit.names.work, *bodies)
+
+        taken = take(mq, kit.names.work, len(bodies))
+
+        assert sorted(d.body for d in taken) == sorted(bodies)
+        assert all(type(d.body) is bytes for d in taken)
+
+    @case("A6b", "headers")
+    def test_headers_come_out_as_they_went_in(self, kit: Kit) -> None:
+        """A6b: names and values of headers survive, other alphabets and 32 kB included."""
+        mq = kit.mq()
+        headers = {**HEADERS, "long": "x" * 32768}
+        publish(mq, Outgoing(queue=kit.names.work, body=b"{}", headers=headers))
+
+        delivery = take_one(mq, kit.names.work)
+
+        assert {name: delivery.headers.get(name) for name in headers} == headers
+
+    @case("A7", "stable_ids")
+    def test_a_message_keeps_its_id_over_redeliveries(self, kit: Kit) -> None:
+        """A7: `Delivery.id` is set, the producer's where it gave one, and stays."""
+        mq = kit.mq()
+        publish(mq, Outgoing(queue=kit.names.work, body=b"{}", id="kit-id-1"))
+        first = take_one(mq, kit.names.work)
+        nack(mq, first)
+
+        again = take_one(mq, kit.names.work)
+
+        assert first.id
+        assert again.id == first.id
+        publish(mq, Outgoing(queue=kit.names.other, body=b"{}"))
+        assert take_one(mq, kit.names.other).id not in (None, first.id)
+
+    @case("A8")
+    def test_waiting_for_nothing_ends_in_time_and_costs_next_to_nothing(self, kit: Kit) -> None:
+        """A8: an empty consume returns after `wait_s`, not before and not much later, and never spins."""
+        mq = kit.mq()
+        mq.consume(kit.names.work, limit=1, wait_s=0.0)
+
+        began_s, busy_s = time.monotonic(), time.process_time()
+        came = mq.consume(kit.names.work, limit=1, wait_s=WATCHED_S)
+        took_s, busy_s = time.monotonic() - began_s, time.process_time() - busy_s
+
+        assert list(came) == []
+        assert WATCHED_S * 0.9 <= took_s < WATCHED_S + SLACK_S
+        assert busy_s < BUSY_SHARE * took_s, f"{busy_s:.3f} s of processor in {took_s:.3f} s of waiting"
+
+    @case("A8b")
+    def test_a_waiting_consume_gets_a_message_at_once(self, kit: Kit) -> None:
+        """A8b: a message that arrives during the wait is handed out without waiting for its end."""
+        mq, producer = kit.mq(), kit.mq(worker="kit-2")
+        thread = threading.Timer(STARTED_S, lambda: send(producer, kit.names.work, b"x"))
+
+        began_s = time.monotonic()
+        thread.start()
+        came = mq.consume(kit.names.work, limit=1, wait_s=10.0)
+        took_s = time.monotonic() - began_s
+        thread.join()
+
+        assert [d.body for d in came] == [b"x"]
+        assert took_s < STARTED_S + SLACK_S
+
+    @case("A9")
+    def test_queues_do_not_leak_into_each_other(self, kit: Kit) -> None:
+        """A9: consuming and counting one queue never meets another's messages."""
+        mq = kit.mq()
+        send(mq, kit.names.work, b"for work")
+        send(mq, kit.names.other, b"for other")
+
+        (work,) = take(mq, kit.names.work)
+        ack(mq, work)
+
+        assert work.body == b"for work"
+        assert work.queue == kit.names.work
+        assert mq.stats(kit.names.other).ready in (1, None)
+        assert take_one(mq, kit.names.other).body == b"for other"
+        assert_quiet(mq, kit.names.work)
+
+    @case("A10")
+    def test_an_unknown_setting_is_refused_by_name(self, kit: Kit) -> None:
+        """A10: a mistyped key stops the command before anything connects, and the text names it."""
+        settings = {**kit.target.settings, "no_such_setting": 1}
+
+        with pytest.raises(ConfigError, match="no_such_setting"):
+            kit.assembly(settings=settings)
+
+    @case("A10b", "server")
+    def test_a_broker_that_is_not_there_is_named_without_its_password(self, kit: Kit) -> None:
+        """A10b: opening fails with one of the contract's errors, which holds the address and no secret."""
+        proxy = kit.proxy()
+        proxy.refuse()
+        settings = {**kit.target.settings, kit.target.url_key: _with_secret(proxy.through(str(kit.target.url)))}
+        mq = kit.mq(is_open=False, settings=settings)
+
+        with pytest.raises(BrokerError) as caught:
+            mq.open()
+
+        said = f"{caught.value} {caught.value.hint or ''}"
+        assert str(proxy.port) in said
+        assert "kit-s3cret" not in said
+
+
+def _seconds_until_consume_ends(mq: Mq, queue: str, stop: object) -> float:
+    assert callable(stop)
+    mq.consume(queue, limit=1, wait_s=0.0)
+    ended = threading.Event()
+    came: list[object] = []
+
+    def wait() -> None:
+        # Closing under a wait may surface as any of the contract's errors; hanging is what must not happen.
+        try:
+            came.extend(mq.consume(queue, limit=1, wait_s=30.0))
+        except BrokerError:
+            pass
+        finally:
+            ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    assert not ended.wait(QUIET_S), "consume(wait_s=30) returned although nothing came"
+    began_s = time.monotonic()
+    stop()
+    limit_s = mq.capabilities.interrupt_s + SLACK_S
+    assert ended.wait(limit_s), f"consume was still waiting after {limit_s} s"
+    assert came == []
+    return time.monotonic() - began_s
+
+
+def _with_secret(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    place = rest.rpartition("@")[2]
+    return f"{scheme}://kit-user:kit-s3cret@{place}" if scheme in PASSWORD_SCHEMES else url

@@ -1,0 +1,241 @@
+"""G: brokers that go away. Cases of the kit; part of `MqConformance`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from awf_core.contract import Ack, Outgoing
+from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, LeaseLost
+from awf_core.testing.actions import answered, drain, numbered, send, take, take_one
+from awf_core.testing.eventually import eventually
+from awf_core.testing.needs import case
+from awf_core.testing.target import WRONG_PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from awf_core.contract import Delivery
+    from awf_core.mq import Mq
+    from awf_core.testing.kit import Kit
+
+BACK_S = 20.0
+RECOVER_S = 5.0
+OUTAGE_S = 3.0
+RESTARTS = 3
+
+
+class Outages:
+    """The connection breaks, the broker dies, forgets or hangs: the next call connects anew, and nothing is lost."""
+
+    @case("G1", "restart")
+    def test_a_restart_in_the_middle_of_publishing_loses_nothing_that_was_accepted(self, kit: Kit) -> None:
+        """G1: every None was true; what failed says so with an error."""
+        mq = kit.mq()
+        accepted: list[bytes] = []
+        is_over = threading.Event()
+
+        def produce() -> None:
+            number = 0
+            while not is_over.is_set():
+                body = b"%d" % number
+                number += 1
+                if _try(lambda body=body: mq.publish([Outgoing(queue=kit.names.work, body=body)])) == [None]:
+                    accepted.append(body)
+
+        producer = threading.Thread(target=produce)
+        producer.start()
+        eventually(lambda: len(accepted) > 20, what="publishing began")
+        _restart(kit)
+        before = len(accepted)
+        eventually(lambda: len(accepted) > before + 20, BACK_S, what="publishing went on")
+        is_over.set()
+        producer.join()
+
+        arrived = drain(kit.mq(worker="kit-2"), kit.names.work, for_s=2.0)
+        assert set(accepted) - set(arrived) == set()
+
+    @case("G2", "restart")
+    def test_an_idle_consumer_gets_what_comes_after_a_restart(self, kit: Kit) -> None:
+        """G2: a wait across the restart ends with an error or nothing, and the next one works."""
+        mq, producer = kit.mq(), kit.mq(worker="kit-2")
+        waiting = threading.Thread(target=lambda: _try(lambda: mq.consume(kit.names.work, limit=1, wait_s=2.0)))
+        waiting.start()
+
+        _restart(kit)
+        waiting.join(30.0)
+        eventually(lambda: _try(lambda: producer.publish([_x(kit)])) == [None], BACK_S, what="published again")
+
+        assert not waiting.is_alive()
+        assert _take_patiently(mq, kit.names.work).body == b"x"
+
+    @case("G3", "restart")
+    def test_what_was_in_hand_over_a_restart_is_acked_or_comes_again(self, kit: Kit) -> None:
+        """G3: an ack after the restart is taken, or refused as lost, and then the message comes again: one or the other."""
+        mq = kit.mq(is_short=True)
+        send(mq, kit.names.work, b"x")
+        delivery = take_one(mq, kit.names.work)
+
+        _restart(kit)
+        (answer,) = answered(lambda: mq.ack([Ack(delivery=delivery)]), within_s=BACK_S)
+
+        other = kit.mq(worker="kit-2")
+        again = drain(other, kit.names.work, for_s=kit.short_lease_s + 2.0)
+        assert answer is None or isinstance(answer, LeaseLost)
+        assert again == ([] if answer is None else [b"x"])
+
+    @case("G4", "restart")
+    def test_three_restarts_in_a_row_end_in_a_working_connection(self, kit: Kit) -> None:
+        """G4: whatever state each restart left, the next message is delivered."""
+        mq = kit.mq()
+
+        for number in range(RESTARTS):
+            _restart(kit)
+            if number % 2:
+                _try(lambda: mq.stats(kit.names.work))
+
+        eventually(lambda: _try(lambda: mq.publish([_x(kit)])) == [None], BACK_S, what="published again")
+        assert _take_patiently(mq, kit.names.work).body == b"x"
+
+    @case("G4b", "server")
+    def test_a_cut_connection_is_replaced_at_the_next_call(self, kit: Kit) -> None:
+        """G4b: RST while idle: the calls after it work, at the latest the second."""
+        proxy = kit.proxy()
+        mq = kit.mq(proxy=proxy)
+        send(mq, kit.names.work, b"x")
+
+        proxy.cut()
+        delivery = _take_patiently(mq, kit.names.work)
+        proxy.cut()
+        answers = answered(lambda: mq.ack([Ack(delivery=delivery)]))
+
+        assert answers == [None] or isinstance(answers[0], LeaseLost)
+        assert proxy.accepted > 1
+
+    @case("G5", "server")
+    def test_a_connection_that_went_silent_is_noticed(self, kit: Kit) -> None:
+        """G5: half-open: a call comes back within the promised time, with BrokerUnavailable, and later ones work."""
+        proxy = kit.proxy()
+        mq = kit.mq(proxy=proxy)
+        send(mq, kit.names.work, b"x")
+
+        proxy.blackhole()
+        began_s = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            _raised(lambda: mq.publish([_x(kit)]))
+        took_s = time.monotonic() - began_s
+        proxy.restore()
+        proxy.cut()
+
+        assert took_s < kit.target.half_open_s
+        assert _take_patiently(mq, kit.names.work).body == b"x"
+
+    @case("G5b", "server")
+    def test_a_broker_that_is_gone_is_an_error_in_every_call_and_no_others_come_out(self, kit: Kit) -> None:
+        """G5b: refused connections: each operation answers with BrokerUnavailable, never with the client's own error."""
+        proxy = kit.proxy()
+        mq = kit.mq(proxy=proxy)
+        send(mq, kit.names.work, b"x")
+        delivery = take_one(mq, kit.names.work)
+        proxy.refuse()
+        proxy.cut()
+
+        calls: dict[str, Callable[[], object]] = {
+            "consume": lambda: mq.consume(kit.names.work, limit=1, wait_s=0.1),
+            "publish": lambda: mq.publish([_x(kit)]),
+            "ack": lambda: mq.ack([Ack(delivery=delivery)]),
+            "stats": lambda: mq.stats(kit.names.work),
+        }
+        for name, call in calls.items():
+            with pytest.raises((BrokerUnavailable, LeaseLost)) as caught:
+                _raised(call)
+            assert str(caught.value), f"{name} says nothing"
+
+    @case("G6", "flush")
+    def test_a_broker_that_forgot_everything_is_furnished_anew(self, kit: Kit) -> None:
+        """G6: queues, scripts and groups gone in mid-use: after `ensure` the next message is delivered."""
+        mq = kit.mq()
+        send(mq, kit.names.work, b"lost with the rest")
+        take_one(mq, kit.names.work)
+
+        assert kit.target.flush is not None
+        kit.target.flush()
+
+        def sent() -> bool:
+            mq.ensure(kit.names.work, "work", dead_letter=kit.names.dead)
+            return _try(lambda: mq.publish([_x(kit)])) == [None]
+
+        eventually(sent, BACK_S, what="published again")
+        assert _take_patiently(mq, kit.names.work).body == b"x"
+
+    @case("G7", "login")
+    def test_refused_credentials_are_permanent_and_stay_secret(self, kit: Kit) -> None:
+        """G7: BrokerMisconfigured at open, at once, with the address and without the password."""
+        mq = kit.mq(is_open=False, settings=kit.target.refused_login)
+
+        with pytest.raises(BrokerMisconfigured) as caught:
+            mq.open()
+
+        said = f"{caught.value} {caught.value.hint or ''}"
+        assert WRONG_PASSWORD not in said
+        assert caught.value.hint
+
+    @case("G8", "server", "processes")
+    def test_a_worker_that_lost_its_broker_says_so_calmly_and_comes_back(self, kit: Kit) -> None:
+        """G8: at most about a line a second meanwhile; a message is done within 5 s of the broker's return."""
+        proxy, mq = kit.proxy(), kit.mq()
+        worker = kit.worker(proxy=proxy)
+        worker.await_line("worker.ready")
+        before = len(worker.log)
+
+        proxy.refuse()
+        proxy.cut()
+        worker.await_line("broker.unavailable", within_s=30.0)
+        end_s = time.monotonic() + OUTAGE_S
+        eventually(lambda: time.monotonic() > end_s, OUTAGE_S + 1.0)
+        lines = len(worker.log) - before
+        send(mq, kit.names.work, kit.message("kit-done", "after"))
+        proxy.restore()
+        back_s = time.monotonic()
+        (result,) = kit.results(mq, 1)
+
+        assert lines <= OUTAGE_S + 3, worker.tail()
+        assert result["message_id"] == "after"
+        assert time.monotonic() - back_s < RECOVER_S
+
+
+def _x(kit: Kit) -> Outgoing:
+    return Outgoing(queue=kit.names.work, body=b"x")
+
+
+def _restart(kit: Kit) -> None:
+    assert kit.target.control is not None
+    kit.target.control.restart()
+
+
+def _try(call: Callable[[], object]) -> object:
+    """The answer, or the contract's error that came instead; any other error fails the case."""
+    try:
+        answer = call()
+    except BrokerError as error:
+        return error
+    return list(answer) if isinstance(answer, (list, tuple)) else answer
+
+
+def _raised(call: Callable[[], object]) -> None:
+    """Raise what a call raised or answered for its item."""
+    answer = call()
+    for item in answer if isinstance(answer, (list, tuple)) else ():
+        if isinstance(item, BrokerError):
+            raise item
+
+
+def _take_patiently(mq: Mq, queue: str) -> Delivery:
+    def took() -> list[Delivery]:
+        got = _try(lambda: take(mq, queue, 1, within_s=3.0))
+        return got if isinstance(got, list) else []
+
+    return eventually(took, BACK_S, what=f"a message from {queue}")[0]

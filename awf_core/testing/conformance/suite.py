@@ -1,0 +1,43 @@
+"""All cases in one class, and the pin on what a backend skips. Subclassed by backends' tests; holds no case itself."""
+
+from __future__ import annotations
+
+from pprint import pformat
+from typing import TYPE_CHECKING, ClassVar
+
+from awf_core.testing.conformance.basics import Basics
+from awf_core.testing.conformance.dead_letters import DeadLetters
+from awf_core.testing.conformance.delivery import DeliveryCases
+from awf_core.testing.conformance.hygiene import Hygiene
+from awf_core.testing.conformance.leases import Leases
+from awf_core.testing.conformance.outages import Outages
+from awf_core.testing.conformance.replies import Replies
+from awf_core.testing.conformance.retry import Retry
+from awf_core.testing.conformance.worker import WorkerCases
+from awf_core.testing.needs import skipped_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from awf_core.testing.kit import Kit
+
+
+# Last first: pytest runs the methods of the last base first.
+class MqConformance(WorkerCases, Hygiene, Outages, Replies, DeadLetters, Leases, Retry, DeliveryCases, Basics):
+    """The whole kit. `skips`: case id -> reason, exactly what the backend can't do; None pins nothing."""
+
+    skips: ClassVar[Mapping[str, str] | None] = {}
+
+    def test_exactly_the_declared_cases_are_skipped(self, kit: Kit) -> None:
+        """A broken broker can't hide as a skipped case."""
+        assert_skips(type(self), kit, type(self).skips)
+
+
+def assert_skips(suite: type, kit: Kit, declared: Mapping[str, str] | None) -> None:
+    """What `suite` skips for this backend is what was declared; None declares nothing and checks nothing."""
+    if declared is None:
+        return
+    skipped = skipped_cases(suite, kit)
+    assert skipped == dict(declared), (
+        f"this backend skips other cases than declared; declare:\nskips = {pformat(skipped)}"
+    )

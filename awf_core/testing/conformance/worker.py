@@ -1,0 +1,192 @@
+"""D6, D7 and W: real workers, killed and stopped at every step. Cases of the kit; part of `MqConformance`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from awf_core.crash_points import CRASH_POINTS, VARIABLE
+from awf_core.testing.actions import assert_quiet, drain, send, take_one
+from awf_core.testing.eventually import eventually
+from awf_core.testing.needs import case
+
+if TYPE_CHECKING:
+    from awf_core.mq import Mq
+    from awf_core.testing.kit import Kit
+    from awf_core.testing.process import LoggedProcess
+
+RECOVERY_S = 60.0
+SAME_SIGNAL_S = 0.3
+"""Two signals closer than a tenth of a second count as one."""
+
+REDIRECTS = frozenset({"settle.before_redirect", "settle.redirected"})
+"""Only passed where the broker refuses a reply address that the worker lets through."""
+
+
+class WorkerCases:
+    """The worker on this backend: results for all, whatever kills it, and nothing lost when it is stopped."""
+
+    @case("D6", "processes")
+    def test_a_worker_killed_after_the_run_and_before_the_ack_leaves_a_message_that_is_done_again(
+        self, kit: Kit
+    ) -> None:
+        """D6: at least once: the run repeats, the requester gets one result."""
+        mq = kit.mq()
+        send(mq, kit.names.work, kit.message("kit-done", "m1"))
+        first = kit.worker(is_short=True, env={VARIABLE: "pipeline.ran"})
+        first.assert_killed(30.0)
+
+        second = kit.worker(is_short=True)
+
+        (result,) = kit.results(mq, 1)
+        second.await_line("message.settled", settlement="ack")
+        assert (result["message_id"], result["status"]) == ("m1", "completed")
+        assert kit.project.runs("kit-done") == ["m1", "m1"]
+        assert_quiet(mq, kit.names.replies)
+
+    @case("D7", "processes")
+    def test_a_worker_killed_at_any_step_of_settling_loses_nothing(self, kit: Kit) -> None:
+        """D7: at every crash point: each message ends in one result, or two where settling isn't atomic; none in zero."""
+        mq = kit.mq()
+        points = (*CRASH_POINTS, *kit.target.crash_points)
+        queues = {point: f"{kit.names.work}-{number}" for number, point in enumerate(points)}
+        for point, queue in queues.items():
+            mq.ensure(queue, "work", dead_letter=kit.names.dead)
+            send(mq, queue, *_one_of_each(kit, point))
+
+        doomed = {p: kit.worker("--burst", queue=q, is_short=True, env={VARIABLE: p}) for p, q in queues.items()}
+        ends = {point: worker.end(RECOVERY_S) for point, worker in doomed.items()}
+        more = [word for queue in list(queues.values())[1:] for word in ("--queue", queue)]
+        heir = kit.worker(*more, "--concurrency", "8", queue=queues[points[0]], is_short=True)
+        _await_all_settled(heir, mq, list(queues.values()))
+        heir.stop()
+
+        survived = {point for point, code in ends.items() if code != -signal.SIGKILL}
+        assert survived <= REDIRECTS | set(kit.target.crash_points), f"never reached: {sorted(survived)}"
+        answers = Counter(r["message_id"] for r in _results(kit, mq))
+        letters = drain(mq, kit.names.dead, for_s=1.0)
+        most = 1 if mq.capabilities.atomic_settle else 2
+        for point in points:
+            for kind in ("done", "fail"):
+                count = answers.pop(f"{point}/{kind}", 0)
+                assert 1 <= count <= most, f"{count} results of the {kind} message that met {point}"
+            count = letters.count(_malformed(point))
+            assert 1 <= count <= most, f"{count} letters of the malformed message that met {point}"
+        assert not answers, f"results nobody asked for: {answers}"
+
+    @case("W1", "processes")
+    def test_every_message_is_answered_once_by_two_workers(self, kit: Kit) -> None:
+        """W1: two workers, many messages: as many results, each once, and empty queues."""
+        mq = kit.mq()
+        total = kit.count(60, least=20)
+        send(mq, kit.names.work, *(kit.message("kit-done", f"m{number}") for number in range(total)))
+
+        workers = [kit.worker(), kit.worker()]
+        results = kit.results(mq, total, within_s=60.0)
+        codes = [worker.stop() for worker in workers]
+
+        assert sorted(r["message_id"] for r in results) == sorted(f"m{number}" for number in range(total))
+        assert {r["status"] for r in results} == {"completed"}
+        assert codes == [0, 0]
+        assert_quiet(mq, kit.names.replies)
+        assert_quiet(mq, kit.names.work)
+
+    @case("W2", "processes")
+    def test_a_failing_message_is_retried_then_buried_and_answered_once(self, kit: Kit) -> None:
+        """W2: as many runs as attempts, one letter, one result."""
+        mq = kit.mq()
+        send(mq, kit.names.work, kit.message("kit-fail", "bad"))
+
+        worker = kit.worker()
+        (result,) = kit.results(mq, 1)
+        worker.await_line("message.settled", settlement="dead_letter")
+
+        assert (result["status"], result["dead_lettered"], result["attempt"]) == ("failed", True, 2)
+        assert kit.project.runs("kit-fail") == ["bad", "bad"]
+        assert len(drain(mq, kit.names.dead, for_s=1.0)) == 1
+        assert_quiet(mq, kit.names.replies)
+
+    @case("W3", "processes")
+    def test_a_worker_told_to_stop_finishes_what_runs(self, kit: Kit) -> None:
+        """W3: TERM: the run ends, its result is published, what was not begun stays for others, exit 0."""
+        mq = kit.mq()
+        worker = kit.worker("--concurrency", "1")
+        send(mq, kit.names.work, kit.message("kit-slow", "running"))
+        eventually(lambda: kit.project.runs("kit-slow"), 30.0, what="the run began")
+        send(mq, kit.names.work, kit.message("kit-done", "waiting"))
+
+        worker.signal(signal.SIGTERM)
+        worker.await_line("worker.draining")
+        kit.project.open_gate()
+
+        assert worker.end() == 0
+        assert [r["message_id"] for r in kit.results(mq, 1)] == ["running"]
+        waiting = take_one(mq, kit.names.work)
+        assert b"waiting" in waiting.body
+        assert waiting.attempt == 1
+        assert kit.project.runs("kit-done") == []
+
+    @case("W4", "processes")
+    def test_a_worker_told_twice_gives_back_what_runs_without_counting_it(self, kit: Kit) -> None:
+        """W4: a second TERM stops the run at once; the message comes again as the same attempt, exit 5."""
+        mq = kit.mq()
+        worker = kit.worker("--concurrency", "1")
+        send(mq, kit.names.work, kit.message("kit-slow", "m1"))
+        eventually(lambda: kit.project.runs("kit-slow"), 30.0, what="the run began")
+
+        worker.signal(signal.SIGTERM)
+        worker.await_line("worker.draining")
+        end_s = time.monotonic() + SAME_SIGNAL_S
+        eventually(lambda: time.monotonic() > end_s)
+        worker.signal(signal.SIGTERM)
+        code = worker.end()
+        again = take_one(mq, kit.names.work)
+
+        assert code == 5
+        assert again.attempt == 1
+        assert_quiet(mq, kit.names.replies)
+
+    @case("W5", "processes")
+    def test_a_result_that_may_not_be_delivered_is_kept_and_the_run_not_repeated(self, kit: Kit) -> None:
+        """W5: a reply address the worker refuses: one run, the result in the undeliverable queue."""
+        mq = kit.mq()
+        send(mq, kit.names.work, kit.message("kit-done", "m1", reply_to=kit.names.dead))
+
+        worker = kit.worker()
+        (result,) = kit.results(mq, 1, queue=kit.names.undeliverable)
+        worker.await_line("message.settled", settlement="ack")
+
+        assert result["message_id"] == "m1"
+        assert kit.project.runs("kit-done") == ["m1"]
+        assert_quiet(mq, kit.names.dead)
+
+
+def _one_of_each(kit: Kit, point: str) -> tuple[bytes, ...]:
+    """Messages that between them pass every crash point: one that is done, one that fails, one that can't be read."""
+    bodies = (kit.message("kit-done", f"{point}/done"), kit.message("kit-fail", f"{point}/fail"), _malformed(point))
+    if point not in REDIRECTS:
+        return bodies
+    # Let through by the worker, refused by brokers whose reply queues have to exist.
+    return (*bodies, kit.message("kit-done", f"{point}/lost", reply_to=f"{kit.names.replies}-nobody"))
+
+
+def _malformed(point: str) -> bytes:
+    return f"{point}: not JSON".encode()
+
+
+def _await_all_settled(worker: LoggedProcess, mq: Mq, queues: list[str]) -> None:
+    """Nothing ready, delayed or in flight in any queue, as far as the broker can tell, for as long as it takes."""
+    worker.await_line("worker.ready", within_s=RECOVERY_S)
+
+    def left() -> dict[str, int]:
+        stats = {queue: mq.stats(queue) for queue in queues}
+        return {q: n for q, s in stats.items() if (n := (s.ready or 0) + (s.delayed or 0) + (s.in_flight or 0))}
+
+    eventually(lambda: not left(), RECOVERY_S, what="every queue dry")
+
+
+def _results(kit: Kit, mq: Mq) -> list[dict[str, Any]]:
+    return [json.loads(body) for body in drain(mq, kit.names.replies, for_s=1.0)]

@@ -1,0 +1,138 @@
+"""Processes under test: `awf worker` and the kit's own children, their JSON log read as it comes.
+
+Used by the kit and by plugins' tests. Ends only what it started, with the whole process group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from awf_core.testing.eventually import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SHOWN_LINES = 15
+END_S = 20.0
+
+
+class LoggedProcess:
+    """A running command. `log` has its stderr so far: JSON lines as mappings, others as `{"event": "", "text": …}`."""
+
+    def __init__(self, command: Sequence[str], *, directory: Path, env: Mapping[str, str]) -> None:
+        self.log: list[dict[str, Any]] = []
+        self._process = subprocess.Popen(
+            list(command),
+            cwd=directory,
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, name=f"log-{self.pid}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative = ended by that signal."""
+        return self._process.poll()
+
+    def lines(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """The lines of `event` so far that have these fields."""
+        return [
+            line
+            for line in list(self.log)
+            if line.get("event") == event and all(line.get(name) == value for name, value in fields.items())
+        ]
+
+    def await_line(self, event: str, *, within_s: float = 20.0, count: int = 1, **fields: object) -> dict[str, Any]:
+        """The `count`-th such line. Raises AssertionError with the end of the log when it doesn't come."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = self.lines(event, **fields)
+            if len(lines) < count and self.exit_code is not None and not self._reader.is_alive():
+                raise AssertionError(f"ended with {self.exit_code} before {count} x {event}")
+            return lines if len(lines) >= count else []
+
+        try:
+            return eventually(found, within_s, what=f"{count} x {event} {fields}")[count - 1]
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nlog: {self.tail()}") from None
+
+    def tail(self) -> str:
+        """The end of the log, for a failure's text."""
+        return "\n".join(json.dumps(line) for line in self.log[-SHOWN_LINES:])
+
+    def assert_killed(self, within_s: float = END_S) -> None:
+        """It ended by SIGKILL. Raises AssertionError with the log when it ended otherwise, or not."""
+        code = self.end(within_s)
+        assert code == -signal.SIGKILL, f"ended with {code}, not by SIGKILL\nlog: {self.tail()}"
+
+    def say(self, line: str = "go") -> None:
+        """Write a line to its stdin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; none of its children get it."""
+        self._process.send_signal(number)
+
+    def end(self, within_s: float = END_S) -> int:
+        """Its exit code, once it has ended by itself and its log is read. Raises AssertionError with the log."""
+        try:
+            code = self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {within_s} s\nlog: {self.tail()}") from None
+        self._reader.join(END_S)
+        return code
+
+    def stop(self, within_s: float = END_S) -> int:
+        """Ask it to end (SIGTERM) and wait; its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.end(within_s)
+
+    def kill(self) -> None:
+        """End it and its children at once. Idempotent."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait(END_S)
+        self._reader.join(END_S)
+        for stream in (self._process.stdin, self._process.stderr):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        with suppress(ValueError):  # the stream was closed by `kill`
+            for line in self._process.stderr:
+                self.log.append(_parsed(line))
+
+
+def awf_command(*arguments: str) -> tuple[str, ...]:
+    """The installed `awf` of this Python, with `arguments`."""
+    return (sys.executable, "-c", "from awf_core.cli.main import main; main()", *arguments)
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    with suppress(ValueError):
+        read = json.loads(line)
+        if isinstance(read, dict):
+            return read
+    return {"event": "", "text": line}

@@ -1,0 +1,182 @@
+"""Fixtures and options of the conformance kit. Opt in: `pytest_plugins = ["awf_core.testing.pytest_plugin"]`.
+
+Never loaded by itself: it is no entry point of pytest's, so it costs nothing where it isn't named. Stand it in a
+conftest.py, before anything imports `awf_core.testing.conformance`, so that failed asserts show their values.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.register_assert_rewrite("awf_core.testing.conformance", "awf_core.testing.actions", "awf_core.testing.kit")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from awf_core.testing.brokers import Broker
+    from awf_core.testing.kit import Kit
+    from awf_core.testing.proxy import Proxy
+    from awf_core.testing.target import BrokerControl, MqTarget
+
+# Before any fixture of the tests' own cleans the environment.
+ENVIRONMENT = dict(os.environ)
+RESTART_S = 120.0
+RESPONSIVE_S = 60.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the kit; all begin with `--awf-`."""
+    group = parser.getgroup("awf", "AWF conformance kit")
+    group.addoption("--awf-scale", type=float, default=1.0, help="Multiply how much the heavier cases do.")
+    group.addoption("--awf-source", choices=["url", "process", "docker"], help="Take brokers only from there.")
+    group.addoption("--awf-type", default=None, help="The `mq.type` under test, where no fixture names it.")
+    group.addoption("--awf-url", default=None, help="Its `url` setting.")
+    group.addoption("--awf-set", action="append", default=[], metavar="KEY=VALUE", help="Another setting; repeatable.")
+    group.addoption("--awf-lease", type=float, default=1.0, help="A lease that may run out, in seconds.")
+    group.addoption("--awf-restart-cmd", default=None, help="A command that restarts the broker and waits for it.")
+    group.addoption("--awf-certificate", default=None, metavar="DIR", help="Write the certificate there.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect results where a certificate is asked for."""
+    directory = config.getoption("awf_certificate", None)
+    if directory:
+        from awf_core.testing.recorder import Recorder
+
+        config.pluginmanager.register(Recorder(directory), "awf-certificate")
+
+
+@pytest.fixture
+def mq_target(request: pytest.FixtureRequest) -> MqTarget:
+    """The backend under test, from the options. An author's own fixture of this name takes its place."""
+    from awf_core.testing.target import MqTarget
+
+    option = request.config.getoption
+    if option("awf_type", None) is None:
+        pytest.fail("no backend to test: define a fixture `mq_target`, or give --awf-type", pytrace=False)
+    settings: dict[str, object] = dict(item.partition("=")[::2] for item in option("awf_set"))
+    if option("awf_url"):
+        settings["url"] = option("awf_url")
+    return MqTarget(
+        type=option("awf_type"),
+        settings=settings,
+        short_lease_s=option("awf_lease"),
+        control=_command_control(option("awf_restart_cmd")),
+    )
+
+
+@pytest.fixture
+def kit(request: pytest.FixtureRequest, mq_target: MqTarget, tmp_path: Path) -> Iterator[Kit]:
+    """The kit for one case; skips the case where the backend lacks what it needs, with that as the reason."""
+    from awf_core.testing.kit import Kit
+    from awf_core.testing.needs import case_of, missing
+
+    scale = float(request.config.getoption("awf_scale", 1.0))
+    with Kit(mq_target, tmp_path / "project", scale=scale) as made:
+        case = case_of(request.function)
+        recorder: Any = request.config.pluginmanager.get_plugin("awf-certificate")
+        if recorder is not None:
+            recorder.note(made)
+        if case is not None:
+            request.node.user_properties.append(("awf_case", case.id))
+            reason = missing(case.needs, made)
+            if reason is not None:
+                pytest.skip(reason)
+        yield made
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A prefix for names in a broker that others use too; new for every test."""
+    return f"awf-test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[[str, int], Proxy]]:
+    """Make fault proxies before `(host, port)`; all are closed at the end."""
+    from awf_core.testing.proxy import Proxy
+
+    made: list[Proxy] = []
+
+    def make(host: str, port: int) -> Proxy:
+        made.append(Proxy(host, port))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture(scope="session")
+def redis_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Redis for the whole session; use names of your own in it."""
+    yield from _broker("redis", request, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A RabbitMQ for the whole session; use names of your own in it."""
+    yield from _broker("rabbitmq", request, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def sqs_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """An SQS endpoint for the whole session; use names of your own in it."""
+    yield from _broker("sqs", request, tmp_path_factory)
+
+
+def _broker(name: str, request: pytest.FixtureRequest, directories: pytest.TempPathFactory) -> Iterator[Broker]:
+    from awf_core.testing.brokers import KINDS, Broker, find_source
+
+    kind = KINDS[name]
+    source = find_source(kind, ENVIRONMENT, wanted=request.config.getoption("awf_source", None))
+    if source == "url":
+        yield Broker(kind=name, source=source, url=ENVIRONMENT[kind.variable])
+    elif source == "process":
+        with kind.make(directories.mktemp(name)) as server:
+            yield Broker(kind=name, source=source, url=server.url, control=server)
+    elif source == "docker":
+        # Of pytest-docker, with the compose file that its fixture `docker_compose_file` names.
+        services: Any = request.getfixturevalue("docker_services")
+        host = request.getfixturevalue("docker_ip")
+        port = services.port_for(kind.service, kind.port)
+        services.wait_until_responsive(timeout=RESPONSIVE_S, pause=0.1, check=lambda: _answers(host, port))
+        yield Broker(kind=name, source=source, url=kind.url_of(host, port))
+    else:
+        _not_there(f"no {name} to test against: set {kind.variable}, {kind.install}, or run docker")
+
+
+def _not_there(text: str) -> None:
+    """A missing broker is a gap at a desk and a defect in CI."""
+    if ENVIRONMENT.get("CI"):
+        pytest.fail(text, pytrace=False)
+    pytest.skip(text)
+
+
+def _answers(host: str, port: int) -> bool:
+    import socket
+
+    try:
+        with socket.create_connection((host, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _command_control(command: str | None) -> BrokerControl | None:
+    if command is None:
+        return None
+    words = shlex.split(command)
+
+    class Control:
+        def restart(self) -> None:
+            subprocess.run(words, check=True, timeout=RESTART_S, capture_output=True)
+
+    return Control()

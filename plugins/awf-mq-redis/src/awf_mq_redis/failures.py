@@ -1,0 +1,193 @@
+"""What the client library and the server refuse, as the contract's errors. Pure; called by `link.py`.
+
+Every exception class of redis-py is placed here by name, and a test fails when it brings a new one. No exception of
+redis-py leaves this package.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from awf_core.errors import BrokerBlocked, BrokerError, BrokerMisconfigured, BrokerUnavailable, redact_url
+
+Kind = Literal["away", "refused", "denied", "full", "protocol", "answer", "defect"]
+
+KINDS: dict[str, Kind] = {
+    "ConnectionError": "away",
+    "TimeoutError": "away",
+    "BusyLoadingError": "away",
+    "MaxConnectionsError": "away",
+    "ExternalAuthProviderError": "away",
+    "MasterNotFoundError": "away",
+    "SlaveNotFoundError": "away",
+    "ReadOnlyError": "away",
+    "ClusterError": "away",
+    "ClusterDownError": "away",
+    "MasterDownError": "away",
+    "SlotNotCoveredError": "away",
+    "TryAgainError": "away",
+    "AskError": "away",
+    "MovedError": "away",
+    "AuthenticationError": "refused",
+    "AuthorizationError": "refused",
+    "AuthenticationWrongNumberOfArgsError": "refused",
+    "NoPermissionError": "denied",
+    "OutOfMemoryError": "full",
+    "InvalidResponse": "protocol",
+    "ResponseError": "answer",
+    "RedisError": "answer",
+    "ModuleError": "answer",
+    "NoSuchFieldsetError": "answer",
+    "ExecAbortError": "answer",
+    "NoScriptError": "answer",
+    "ClusterCrossSlotError": "defect",
+    "CrossSlotTransactionError": "defect",
+    "DataError": "defect",
+    "PubSubError": "defect",
+    "WatchError": "defect",
+    "LockError": "defect",
+    "LockNotOwnedError": "defect",
+    "ChildDeadlockedError": "defect",
+    "RedisClusterException": "defect",
+    "InvalidPipelineStack": "defect",
+    "IncorrectPolicyType": "defect",
+}
+
+# Redis before 7 puts the code of an error met inside a script in the middle of the text, behind a dash.
+_CODE = re.compile(
+    r"(?:^|-|\s)(OOM|READONLY|MISCONF|NOREPLICAS|NOPERM|WRONGTYPE|AWFTYPE|LOADING|MASTERDOWN|CLUSTERDOWN|BUSY"
+    r"|UNBLOCKED|NOAUTH|WRONGPASS|TRYAGAIN)\b"
+)
+_DENIED_IN_SCRIPT = re.compile(r"The user executing the script can't")
+_TLS_UNTRUSTED = re.compile(r"certificate|CERTIFICATE_VERIFY_FAILED|Hostname mismatch", re.IGNORECASE)
+_TLS_NONE = re.compile(r"WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER_FAILURE|record layer failure")
+_BY_CODE: dict[str, Kind] = {
+    "OOM": "full",
+    "MISCONF": "full",
+    "NOREPLICAS": "full",
+    "NOPERM": "denied",
+    "NOAUTH": "refused",
+    "WRONGPASS": "refused",
+    "READONLY": "away",
+    "LOADING": "away",
+    "MASTERDOWN": "away",
+    "CLUSTERDOWN": "away",
+    "BUSY": "away",
+    "UNBLOCKED": "away",
+    "TRYAGAIN": "away",
+}
+
+
+def kind_of(error: BaseException) -> Kind:
+    """What sort of trouble `error` is: by its class, and by its text where the class says only that it's an answer."""
+    named = next((KINDS[base.__name__] for base in type(error).__mro__ if base.__name__ in KINDS), None)
+    kind: Kind = named if named is not None else ("away" if isinstance(error, OSError) else "defect")
+    if kind != "answer":
+        return kind
+    if _DENIED_IN_SCRIPT.search(str(error)):
+        return "denied"
+    return _BY_CODE.get(code_of(error), "answer")
+
+
+def code_of(error: BaseException) -> str:
+    """The server's code for `error` (`OOM`, `READONLY`, …), '' where it gave none of those known."""
+    found = _CODE.search(str(error))
+    return found[1] if found else ""
+
+
+def is_stale_link(error: BaseException) -> bool:
+    """Whether the server behind the connection is no longer the one to talk to, and the address is to be asked anew."""
+    return type(error).__name__ == "ReadOnlyError" or code_of(error) in ("READONLY", "UNBLOCKED", "MASTERDOWN")
+
+
+def broker_error(error: BaseException, *, where: str, doing: str, in_doubt: bool) -> BrokerError:
+    """The contract's error for `error`, met while `doing` something at `where`.
+
+    `in_doubt`: the command was sent, so its effect may have happened when no answer came.
+    """
+    text = redact_url(str(error)) or type(error).__name__
+    match kind_of(error):
+        case "away":
+            return _away(error, text, where, doing, in_doubt=in_doubt)
+        case "refused":
+            return BrokerMisconfigured(
+                f"{where}: the server refuses the login to {doing}: {text}",
+                hint="check user and password (mq.redis.url, or username and password beside it)",
+            )
+        case "denied":
+            return BrokerMisconfigured(
+                f"{where}: not allowed to {doing}: {text}",
+                hint="the README of awf-mq-redis has the ACL line with the rights a worker needs; `ACL LOG` on the "
+                "server shows the command and the key",
+            )
+        case "full":
+            return _full(error, text, where, doing)
+        case "protocol":
+            return BrokerMisconfigured(
+                f"{where}: what answers there doesn't speak the Redis protocol: {text[:200]}",
+                hint="check host and port, and whether the port wants TLS (rediss://)",
+            )
+        case _:
+            return _answer(text, where, doing)
+
+
+def _away(error: BaseException, text: str, where: str, doing: str, *, in_doubt: bool) -> BrokerError:
+    if _TLS_NONE.search(text):
+        return BrokerMisconfigured(
+            f"{where}: the port doesn't speak TLS: {text}", hint="write redis:// without the second s, or use its port"
+        )
+    if "SSL" in text and _TLS_UNTRUSTED.search(text):
+        return BrokerMisconfigured(
+            f"{where}: the server's certificate is not trusted: {text}",
+            hint="name its authority in mq.redis.tls_ca_file, and connect to a host name the certificate is for",
+        )
+    if type(error).__name__ == "MaxConnectionsError":
+        hint = "raise mq.redis.max_connections"
+    elif "max number of clients" in text:
+        hint = "the server's maxclients is reached: raise it, or find who keeps connections open (`CLIENT LIST`)"
+    elif is_stale_link(error):
+        hint = "this server is a replica now; the next call asks for the master again"
+    else:
+        hint = "check that the server runs and can be reached from here"
+    # An answer that says no is no doubt: nothing was done.
+    is_answer = code_of(error) != "" or type(error).__name__ not in ("ConnectionError", "TimeoutError")
+    return BrokerUnavailable(f"{where}: can't {doing}: {text}", hint=hint, in_doubt=in_doubt and not is_answer)
+
+
+def _full(error: BaseException, text: str, where: str, doing: str) -> BrokerError:
+    if code_of(error) == "MISCONF":
+        hint = "the server can't write to its disk: see its log, free space; it takes writes again by itself"
+    elif code_of(error) == "NOREPLICAS":
+        hint = "min-replicas-to-write isn't met: bring the replicas back"
+    else:
+        hint = "the server is at maxmemory: raise it, or let consumers drain; nothing was stored"
+    return BrokerBlocked(f"{where}: the server takes nothing more to {doing}: {text}", hint=hint)
+
+
+def _answer(text: str, where: str, doing: str) -> BrokerError:
+    if text.startswith("AWFTYPE"):
+        return wrong_type(text.split(" ", 3), where, doing)
+    if "WRONGTYPE" in text:
+        return BrokerMisconfigured(
+            f"{where}: can't {doing}: a key of that name holds something else: {text}",
+            hint="choose another queue name or mq.redis.key_prefix, or remove the key (`TYPE`, `DEL`)",
+        )
+    if "cluster support disabled" in text:
+        return BrokerMisconfigured(f"{where}: is no cluster: {text}", hint="leave out mq.redis.cluster")
+    if "CROSSSLOT" in text or "keys must map to the same key slot" in text or "don't hash to the same" in text:
+        return BrokerMisconfigured(
+            f"{where}: can't {doing}: {text}", hint="a node of a Redis Cluster: set mq.redis.cluster: true"
+        )
+    return BrokerMisconfigured(
+        f"{where}: can't {doing}: {text}", hint="the server answered something unexpected; is it Redis 6.2 or newer?"
+    )
+
+
+def wrong_type(words: list[str], where: str, doing: str) -> BrokerMisconfigured:
+    """The error for `AWFTYPE <found> <wanted> <key>`, a script's own refusal before its first write."""
+    _, found, wanted, key = words
+    return BrokerMisconfigured(
+        f"{where}: can't {doing}: key {key!r} holds a {found}, and has to be a {wanted}",
+        hint="choose another queue name or mq.redis.key_prefix, or remove the key (`DEL`)",
+    )

@@ -1,0 +1,14 @@
+-- Renew leases. ARGV: count, lease_ms; ids; deliveries of each. Returns an answer for each.
+local bad = wrong_type(QUEUE)
+if bad then return bad end
+local count, lease_ms = tonumber(argument()), argument()
+local lease_end = whole(now_ms() + lease_ms)
+local ids, answers = {}, {}
+for index = 1, count do ids[index] = argument() end
+local metas = all_metas(ids)
+for index, id in ipairs(ids) do
+  local meta, answer = release(id, argument(), metas[index])
+  if meta then redis.call('ZADD', LEASE, lease_end, id) end
+  answers[index] = answer or 'ok'
+end
+return answers

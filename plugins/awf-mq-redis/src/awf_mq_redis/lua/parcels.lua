@@ -1,0 +1,162 @@
+-- Parcels: messages on their way from one queue to another, {kind, id, body, message_id, past, source}.
+-- kind: letter (of a stream) | due | lease | claiming | ready.
+
+local function letter_parcel(entry)
+  local fields = {}
+  for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
+  local event = cjson.encode({event = 'dead_letter', source = fields.source or '', reason = fields.reason or '',
+    error = fields.error or '', attempt = tonumber(fields.attempt or 1), deliveries = tonumber(fields.deliveries or 0),
+    dead_at = tonumber(string.match(entry[1], '^%d+')) / 1000})
+  local past = fields.history or ''
+  past = past == '' and event or past .. '\n' .. event
+  return {'letter', entry[1], fields.body or '', fields.id or '', past, fields.source or ''}
+end
+
+local function record_parcel(kind, id)
+  local meta = read_meta(redis.call('HGET', META, id) or '0:1:0:0:')
+  local message_id = meta.message_id ~= '' and meta.message_id or 'redis-' .. id
+  return {kind, id, redis.call('HGET', BODY, id) or '', message_id, redis.call('HGET', PAST, id) or '', ''}
+end
+
+local function is_free(id, now)
+  if redis.call('ZSCORE', DUE, id) then return 'due' end
+  local lease = redis.call('ZSCORE', LEASE, id)
+  if lease and tonumber(lease) <= now then return 'lease' end
+end
+
+local function pick_letters(limit, ids)
+  local parcels = {}
+  if not ids then
+    for _, entry in ipairs(redis.call('XRANGE', READY, '-', '+', 'COUNT', limit)) do
+      parcels[#parcels + 1] = letter_parcel(entry)
+    end
+    return parcels
+  end
+  for _, id in ipairs(ids) do
+    if #parcels < limit and string.match(id, '^%d+%-%d+$') then
+      for _, entry in ipairs(redis.call('XRANGE', READY, id, id)) do parcels[#parcels + 1] = letter_parcel(entry) end
+    end
+  end
+  table.sort(parcels, function(one, other) return one[2] < other[2] end)
+  return parcels
+end
+
+local function pick_named_bodies(parcels, kind, list, limit, wanted)
+  local size, offset = redis.call('LLEN', list), 0
+  while wanted.left > 0 and offset < size and #parcels < limit do
+    local found = redis.call('LRANGE', list, -offset - 200, -offset - 1)
+    for index = #found, 1, -1 do
+      local hash = redis.sha1hex(found[index])
+      if (wanted[hash] or 0) > 0 and #parcels < limit then
+        wanted[hash], wanted.left = wanted[hash] - 1, wanted.left - 1
+        parcels[#parcels + 1] = {kind, '', found[index], '', '', ''}
+      end
+    end
+    offset = offset + #found
+  end
+end
+
+local function pick_named(limit, ids, now)
+  local parcels, wanted = {}, {left = 0}
+  for _, id in ipairs(ids) do
+    local hash = string.match(id, '^(%x+)@%d+$')
+    local kind = not hash and is_free(id, now)
+    if hash then
+      wanted[hash], wanted.left = (wanted[hash] or 0) + 1, wanted.left + 1
+    elseif kind and #parcels < limit then
+      parcels[#parcels + 1] = record_parcel(kind, id)
+    end
+  end
+  pick_named_bodies(parcels, 'claiming', CLAIMING, limit, wanted)
+  pick_named_bodies(parcels, 'ready', READY, limit, wanted)
+  return parcels
+end
+
+local function pick_any(limit, now)
+  local parcels = {}
+  local function take(kind, ids)
+    for _, id in ipairs(ids) do parcels[#parcels + 1] = record_parcel(kind, id) end
+  end
+  local function take_bodies(kind, list)
+    local room = limit - #parcels
+    if room < 1 then return end
+    local found = redis.call('LRANGE', list, -room, -1)
+    for index = #found, 1, -1 do parcels[#parcels + 1] = {kind, '', found[index], '', '', ''} end
+  end
+  take_bodies('claiming', CLAIMING)
+  take('lease', redis.call('ZRANGEBYSCORE', LEASE, '-inf', whole(now), 'LIMIT', 0, limit - #parcels))
+  take('due', redis.call('ZRANGEBYSCORE', DUE, '-inf', '+inf', 'LIMIT', 0, limit - #parcels))
+  take_bodies('ready', READY)
+  return parcels
+end
+
+local function pick(limit, ids)
+  local now = now_ms()
+  if redis.call('TYPE', READY)['ok'] == 'stream' then return pick_letters(limit, ids) end
+  if ids then return pick_named(limit, ids, now) end
+  return pick_any(limit, now)
+end
+
+-- Take what was picked from its queue; returns the sources of which a stream now holds no letter.
+local function drop(parcels, sources_key)
+  local emptied = {}
+  for _, parcel in ipairs(parcels) do
+    local kind, id, body, source = parcel[1], parcel[2], parcel[3], parcel[6]
+    if kind == 'letter' then
+      if redis.call('XDEL', READY, id) == 1 and redis.call('HINCRBY', sources_key, source, -1) <= 0 then
+        redis.call('HDEL', sources_key, source)
+        emptied[#emptied + 1] = source
+      end
+    elseif kind == 'ready' or kind == 'claiming' then
+      redis.call('LREM', kind == 'ready' and READY or CLAIMING, -1, body)
+    else
+      redis.call('ZREM', kind == 'due' and DUE or LEASE, id)
+      redis.call('HDEL', BODY, id)
+      redis.call('HDEL', META, id)
+      redis.call('HDEL', PAST, id)
+    end
+  end
+  if redis.call('TYPE', READY)['ok'] == 'stream' and redis.call('XLEN', READY) == 0 then
+    redis.call('DEL', READY, sources_key)
+  end
+  return emptied
+end
+
+-- Put parcels into the queue whose keys start at KEYS[first]: plain bodies as any producer would, the others with
+-- their id and history, to start afresh.
+local function put(parcels, first, token)
+  local now = now_ms()
+  for index, parcel in ipairs(parcels) do
+    if parcel[4] == '' and parcel[5] == '' then
+      redis.call('LPUSH', KEYS[first], parcel[3])
+    else
+      local id = string.format('%013.0f-%s-%04d', now, token, index)
+      redis.call('HSET', KEYS[first + 4], id, parcel[3])
+      redis.call('HSET', KEYS[first + 5], id, meta_text(0, 1, 0, 0, parcel[4]))
+      if parcel[5] ~= '' then redis.call('HSET', KEYS[first + 6], id, parcel[5]) end
+      redis.call('ZADD', KEYS[first + 2], whole(now), id)
+    end
+  end
+end
+
+local function read_ids()
+  local count = tonumber(argument())
+  if count < 0 then return nil end
+  local ids = {}
+  for index = 1, count do ids[index] = argument() end
+  return ids
+end
+
+local function read_parcels()
+  local parcels = {}
+  for index = 1, tonumber(argument()) do
+    parcels[index] = {argument(), argument(), argument(), argument(), argument(), argument()}
+  end
+  return parcels
+end
+
+local function wrong_source()
+  local kinds = {unpack(QUEUE)}
+  if redis.call('TYPE', READY)['ok'] == 'stream' then kinds[1] = 'stream' end
+  return wrong_type(kinds)
+end

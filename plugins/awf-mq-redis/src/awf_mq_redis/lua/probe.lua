@@ -1,0 +1,41 @@
+-- Run every command the other scripts use on a key of its own, to find what this user may not do.
+-- KEYS: a key nobody else uses. Returns {command, error} for each that was refused; leaves nothing behind.
+local key, refused = KEYS[1], {}
+local function try(command, ...)
+  local answer = redis.pcall(command, ...)
+  if type(answer) == 'table' and answer.err then refused[#refused + 1] = {command, answer.err} end
+end
+try('TIME')
+try('TYPE', key)
+try('ZREM', key, '') -- a first write that is legal at maxmemory
+try('DEL', key)
+try('LPUSH', key, 'x')
+try('LRANGE', key, -1, -1)
+try('LLEN', key)
+try('LREM', key, -1, 'y')
+try('PTTL', key)
+try('PEXPIRE', key, 60000)
+try('PEXPIREAT', key, whole(now_ms() + 60000))
+try('LTRIM', key, 1, 0)
+try('DEL', key)
+try('ZADD', key, 0, 'x')
+try('ZSCORE', key, 'x')
+try('ZCARD', key)
+try('ZCOUNT', key, '-inf', '+inf')
+try('ZRANGE', key, 0, 0)
+try('ZRANGEBYSCORE', key, '-inf', '+inf')
+try('DEL', key)
+try('HSET', key, 'x', 'y')
+try('HGET', key, 'x')
+try('HMGET', key, 'x')
+try('HKEYS', key)
+try('HLEN', key)
+try('HINCRBY', key, 'n', 1)
+try('HDEL', key, 'x')
+try('DEL', key)
+try('XADD', key, '*', 'x', 'y')
+try('XLEN', key)
+try('XRANGE', key, '-', '+', 'COUNT', 1)
+try('XDEL', key, '0-1')
+try('DEL', key)
+return refused

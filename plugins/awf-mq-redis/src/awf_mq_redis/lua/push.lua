@@ -1,0 +1,10 @@
+-- Push one reply to a list that ends, or that lies in another slot. KEYS: the list. ARGV: 1, 1, keep_ms, ends_ms, body.
+local replies = read_replies()
+local misfit = unfit(replies)
+if misfit then return misfit end
+for _, reply in ipairs(replies) do
+  local failed = push(reply, now_ms())
+  if failed then return redis.error_reply(failed) end
+end
+keep_lists()
+return 'ok'

@@ -1,0 +1,18 @@
+-- A queue's keys, always the first eight; after the prelude in every script that works on a queue.
+local READY, CLAIMING, DUE, LEASE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local BODY, META, PAST, LETTERS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local QUEUE = {'list', 'list', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash'}
+
+-- A server at maxmemory refuses a script's first write if it may grow memory. This one can't, and opens the way.
+local function allow_at_maxmemory() redis.call('ZREM', LEASE, '') end
+
+-- META holds deliveries:attempt:released:first_seen_ms:message_id
+local function read_meta(meta)
+  local deliveries, attempt, released, first_seen, message_id = string.match(meta, '^(%d+):(%d+):(%d+):(%d+):(.*)$')
+  return {deliveries = deliveries, attempt = attempt, released = released, first_seen = first_seen,
+          message_id = message_id}
+end
+
+local function meta_text(deliveries, attempt, released, first_seen, message_id)
+  return table.concat({whole(deliveries), whole(attempt), whole(released), whole(first_seen), message_id}, ':')
+end

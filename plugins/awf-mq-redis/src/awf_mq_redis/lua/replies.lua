@@ -1,0 +1,49 @@
+-- Push results to the lists that ask for them; each list is looked at once a script.
+local lists = {}
+
+local function list_at(key)
+  local list = lists[key]
+  if not list then
+    list = {kind = redis.call('TYPE', key)['ok'], left = redis.call('PTTL', key), keep = 0}
+    lists[key] = list
+  end
+  return list
+end
+
+local function read_replies()
+  local replies = {}
+  for _ = 1, tonumber(argument()) do
+    replies[#replies + 1] = {key = KEYS[tonumber(argument())], keep = tonumber(argument()),
+                             ends = tonumber(argument()), body = argument()}
+  end
+  return replies
+end
+
+local function unfit(replies)
+  for _, reply in ipairs(replies) do
+    local kind = list_at(reply.key).kind
+    if kind ~= 'list' and kind ~= 'none' then return 'type ' .. kind .. ' ' .. reply.key end
+  end
+end
+
+-- An error's text, or nil. A reply queue whose end is over takes nothing more.
+local function push(reply, now)
+  local keep = reply.keep
+  if reply.ends > 0 then
+    local left = reply.ends - now
+    if left <= 0 then return end
+    if keep == 0 or left < keep then keep = left end
+  end
+  local pushed = redis.pcall('LPUSH', reply.key, reply.body)
+  if type(pushed) == 'table' and pushed.err then return pushed.err end
+  local list = list_at(reply.key)
+  if keep > list.keep then list.keep = keep end
+end
+
+-- Renewed by every push and never shortened. A list somebody else keeps without end is left alone.
+local function keep_lists()
+  for key, list in pairs(lists) do
+    local is_ours = list.left == -2 or list.left >= 0
+    if list.keep > 0 and is_ours and list.keep > list.left then redis.call('PEXPIRE', key, whole(list.keep)) end
+  end
+end

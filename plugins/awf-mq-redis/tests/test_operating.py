@@ -1,0 +1,387 @@
+"""What an operator and the core's own bookkeeping do: count, browse, move, purge, expire, keep state."""
+
+from __future__ import annotations
+
+import pytest
+
+from awf_core.contract import Ack, DeadLetter, Nack, Outgoing, StateEntry, Stats
+from awf_core.errors import BrokerMisconfigured, Unroutable
+from awf_core.testing.eventually import eventually
+
+EMPTY = Stats(ready=0, delayed=0, in_flight=0, dead=0, oldest_age_s=None)
+
+
+def bury(backend, delivery, queue="dead", **values):
+    letter = DeadLetter(delivery=delivery, queue=queue, reason="max_attempts", error="boom", **values)
+    assert backend.awf_mq_dead_letter([letter]) == [None]
+
+
+def bodies(backend, queue):
+    return [item.body for item in backend.awf_mq_browse(queue, 2000, None).items]
+
+
+def publish(backend, queue, count, **values):
+    backend.awf_mq_publish([Outgoing(queue=queue, body=b"%d" % number, **values) for number in range(count)])
+
+
+def test_the_counts_are_true_all_the_way_through_a_messages_life(backend, foreign, take):
+    seen = [backend.awf_mq_stats("work")]
+    publish(backend, "work", 1)
+    publish(backend, "work", 1, delay_s=100)
+    seen.append(backend.awf_mq_stats("work"))
+    delivery = take(publish=False)
+    seen.append(backend.awf_mq_stats("work"))
+    foreign.zadd("{work}:lease", {delivery.receipt.id: 1})
+    seen.append(backend.awf_mq_stats("work"))
+    backend.awf_mq_nack([Nack(delivery=delivery, delay_s=1000)])
+    seen.append(backend.awf_mq_stats("work"))
+    foreign.zadd("{work}:due", {delivery.receipt.id: 1})
+    bury(backend, take(publish=False))
+    seen.append(backend.awf_mq_stats("work"))
+
+    assert [(s.ready, s.delayed, s.in_flight, s.dead) for s in seen] == [
+        (0, 0, 0, 0),
+        (1, 1, 0, 0),
+        (0, 1, 1, 0),
+        (1, 1, 0, 0),
+        (0, 2, 0, 0),
+        (0, 1, 0, 1),
+    ]
+    assert seen[0] == EMPTY
+
+
+def test_letters_are_counted_for_the_queue_they_came_from_by_whoever_asks(server, make_backend, backend, take):
+    for queue in ("one", "one", "two"):
+        bury(backend, take(queue))
+    other = make_backend(server.url)
+
+    assert [other.awf_mq_stats(queue).dead for queue in ("one", "two", "three")] == [2, 1, 0]
+    assert other.awf_mq_stats("dead").ready == 3
+
+
+def test_with_a_single_source_the_stream_itself_is_counted_whoever_trimmed_it(backend, foreign, take):
+    bury(backend, take())
+    bury(backend, take())
+    foreign.xtrim("dead", maxlen=1, approximate=False)
+
+    assert backend.awf_mq_stats("work").dead == 1
+
+
+def test_the_oldest_letters_age_is_known_and_that_of_plain_messages_is_not(backend, foreign, take):
+    bury(backend, take())
+    publish(backend, "work", 1)
+
+    assert backend.awf_mq_stats("work").oldest_age_s is None
+    assert eventually(lambda: backend.awf_mq_stats("dead").oldest_age_s) < 5
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+def test_browsing_shows_each_message_once_and_takes_none(backend, foreign, take, page):
+    publish(backend, "work", 7)
+    held = [take(publish=False) for _ in range(2)]
+    backend.awf_mq_nack([Nack(delivery=held[0], delay_s=100, reason="later")])
+    foreign.blmove("work", "{work}:claiming", 1, "RIGHT", "LEFT")
+
+    seen, after, pages = [], None, 0
+    while True:
+        found = backend.awf_mq_browse("work", page, after)
+        seen += found.items
+        after, pages = found.next, pages + 1
+        assert found.exact
+        if after is None:
+            break
+
+    assert [(item.body, item.state) for item in seen] == [
+        (b"1", "in_flight"),
+        (b"0", "delayed"),
+        *((b"%d" % number, "ready") for number in range(2, 7)),
+    ]
+    assert pages == -(-7 // page)
+    assert len({item.id for item in seen}) == 7
+    assert [item.message_id for item in seen[:2]] == [held[1].id, held[0].id]
+    assert (seen[1].attempt, seen[1].deliveries, seen[1].history[0]["reason"]) == (2, 1, "later")
+    assert backend.awf_mq_stats("work").ready == 5
+
+
+@pytest.mark.parametrize("page", [1, 2, 100])
+def test_letters_are_browsed_in_pages_too(backend, take, page):
+    for number in range(3):
+        bury(backend, take(body=b"%d" % number))
+
+    seen, after = [], None
+    while True:
+        found = backend.awf_mq_browse("dead", page, after)
+        seen += [item.body for item in found.items]
+        after = found.next
+        if after is None:
+            break
+
+    assert seen == [b"0", b"1", b"2"]
+
+
+def test_a_damaged_cursor_starts_from_the_beginning(backend):
+    publish(backend, "work", 2)
+
+    for after in ("garbage", "9:1", "4:x", ""):
+        assert len(backend.awf_mq_browse("work", 10, after).items) == 2
+    assert backend.awf_mq_browse("work", 0, None).items == ()
+    assert backend.awf_mq_browse("nothing", 5, None).items == []
+
+
+def test_an_entry_somebody_else_put_into_the_stream_is_shown_and_can_be_replayed(backend, foreign, take):
+    foreign.xadd("dead", {"body": "x", "attempt": "many", "history": "garbage\n[1]", "error": b"\xff"})
+    foreign.xadd("dead", {"anything": "else"})
+
+    items = backend.awf_mq_browse("dead", 10, None).items
+    moved = backend.awf_mq_move("dead", "work", None, None)
+
+    assert [(item.body, item.attempt, item.history, item.error) for item in items] == [
+        (b"x", 1, [], "�"),
+        (b"", 1, [], None),
+    ]
+    assert moved == 2
+    assert [take(publish=False).body for _ in range(2)] == [b"x", b""]
+
+
+def test_a_replayed_letter_starts_afresh_and_keeps_its_history_for_the_next_burial(backend, foreign, take):
+    backend.awf_mq_nack([Nack(delivery=take(), reason="first")])
+    letter = take(publish=False)
+    bury(backend, letter, history=[{"note": "x"}])
+
+    assert backend.awf_mq_move("dead", "work", None, None) == 1
+    replayed = take(publish=False)
+    bury(backend, replayed)
+
+    (item,) = backend.awf_mq_browse("dead", 1, None).items
+    assert (replayed.attempt, replayed.deliveries, replayed.released, replayed.id) == (1, 1, 0, letter.id)
+    assert [entry.get("event", entry.get("note")) for entry in item.history] == ["nack", "x", "dead_letter"]
+    assert item.history[-1]["source"] == "work"
+    assert item.history[-1]["attempt"] == 2
+    assert backend.awf_mq_stats("work").dead == 1
+
+
+def test_replaying_and_purging_letters_leaves_nothing_behind(backend, foreign, take):
+    for _ in range(3):
+        bury(backend, take())
+    first = backend.awf_mq_browse("dead", 1, None).items[0].id
+
+    moved = backend.awf_mq_move("dead", "work", [first, "nonsense", "1-1"], None)
+    counted = backend.awf_mq_stats("work").dead
+    backend.awf_mq_ack([Ack(delivery=take(publish=False))])
+    purged = backend.awf_mq_purge("dead")
+
+    assert (moved, counted, purged) == (1, 2, 2)
+    assert backend.awf_mq_stats("work") == EMPTY
+    assert foreign.keys() == []
+
+
+def test_only_the_named_messages_move(backend, take):
+    publish(backend, "a", 5)
+    publish(backend, "other", 9)
+    ids = [item.id for item in backend.awf_mq_browse("a", 10, None).items]
+    foreign_id = backend.awf_mq_browse("other", 9, None).items[8].id
+
+    moved = backend.awf_mq_move("a", "b", [ids[3], ids[1], "nonsense", "99999", foreign_id], None)
+
+    assert moved == 2
+    assert bodies(backend, "b") == [b"1", b"3"]
+    assert bodies(backend, "a") == [b"0", b"2", b"4"]
+    assert len(bodies(backend, "other")) == 9
+
+
+def test_of_equal_bodies_as_many_move_as_are_named(backend):
+    backend.awf_mq_publish([Outgoing(queue="a", body=b"same")] * 3)
+    ids = [item.id for item in backend.awf_mq_browse("a", 10, None).items]
+
+    assert backend.awf_mq_move("a", "b", ids[:2], None) == 2
+    assert (len(bodies(backend, "a")), len(bodies(backend, "b"))) == (1, 2)
+
+
+def test_a_limit_bounds_a_move_and_large_moves_keep_the_order(backend, foreign):
+    publish(backend, "a", 550)
+
+    first = backend.awf_mq_move("a", "b", None, 3)
+    rest = backend.awf_mq_move("a", "b", None, None)
+
+    assert (first, rest) == (3, 547)
+    # Plain messages stay plain: whoever pops the other list finds them.
+    assert [int(foreign.rpop("b")) for _ in range(550)] == list(range(550))
+
+
+def test_a_move_onto_the_same_queue_ends(backend):
+    publish(backend, "a", 250)
+
+    assert backend.awf_mq_move("a", "a", None, None) == 250
+    assert [int(body) for body in bodies(backend, "a")] == list(range(250))
+
+
+def test_held_messages_are_neither_moved_nor_purged(backend, foreign, take):
+    held = take()
+    publish(backend, "work", 1, delay_s=5)
+    publish(backend, "work", 1)
+
+    moved = backend.awf_mq_move("work", "other", None, 1)
+    removed = backend.awf_mq_purge("work")
+
+    assert (moved, removed) == (1, 1)
+    assert bodies(backend, "work") == [b"{}"]
+    assert backend.awf_mq_ack([Ack(delivery=held)]) == [None]
+
+
+def test_a_moved_message_is_due_at_once_and_starts_afresh(backend, take):
+    delivery = take()
+    backend.awf_mq_nack([Nack(delivery=delivery, delay_s=1000)])
+
+    backend.awf_mq_move("work", "other", [delivery.receipt.id], None)
+    moved = take("other", publish=False)
+
+    assert (moved.attempt, moved.deliveries, moved.id) == (1, 1, delivery.id)
+
+
+def test_an_orphan_can_be_moved_and_purged(backend, foreign, take):
+    for _ in range(2):
+        delivery = take()
+        foreign.zadd("{work}:lease", {delivery.receipt.id: 1})
+
+    assert backend.awf_mq_move("work", "other", None, 1) == 1
+    assert backend.awf_mq_purge("work") == 1
+    assert backend.awf_mq_stats("work") == EMPTY
+
+
+def test_a_move_to_what_can_be_no_queue_is_refused_and_nothing_moved(backend, foreign):
+    publish(backend, "a", 2)
+    foreign.xadd("letters", {"body": "x"})
+
+    with pytest.raises(Unroutable, match="can't be the name of a queue"):
+        backend.awf_mq_move("a", "", None, None)
+    with pytest.raises(BrokerMisconfigured, match="key 'letters' holds a stream, and has to be a list"):
+        backend.awf_mq_move("a", "letters", None, None)
+
+    assert len(bodies(backend, "a")) == 2
+
+
+def test_a_large_purge_takes_everything(backend, foreign):
+    publish(backend, "a", 250)
+    publish(backend, "a", 250, delay_s=100)
+
+    assert backend.awf_mq_purge("a") == 500
+    assert backend.awf_mq_purge("a") == 0
+    assert foreign.dbsize() == 0
+
+
+def test_results_expire_and_every_push_renews_the_list(server, make_backend, foreign, take):
+    replier = make_backend(server.url, context={"reply_ttl_s": 100.0})
+
+    def answer(**values):
+        replier.awf_mq_ack([Ack(delivery=take(), replies=[Outgoing(queue="answers", body=b"x", **values)])])
+        return foreign.pttl("answers")
+
+    default = answer()
+    foreign.pexpire("answers", 5000)
+    renewed = answer()
+    shorter = answer(expires_s=10)
+    longer = answer(expires_s=1000)
+
+    assert 99_000 < default <= 100_000
+    assert 99_000 < renewed <= 100_000
+    assert 99_000 < shorter <= 100_000
+    assert 999_000 < longer <= 1_000_000
+
+
+def test_a_list_that_somebody_keeps_without_end_is_given_none(backend, foreign, take):
+    foreign.lpush("answers", "theirs")
+
+    backend.awf_mq_ack([Ack(delivery=take(), replies=[Outgoing(queue="answers", body=b"ours")])])
+
+    assert foreign.pttl("answers") == -1
+    assert foreign.llen("answers") == 2
+
+
+def test_a_private_reply_queue_is_unique_and_gone_when_its_time_is_over(backend, foreign, take):
+    queue, other = backend.awf_mq_reply_queue(0.4), backend.awf_mq_reply_queue(0.4)
+    reply = Outgoing(queue=queue, body=b"answer")
+
+    backend.awf_mq_ack([Ack(delivery=take(), replies=[reply, reply])])
+    received = take(queue, publish=False)
+    left = foreign.pttl(queue)
+    eventually(lambda: foreign.keys() == [], what="the list, and what the reader never settled, are gone")
+    answers = backend.awf_mq_publish([reply])
+
+    assert queue != other
+    assert received.body == b"answer"
+    assert 0 < left <= 400
+    assert answers == [None]
+    assert foreign.keys() == []
+
+
+def test_a_reply_published_by_itself_ends_with_its_private_queue(backend, foreign):
+    queue = backend.awf_mq_reply_queue(60)
+
+    assert backend.awf_mq_publish([Outgoing(queue=queue, body=b"x", expires_s=5)]) == [None]
+
+    assert 0 < foreign.pttl(queue) <= 5000
+
+
+def test_a_private_reply_queue_of_endless_life_is_refused(backend):
+    with pytest.raises(BrokerMisconfigured, match="ttl_s is inf"):
+        backend.awf_mq_reply_queue(float("inf"))
+
+
+def test_state_is_read_back_until_it_expires(backend):
+    answers = backend.awf_mq_state_put(
+        [
+            StateEntry(key="a:1", value="é"),
+            StateEntry(key="a:2", value="short", ttl_s=0.1),
+            StateEntry(key="b", value=""),
+            StateEntry(key="a*", value="no wildcard"),
+        ]
+    )
+    before = backend.awf_mq_state_get(["a:2", "a:1", "none", "b"])
+    eventually(lambda: backend.awf_mq_state_get(["a:2"]) == [None])
+
+    assert answers == [True] * 4
+    assert before == ["short", "é", None, ""]
+    assert backend.awf_mq_state_list("a:") == [("a:1", "é")]
+    assert backend.awf_mq_state_list("a*") == [("a*", "no wildcard")]
+    assert [key for key, _ in backend.awf_mq_state_list("")] == ["a*", "a:1", "b"]
+
+
+def test_a_long_list_of_state_is_whole(backend):
+    entries = [StateEntry(key=f"k{number:05}", value="v") for number in range(2500)]
+    backend.awf_mq_state_put(entries)
+
+    assert [key for key, _ in backend.awf_mq_state_list("k")] == [entry.key for entry in entries]
+
+
+def test_a_conditional_write_yields_to_a_live_value_only(backend):
+    def claim(value):
+        return backend.awf_mq_state_put([StateEntry(key="k", value=value, ttl_s=0.1, if_absent=True)])
+
+    first, second = claim("first"), claim("second")
+    eventually(lambda: backend.awf_mq_state_get(["k"]) == [None])
+    third = claim("third")
+    overwritten = backend.awf_mq_state_put([StateEntry(key="k", value="fourth")])
+    fifth = claim("fifth")
+
+    assert (first, second, third, overwritten, fifth) == ([True], [False], [True], [True], [False])
+    assert backend.awf_mq_state_get(["k"]) == ["fourth"]
+
+
+def test_no_value_deletes_and_conditionally_deletes_nothing_live(backend):
+    backend.awf_mq_state_put([StateEntry(key="k", value="v")])
+
+    kept = backend.awf_mq_state_put([StateEntry(key="k", value=None, if_absent=True)])
+    value = backend.awf_mq_state_get(["k"])
+    deleted = backend.awf_mq_state_put([StateEntry(key="k", value=None), StateEntry(key="none", value=None)])
+
+    assert (kept, value, deleted) == ([False], ["v"], [True, True])
+    assert backend.awf_mq_state_get(["k"]) == [None]
+
+
+def test_a_time_to_live_beyond_all_measure_is_refused_before_anything_is_written(backend):
+    entries = [StateEntry(key="k", value="v"), StateEntry(key="l", value="v", ttl_s=float("nan"))]
+
+    with pytest.raises(BrokerMisconfigured, match="ttl_s is nan"):
+        backend.awf_mq_state_put(entries)
+
+    assert backend.awf_mq_state_get(["k"]) == [None]

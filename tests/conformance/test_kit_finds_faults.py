@@ -1,0 +1,102 @@
+"""The kit itself: a right backend passes every case, and each way to be wrong fails the case that is about it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from awf_core.testing.conformance import MqConformance
+from awf_core.testing.kit import Kit
+from awf_core.testing.memory import MemorySettings, store_of
+from awf_core.testing.memory_faults import FAULTS
+from awf_core.testing.needs import cases_of
+from awf_core.testing.target import MqTarget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("memory_backend")
+
+FOUND_BY = {
+    "drop": "B1b",
+    "duplicate": "B1b",
+    "delay": "A8b",
+    "reorder": "B2",
+    "head_of_line": "H7",
+    "forget_fencing": "D3",
+    "trust_strangers": "B9",
+    "ack_without_reply": "F3",
+    "ack_all_before": "B3",
+    "ack_forgets": "B7",
+    "count_releases": "C4",
+    "count_nothing": "C1",
+    "count_no_crash": "C7",
+    "nack_immediately": "C2",
+    "publish_immediately": "C2b",
+    "lose_headers": "A6b",
+    "lose_correlation": "F5",
+    "text_bodies": "A6",
+    "change_ids": "A7",
+    "shared_queues": "A9",
+    "two_owners": "A4",
+    "ignore_limit": "B5",
+    "extend_forgets": "D1",
+    "short_lease": "D2",
+    "never_redeliver": "D2",
+    "letter_without_body": "E1",
+    "letter_without_reason": "E1b",
+    "letter_without_source": "E1b",
+    "letter_stays": "E1",
+    "browse_takes": "E2",
+    "move_loses_history": "E3c",
+    "move_keeps_attempts": "E3",
+    "move_copies": "E3b",
+    "purge_takes_held": "E5",
+    "stats_lie": "H1",
+    "age_lies": "H2",
+    "keep_everything": "H3",
+    "accept_oversize": "E8",
+    "ignore_priority": "F7",
+    "state_overwrites": "F9",
+    "state_forever": "F9b",
+    "deaf_to_close": "A2",
+    "deaf_to_interrupt": "A2b",
+    "spin": "A8",
+    "extend_lies": "D3",
+    "leak_files": "H4",
+}
+
+
+def target(*faults: str) -> MqTarget:
+    settings = {"name": secrets.token_hex(4), "faults": list(faults)}
+
+    def stored() -> int:
+        store = store_of(MemorySettings.model_validate(settings))
+        return len(store.entries) + len(store.state)
+
+    return MqTarget(
+        type="memory", settings=settings, short_lease_s=0.3, late_s=0.5, storage_size=stored, is_shared=False
+    )
+
+
+@pytest.fixture
+def mq_target() -> MqTarget:
+    return target()
+
+
+class TestMemory(MqConformance):
+    skips = {}
+
+
+def test_every_fault_has_a_case_that_finds_it():
+    assert sorted(FOUND_BY) == sorted(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_a_fault_fails_the_case_that_is_about_it(fault: str, tmp_path: Path):
+    case = cases_of(MqConformance)[FOUND_BY[fault]]
+
+    with Kit(target(fault), tmp_path / "project") as kit, pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(MqConformance(), case.test)(kit)

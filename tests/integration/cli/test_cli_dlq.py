@@ -1,0 +1,164 @@
+"""`awf dlq`: what could not be done, and back to work with it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queue_project import Project
+
+    from .conftest import Ended
+
+LETTER = (
+    "INSERT INTO message(queue, body, source, reason, error, attempt, deliveries, dead_at, message_id, history)"
+    " VALUES ('awf-dlq', ?, ?, ?, ?, 3, 3, ?, ?, ?)"
+)
+DEAD_AT_MS = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
+
+
+@pytest.fixture
+def letters(project: Project) -> None:
+    """Three letters of two queues, one of them with a body that is no text."""
+    history = json.dumps([{"attempt": 3, "error": "down"}])
+    good = json.dumps({"id": "m-1", "workflow": "hello"})
+    other = json.dumps({"id": "m-2", "workflow": "other"})
+    project.sql(LETTER, good, "awf-workflows", "max_attempts", "down\nat host", DEAD_AT_MS, None, history)
+    project.sql(LETTER, b"\xff", "awf-workflows", "malformed", "body is not UTF-8", DEAD_AT_MS, "b-1", None)
+    project.sql(LETTER, other, "jobs", "max_attempts", "down", 4_000_000_000_000, None, None)
+
+
+def listed(cli: Callable[..., Ended], *arguments: str) -> list[dict[str, Any]]:
+    ended = cli("dlq", "list", "--format", "json", *arguments)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    return ended.data
+
+
+@pytest.mark.usefixtures("letters")
+def test_the_list_has_exactly_the_documented_shape(cli: Callable[..., Ended]) -> None:
+    first, second, _ = listed(cli)
+
+    assert first == {
+        "id": "1",
+        "message_id": "m-1",
+        "queue": "awf-workflows",
+        "workflow": "hello",
+        "reason": "max_attempts",
+        "error": "down\nat host",
+        "attempts": 3,
+        "dead_at": "2026-01-02T03:04:05.678Z",
+        "body": '{"id": "m-1", "workflow": "hello"}',
+    }
+    keys = ["id", "message_id", "queue", "workflow", "reason", "error", "attempts", "dead_at"]
+    assert list(first) == [*keys, "body"]
+    assert list(second) == [*keys, "body_base64"]
+    assert base64.b64decode(second["body_base64"]) == b"\xff"
+    assert (second["message_id"], second["workflow"]) == ("b-1", None)
+
+
+@pytest.mark.usefixtures("letters")
+def test_the_table_names_each_letter_in_one_line(cli: Callable[..., Ended]) -> None:
+    heading, *rows = cli("dlq", "list").stdout.splitlines()
+
+    assert heading.split() == ["ID", "MESSAGE", "QUEUE", "WORKFLOW", "REASON", "ATTEMPTS", "DEAD_AT", "ERROR"]
+    assert rows[0].split() == [
+        "1", "m-1", "awf-workflows", "hello", "max_attempts", "3", "2026-01-02T03:04:05.678Z", "down",
+    ]  # fmt: skip
+    assert len(rows) == 3
+
+
+@pytest.mark.usefixtures("letters")
+def test_letters_are_filtered_by_reason_workflow_and_source(cli: Callable[..., Ended]) -> None:
+    assert [letter["id"] for letter in listed(cli, "--reason", "malformed")] == ["2"]
+    assert [letter["id"] for letter in listed(cli, "--workflow", "other")] == ["3"]
+    assert [letter["id"] for letter in listed(cli, "--source", "awf-workflows")] == ["1", "2"]
+    assert [letter["id"] for letter in listed(cli, "--reason", "max_attempts", "--limit", "1")] == ["1"]
+    assert listed(cli, "--reason", "crash_loop") == []
+
+
+def test_without_letters_there_is_nothing_on_stdout(cli: Callable[..., Ended]) -> None:
+    ended = cli("dlq", "list")
+
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "no dead letters\n")
+    assert listed(cli) == []
+
+
+@pytest.mark.usefixtures("letters")
+def test_one_letter_is_shown_whole_by_its_id_or_its_messages(cli: Callable[..., Ended]) -> None:
+    by_message = cli("dlq", "show", "m-1", "--format", "json").data
+
+    assert by_message["history"] == [{"attempt": 3, "error": "down"}]
+    assert cli("dlq", "show", "1", "--format", "json").data == by_message
+    assert "reason: max_attempts\n" in cli("dlq", "show", "m-1").stdout
+
+
+@pytest.mark.parametrize("command", ["show", "replay"])
+def test_a_letter_that_is_not_there_is_named(cli: Callable[..., Ended], command: str) -> None:
+    ended = cli("dlq", command, "nope")
+
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: no dead letter 'nope' in 'awf-dlq'\nHint: `awf dlq list` shows what there is\n"
+
+
+@pytest.mark.usefixtures("letters")
+def test_replay_puts_a_letter_back_where_it_came_from_with_attempts_anew(
+    project: Project, cli: Callable[..., Ended]
+) -> None:
+    ended = cli("dlq", "replay", "m-1", "3")
+
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "2\n", "replayed 2\n")
+    assert project.bodies("awf-workflows") == ['{"id": "m-1", "workflow": "hello"}']
+    row = project.row()
+    assert row is not None
+    assert (row["attempt"], row["deliveries"], row["owner"]) == (1, 0, None)
+    assert project.count("jobs") == 1
+    assert [letter["id"] for letter in listed(cli)] == ["2"]
+
+
+@pytest.mark.usefixtures("letters")
+def test_replay_of_all_takes_filters_and_another_target(project: Project, cli: Callable[..., Ended]) -> None:
+    ended = cli("dlq", "replay", "--all", "--reason", "max_attempts", "--to", "again", "--format", "json")
+
+    assert ended.data == {"replayed": 2}
+    assert project.count("again") == 2
+    assert len(listed(cli)) == 1
+
+
+def test_replay_wants_letters_or_all_and_not_both(cli: Callable[..., Ended]) -> None:
+    for arguments in ((), ("m-1", "--all")):
+        ended = cli("dlq", "replay", *arguments)
+        assert ended.exit_code == 1
+        assert ended.stderr.startswith("Error: name the letters to replay, or give --all\n")
+
+
+def test_a_letter_of_nowhere_needs_a_target(project: Project, cli: Callable[..., Ended]) -> None:
+    project.put("{}", queue="awf-dlq")
+
+    ended = cli("dlq", "replay", "1")
+
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: letter '1' doesn't say which queue it came from\nHint: give --to QUEUE\n"
+    assert cli("dlq", "replay", "1", "--to", "jobs").stdout == "1\n"
+
+
+@pytest.mark.usefixtures("letters")
+def test_purge_removes_letters_older_than_an_age_or_all(project: Project, cli: Callable[..., Ended]) -> None:
+    old = cli("dlq", "purge", "--older-than", "1m", "--yes", "--format", "json")
+
+    assert old.data == {"removed": 2}
+    assert [letter["id"] for letter in listed(cli)] == ["3"]
+    assert cli("dlq", "purge", stdin="n\n").exit_code == 130
+    assert cli("dlq", "purge", "--yes").stdout == "1\n"
+    assert project.sql("SELECT COUNT(*) FROM message") == [(0,)]
+
+
+def test_an_age_that_is_none_is_refused(cli: Callable[..., Ended]) -> None:
+    ended = cli("dlq", "purge", "--older-than", "old", "--yes")
+
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("Error: --older-than: 'old' is not a duration")
