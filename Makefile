@@ -33,6 +33,9 @@ bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds oth
 chaos: $(DEV) ## processes killed at random, full counts
 	$(BIN)/python bench/chaos_sqlite.py
 
+soak: $(DEV) ## memory of one worker over 300,000 messages
+	$(BIN)/python -m bench --only soak
+
 clean: ## remove the environment and what runs leave behind
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 

@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic_core import to_json
+
 from awf_core.clock import iso_utc
 from awf_core.contract import Formatted
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
     from awf_core.message import Message
 
-# Made once: json.dumps with options would make an encoder for every result.
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+# For texts that the fast encoder refuses.
+_slow_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 Status = Literal["completed", "failed", "cancelled", "rejected"]
 
@@ -60,8 +62,12 @@ class Outcome:
 
 
 def format_result(delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted:  # noqa: ARG001
-    """The result as compact UTF-8 JSON. Lone surrogates, which no UTF-8 has, become `?`."""
-    return Formatted(body=_to_json(as_document(outcome)).encode("utf-8", "replace"))
+    """The result as compact UTF-8 JSON. Lone surrogates, which no UTF-8 has, become `?`; NaN and infinities, null."""
+    document = as_document(outcome)
+    try:
+        return Formatted(body=to_json(document, fallback=str))
+    except ValueError:
+        return Formatted(body=_slow_json(document).encode("utf-8", "replace"))
 
 
 def as_document(outcome: Outcome) -> dict[str, object]:

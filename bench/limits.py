@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import sqlite3
+import statistics
 import threading
 import time
 from contextlib import closing
@@ -65,7 +66,7 @@ def measure(plan: Plan) -> list[Figure]:
         for name, loop in loops.items():
             rounds[name].append(loop())
     return [
-        Figure(name=name, unit="/s", rounds=tuple(values), note=f"{1e6 / (sum(values) / len(values)):.3g} µs each")
+        Figure(name=name, unit="/s", rounds=tuple(values), note=f"{1e6 / statistics.median(values):.3g} µs each")
         for name, values in rounds.items()
     ]
 

@@ -122,8 +122,10 @@ class Worker:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """This process's environment without anybody's AWF and XDG settings."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("AWF_", "XDG_"))} | {"HOME": str(home)}
+    """This process's environment without anybody's AWF and XDG settings, and with bytecode kept, as users start it."""
+    dropped = ("AWF_", "XDG_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return kept | {"HOME": str(home)}
 
 
 def between(samples: Sequence[Sample], start_s: float, end_s: float, value: Callable[[Sample], float]) -> float:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 
 import rich_click as click
 
+from awf_core.cli.conformance import conformance_command
+from awf_core.cli.new_plugin import new_command
 from awf_core.cli.output import format_option, note, print_json, print_table
 
 PROBLEMS_FOUND = 2
@@ -51,6 +53,10 @@ def doctor_command(*, output_format: str) -> int:
     problems = [fact for fact in facts if fact.problem]
     note(f"{len(facts)} entry points, {len(problems)} with problems")
     return PROBLEMS_FOUND if problems else 0
+
+
+plugins_command.add_command(conformance_command)
+plugins_command.add_command(new_command)
 
 
 def _ms(import_ms: float | None) -> str | None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, ClassVar, Literal, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.errors import ConfigError
 from awf_core.observe import events
 from awf_core.observe.render import EventDict, json_renderer, text_renderer
 from awf_core.observe.sink import Sink
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
 def _import_structlog() -> Any:
@@ -82,6 +85,11 @@ class Logger(BoundLoggerBase):  # type: ignore[misc]
 def get_logger(name: str, **fields: object) -> Logger:
     """A logger that puts `logger=name` and `fields` on every line. Cheap; make one a module."""
     return Logger(_SINK, _PROCESSORS, {"logger": name.removeprefix("awf_core."), **fields})
+
+
+def lines_together() -> AbstractContextManager[None]:
+    """What the calling thread logs inside goes out in one piece: for the many lines of one batch."""
+    return _SINK.together()
 
 
 def configure_logging(

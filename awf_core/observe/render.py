@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic_core import to_json
+
 from awf_core.clock import Clock, iso_utc
 from awf_core.config.secrets import MASK, is_secret
 from awf_core.errors import redact_url
@@ -29,7 +31,6 @@ _MAX_KNOWN_KEYS = 1000
 
 def json_renderer(clock: Clock) -> Renderer:
     """One JSON object a line: `timestamp`, `level`, `event`, then the fields."""
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, check_circular=False).encode
     stamp = _stamper(clock)
 
     def render(_: object, level: str, event: EventDict) -> str:
@@ -37,7 +38,7 @@ def json_renderer(clock: Clock) -> Renderer:
         _take_exception(event)
         for key, value in event.items():
             line[key] = _safe(key, value)
-        text = encode(line)
+        text = _to_json(line)
         # JSON itself escapes only what is below U+0020.
         return text if text.isascii() and "\x7f" not in text else _CONTROL.sub(_escape_json, text)
 
@@ -55,33 +56,30 @@ def text_renderer(clock: Clock) -> Renderer:
         name = event.pop("event", "")
         _take_exception(event)
         trace = event.pop("exception", None)
-        fields = " ".join([
-            f"{_visible(key)}={_quoted(_safe(key, value))}"
-            for key, value in event.items()
-            if value is not None and key != "logger"
-        ])
+        fields = " ".join(
+            [
+                f"{_visible(key)}={_quoted(_safe(key, value))}"
+                for key, value in event.items()
+                if value is not None and key != "logger"
+            ]
+        )
         line = f"{stamp()} {level:<8}{_visible(redact_url(str(name)))}  {fields}".rstrip()
         return line if trace is None else f"{line}\n{_indented(trace)}"
 
     return render
 
 
+def _to_json(line: EventDict) -> str:
+    try:
+        return to_json(line, fallback=_plain).decode()
+    except ValueError:
+        # A lone surrogate, which UTF-8 has no form for: the slower encoder escapes it.
+        return json.dumps(line, separators=(",", ":"), default=_plain)
+
+
 def _stamper(clock: Clock) -> Callable[[], str]:
-    """Times in UTC with milliseconds; the part that changes once a second is kept."""
-    known = (-1, "")
-
-    def stamp() -> str:
-        nonlocal known
-        now = clock.now()
-        whole = int(now)
-        # One name for both parts: another thread sees them together or not at all.
-        second, prefix = known
-        if whole != second:
-            prefix = iso_utc(whole)[: -len("000Z")]
-            known = (whole, prefix)
-        return f"{prefix}{int(now * 1000) % 1000:03d}Z"
-
-    return stamp
+    """The time of a line, in UTC with milliseconds."""
+    return lambda: iso_utc(clock.now())
 
 
 def _take_exception(event: EventDict) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from awf_core.errors import BrokerError
     from awf_core.mq import Mq
 
-QUIET_S = 0.3
+QUIET_S = 0.2
 """How long a queue is watched before it counts as quiet."""
 
 TAKE_S = 15.0
@@ -120,6 +120,14 @@ def drain(mq: Mq, queue: str, *, for_s: float = QUIET_S) -> list[bytes]:
         bodies += [delivery.body for delivery in got]
         assert time.monotonic() < end, f"{queue} never runs dry: {len(bodies)} deliveries in {DRAIN_S} s"
     return bodies
+
+
+def finish(mq: Mq, queue: str, count: int = 1) -> list[bytes]:
+    """Take and acknowledge exactly `count` messages, no more of which may be there; their bodies, sorted."""
+    deliveries = take(mq, queue, count)
+    ack(mq, *deliveries)
+    assert_quiet(mq, queue)
+    return sorted(delivery.body for delivery in deliveries)
 
 
 def browse_all(mq: Mq, queue: str) -> list[QueueItem]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from awf_core.plugin.loader import installed_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Verdict = Literal["passed", "skipped", "failed"]
 
@@ -93,10 +95,11 @@ def as_markdown(certificate: Certificate) -> str:
     """The certificate for people: what was tested, the counts, a table per group."""
     counts = certificate.counts
     versions = ", ".join(f"{name} {number}" for name, number in certificate.versions.items())
+    counted = f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} failed"
     lines = [
         f"# Conformance of `mq.type: {certificate.type}`",
         "",
-        f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} failed; {certificate.date}; {versions}.",
+        f"{counted}; {certificate.date}; {versions}.",
         "",
         "Capabilities: " + ", ".join(f"`{name}={value}`" for name, value in certificate.capabilities.items()) + ".",
         "",

@@ -9,13 +9,13 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from awf_core.contract import DeadLetter, Delivery, Nack, Outgoing, QueueItem, StateEntry, Stats
+from awf_core.testing import memory_keeping_faults as keeping
 from awf_core.testing.memory_store import Entry, Receipt, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.errors import BrokerError
+    from awf_core.contract import Delivery, Nack, Outgoing
 
 EVERY = 3
 LATE_S = 2.0
@@ -184,10 +184,9 @@ class ChangeIds(Store):
 class SharedQueues(Store):
     """All queues are one."""
 
-    def due(self, queue: str) -> list[Entry]:
-        return [
-            entry for name in {e.queue for e in self.entries.values()} for entry in super(SharedQueues, self).due(name)
-        ]
+    def due(self, queue: str) -> list[Entry]:  # noqa: ARG002 - that is the fault
+        names = sorted({entry.queue for entry in self.entries.values()})
+        return [entry for name in names for entry in Store.due(self, name)]
 
 
 class TwoOwners(Store):
@@ -231,130 +230,6 @@ class NeverRedeliver(Store):
         return delivery
 
 
-class LetterWithoutBody(Store):
-    """A dead letter has lost what it was about."""
-
-    def bury(self, entry: Entry, letter: DeadLetter) -> None:
-        entry.message = replace(entry.message, body=b"{}")
-        super().bury(entry, letter)
-
-
-class LetterWithoutReason(Store):
-    """A dead letter doesn't say why."""
-
-    def bury(self, entry: Entry, letter: DeadLetter) -> None:
-        super().bury(entry, replace(letter, reason="", error=""))
-
-
-class LetterWithoutSource(Store):
-    """A dead letter doesn't say where it came from."""
-
-    def item(self, entry: Entry, now: float) -> QueueItem:
-        return replace(super().item(entry, now), source=None)
-
-
-class LetterStays(Store):
-    """A dead letter is still in its queue."""
-
-    def bury(self, entry: Entry, letter: DeadLetter) -> None:
-        message = entry.message
-        super().bury(entry, letter)
-        self.put(message)
-
-
-class BrowseTakes(Store):
-    """Looking takes the messages away."""
-
-    def look(self, queue: str) -> list[QueueItem]:
-        items = super().look(queue)
-        for item in items:
-            self.entries[int(item.id)].due_at = self.now() + 3600
-            self.entries[int(item.id)].queue = f"{queue}-looked-at"
-        return items
-
-
-class MoveLosesHistory(Store):
-    """A replayed letter has no past."""
-
-    def move(self, entry: Entry, target: str) -> None:
-        entry.history = ()
-        super().move(entry, target)
-
-
-class MoveKeepsAttempts(Store):
-    """A replayed letter has used up its attempts."""
-
-    def move(self, entry: Entry, target: str) -> None:
-        super().move(entry, target)
-        self.entries[max(self.entries)].attempt = entry.attempt
-
-
-class MoveCopies(Store):
-    """A replayed letter is still dead too."""
-
-    def move(self, entry: Entry, target: str) -> None:
-        super().move(entry, target)
-        self.entries[entry.id] = entry
-
-
-class PurgeTakesHeld(Store):
-    """A purge removes what is being worked on."""
-
-    def free(self, queue: str) -> list[Entry]:
-        return [entry for entry in self.entries.values() if entry.queue == queue]
-
-
-class StatsLie(Store):
-    """Held messages count as ready."""
-
-    def stats(self, queue: str) -> Stats:
-        told = super().stats(queue)
-        return replace(told, ready=(told.ready or 0) + (told.in_flight or 0), in_flight=0)
-
-
-class AgeLies(Store):
-    """The oldest message is as old as the epoch."""
-
-    def stats(self, queue: str) -> Stats:
-        told = super().stats(queue)
-        return replace(told, oldest_age_s=None if told.oldest_age_s is None else self.now())
-
-
-class KeepEverything(Store):
-    """Done messages stay in the store for ever."""
-
-    def remove(self, entry: Entry) -> None:
-        entry.queue = "done"
-
-
-class AcceptOversize(Store):
-    """A body over the limit is taken."""
-
-    def refused(self, message: Outgoing) -> BrokerError | None:
-        return super().refused(replace(message, body=b""))
-
-
-class IgnorePriority(Store):
-    """A priority is dropped without a word."""
-
-    def refused(self, message: Outgoing) -> BrokerError | None:
-        return super().refused(replace(message, priority=None))
-
-
-class StateOverwrites(Store):
-    """Two writers both win."""
-
-    def write(self, entry: StateEntry) -> bool:
-        return super().write(replace(entry, if_absent=False))
-
-
-class StateForever(Store):
-    """Shared state never expires."""
-
-    def read(self, key: str) -> str | None:
-        return self.state.get(key, (None, 0.0))[0]
-
-
 FAULTS: dict[str, type[Store] | None] = {
     "drop": Drop,
     "duplicate": Duplicate,
@@ -381,22 +256,22 @@ FAULTS: dict[str, type[Store] | None] = {
     "extend_forgets": ExtendForgets,
     "short_lease": ShortLease,
     "never_redeliver": NeverRedeliver,
-    "letter_without_body": LetterWithoutBody,
-    "letter_without_reason": LetterWithoutReason,
-    "letter_without_source": LetterWithoutSource,
-    "letter_stays": LetterStays,
-    "browse_takes": BrowseTakes,
-    "move_loses_history": MoveLosesHistory,
-    "move_keeps_attempts": MoveKeepsAttempts,
-    "move_copies": MoveCopies,
-    "purge_takes_held": PurgeTakesHeld,
-    "stats_lie": StatsLie,
-    "age_lies": AgeLies,
-    "keep_everything": KeepEverything,
-    "accept_oversize": AcceptOversize,
-    "ignore_priority": IgnorePriority,
-    "state_overwrites": StateOverwrites,
-    "state_forever": StateForever,
+    "letter_without_body": keeping.LetterWithoutBody,
+    "letter_without_reason": keeping.LetterWithoutReason,
+    "letter_without_source": keeping.LetterWithoutSource,
+    "letter_stays": keeping.LetterStays,
+    "browse_takes": keeping.BrowseTakes,
+    "move_loses_history": keeping.MoveLosesHistory,
+    "move_keeps_attempts": keeping.MoveKeepsAttempts,
+    "move_copies": keeping.MoveCopies,
+    "purge_takes_held": keeping.PurgeTakesHeld,
+    "stats_lie": keeping.StatsLie,
+    "age_lies": keeping.AgeLies,
+    "keep_everything": keeping.KeepEverything,
+    "accept_oversize": keeping.AcceptOversize,
+    "ignore_priority": keeping.IgnorePriority,
+    "state_overwrites": keeping.StateOverwrites,
+    "state_forever": keeping.StateForever,
     "deaf_to_close": None,
     "deaf_to_interrupt": None,
     "spin": None,

@@ -22,7 +22,7 @@ from awf_core.errors import (
     Unroutable,
 )
 from awf_core.observe import events
-from awf_core.observe.log import get_logger
+from awf_core.observe.log import get_logger, lines_together
 from awf_core.worker.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 UNDELIVERABLE = (Unroutable, QueueMissing, BodyTooLarge, BrokerMisconfigured)
 """A reply that these refuse will be refused again: its address, not the moment, is wrong."""
 
-GATHER_S = 0.001
+GATHER_S = 0.002
 """How long a settlement waits for others that run beside it."""
 
 UNWANTED = 1 << 60
@@ -210,7 +210,8 @@ class Settler:
             results = [exc] * len(group)
         else:
             crash_point(_SETTLED[type(group[0].action)])
-        again = [self._after(settlement, error) for settlement, error in zip(group, results, strict=True)]
+        with lines_together():
+            again = [self._after(settlement, error) for settlement, error in zip(group, results, strict=True)]
         return [settlement for settlement in again if settlement is not None]
 
     def _after(self, settlement: Settlement, error: BrokerError | None) -> Settlement | None:

@@ -51,7 +51,7 @@ class StepTemplates:
     def fill(self, ref: TemplateRef, *, cwd: Path) -> Filled:
         """What `ref` gives, templates of templates included; files are looked for under `cwd`.
 
-        Raises TemplateProblem, and LoadError for a file that is no template.
+        Raises TemplateProblem.
         """
         return self._fill(ref, cwd / TEMPLATES_FOLDER, ())
 
@@ -80,7 +80,11 @@ class StepTemplates:
         known = self._files.get(path)
         if known is not None and known[0] == identity:
             return known[1]
-        template = read_template_file(path)
+        try:
+            template = read_template_file(path)
+        except AwfError as problem:
+            text = f"load template {name}: {problem.message}"
+            raise TemplateProblem(text, hint=problem.hint, code=problem.code) from problem
         if len(self._files) >= MAX_REMEMBERED:
             self._files.clear()
         self._files[path] = (identity, template)

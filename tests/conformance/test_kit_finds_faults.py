@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -11,7 +11,7 @@ from awf_core.testing.conformance import MqConformance
 from awf_core.testing.kit import Kit
 from awf_core.testing.memory import MemorySettings, store_of
 from awf_core.testing.memory_faults import FAULTS
-from awf_core.testing.needs import cases_of
+from awf_core.testing.needs import FLUSH, PROCESSES, SERVER, cases_of
 from awf_core.testing.target import MqTarget
 
 if TYPE_CHECKING:
@@ -87,7 +87,14 @@ def mq_target() -> MqTarget:
 
 
 class TestMemory(MqConformance):
-    skips = {}
+    skips: ClassVar = {
+        **dict.fromkeys(("A10b", "B7b", "C5b", "D10", "G1", "G2", "G3", "G4", "G4b", "G5", "G5b", "G7", "G8"), SERVER),
+        **dict.fromkeys(
+            ("B1", "D4b", "D5", "D6", "D7", "D8", "E4", "E6", "E7", "H5", "H5b", "W1", "W2", "W3", "W4", "W5"),
+            PROCESSES,
+        ),
+        "G6": FLUSH,
+    }
 
 
 def test_every_fault_has_a_case_that_finds_it():

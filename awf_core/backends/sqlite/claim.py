@@ -50,6 +50,7 @@ class Claims:
         self._waker = waker
         self._owner = owner
         self._lease_s = lease_s
+        self._was_full = False
 
     def consume(self, queue: str, limit: int, wait_s: float) -> list[Delivery]:
         """Up to `limit` deliveries, oldest due first; [] when `wait_s` is over or the waker stopped."""
@@ -62,6 +63,11 @@ class Claims:
             raise
 
     def _consume(self, queue: str, limit: int, deadline: float) -> list[Delivery]:
+        if self._was_full and limit > 0 and not self._waker.is_stopped:
+            # Where there was as much as asked for, there is likely more: no need to look first.
+            deliveries = self._claim(queue, limit)
+            if deliveries:
+                return deliveries
         while limit > 0 and not self._waker.is_stopped:
             changes = self._waker.changes
             version, due_in_s = self._look(queue)
@@ -109,6 +115,7 @@ class Claims:
         ):
             lease_until, now_ms = self._clock.monotonic_s() + self._lease_s, self._clock.now_ms()
             rows = self._take(connection, queue, limit, now_ms)
+            self._was_full = len(rows) == limit
             if self._waker.is_stopped:
                 raise GaveUp
             return [_delivery(row, queue, connection.store, lease_until) for row in rows]

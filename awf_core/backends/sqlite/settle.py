@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 MAX_HISTORY = 50
 
 _ACK = f"DELETE FROM message WHERE {HELD}"
-# As one statement for a batch ({row id: deliveries}): every step of SQLite lets go of Python's interpreter lock, and
-# under load each return of it is waited for.
+# As one statement for a batch ({row id: deliveries}; not `->>`, which reads "12" as a place in an array): every step of
+# SQLite lets go of Python's interpreter lock, and under load each return of it is waited for.
 _ACK_ALL = """
 DELETE FROM message
 WHERE id IN (SELECT CAST(key AS INTEGER) FROM json_each(:held)) AND owner IS NOT NULL
-  AND deliveries = :held ->> CAST(id AS TEXT)"""
+  AND deliveries = json_extract(:held, '$."' || id || '"')"""
 _RELEASE = f"UPDATE message SET owner = NULL, due = ?, released = released + 1 WHERE {HELD}"
 # What each attempt failed of is kept for whoever reads the dead letter; the first attempts of many tell enough.
 _NACK = f"""
@@ -99,8 +99,7 @@ class Settling:
             with self._connections.writing("acknowledge messages") as connection:
                 now_ms = self._clock.now_ms()
                 held = dict(filter(None, (held_row(ack.delivery, connection.store) for ack in acks)))
-                if connection.execute(_ACK_ALL, {"held": to_json(held)}).rowcount != len(acks):
-                    raise _OneIsLost
+                _remove_all(connection, held, len(acks))
                 replies = [reply for ack in acks for reply in ack.replies]
                 insert(connection, replies, now_ms, keep_s=self._reply_ttl_s)
                 self._sweeper.sweep(connection, now_ms)
@@ -175,6 +174,11 @@ class Settling:
                 replies.extend(item.replies)
         insert(connection, replies, now_ms, keep_s=self._reply_ttl_s)
         self._sweeper.sweep(connection, now_ms)
+
+
+def _remove_all(connection: QueueConnection, held: dict[int, int], count: int) -> None:
+    if connection.execute(_ACK_ALL, {"held": to_json(held)}).rowcount != count:
+        raise _OneIsLost
 
 
 def _ack(connection: QueueConnection, now_ms: int, held: Held, ack: Ack) -> bool:

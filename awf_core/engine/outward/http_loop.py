@@ -11,17 +11,20 @@ import functools
 import ipaddress
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpx
 
 from awf_core.engine.outward.exchange import ExchangeCancelled, ExchangeFailed, ExchangeTimeout, Request, Response
 from awf_core.engine.outward.network_problem import network_problem
+from awf_core.errors import redact_url
 
 if TYPE_CHECKING:
     from awf_core.engine.allowance import Allowance
 
 MAX_REDIRECTS = 10
+_PORTS = {"http": 80, "https": 443}
+_ADDED = frozenset({"accept", "connection"})
+"""Headers the library would send by itself and the original does not."""
 USER_AGENT = "Go-http-client/1.1"
 """What the original sends. Servers that tell their clients apart by it must see no difference."""
 
@@ -54,38 +57,52 @@ def _wake(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Response]) -> None
 
 async def _within(request: Request, wait_s: float | None) -> Response:
     try:
+        url = httpx.URL(request.url)
+    except httpx.InvalidURL as error:
+        text = f'failed to create HTTP request: parse "{redact_url(request.url)}": {error}'
+        raise ExchangeFailed(text) from error
+    try:
         async with asyncio.timeout(wait_s):
-            return await _send(request)
+            return await _send(request, url)
     except TimeoutError:
         raise ExchangeTimeout from None
-    except httpx.InvalidURL as error:
-        raise ExchangeFailed(f"failed to create HTTP request: {error}") from error
     except httpx.TooManyRedirects as error:
-        text = f"stopped after {MAX_REDIRECTS} redirects"
-        raise ExchangeFailed(f'HTTP request failed: {request.method.capitalize()} "{request.url}": {text}') from error
-    except (httpx.HTTPError, OSError, UnicodeError, ValueError) as error:
-        raise ExchangeFailed(f"HTTP request failed: {network_problem(request.method, request.url, error)}") from error
+        text = f'{request.method.capitalize()} "{redact_url(request.url)}": stopped after {MAX_REDIRECTS} redirects'
+        raise ExchangeFailed(f"HTTP request failed: {text}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        port = url.port or _PORTS.get(url.scheme, 0)
+        problem = network_problem(request.method, request.url, url.host, port, error)
+        raise ExchangeFailed(f"HTTP request failed: {problem}") from error
 
 
-async def _send(request: Request) -> Response:
+async def _send(request: Request, url: httpx.URL) -> Response:
     async with httpx.AsyncClient(
         follow_redirects=True,
         max_redirects=MAX_REDIRECTS,
         timeout=None,  # noqa: S113 - the whole exchange has a limit
-        trust_env=not _is_this_machine(request.url),
+        trust_env=not _is_this_machine(url.host),
         verify=_tls(),
     ) as client:
-        client.headers = httpx.Headers()
         content = request.body.encode("utf-8", "surrogateescape") if request.body else None
-        async with client.stream(request.method, request.url, headers=_headers(request), content=content) as answer:
-            is_plain = any(name.lower() == "accept-encoding" for name in request.headers)
-            body, is_truncated = await _body(answer, request.max_body_bytes, is_plain=is_plain)
-            return Response(
-                status=answer.status_code,
-                headers=_answer_headers(answer, is_plain=is_plain),
-                body=body.decode("utf-8", "surrogateescape"),
-                is_truncated=is_truncated,
-            )
+        sent = client.build_request(request.method, url, headers=_headers(request), content=content)
+        for name in _ADDED - {given.lower() for given in request.headers}:
+            sent.headers.pop(name, None)
+        answer = await client.send(sent, stream=True)
+        try:
+            return await _response(answer, request)
+        finally:
+            await answer.aclose()
+
+
+async def _response(answer: httpx.Response, request: Request) -> Response:
+    is_plain = any(name.lower() == "accept-encoding" for name in request.headers)
+    body, is_truncated = await _body(answer, request.max_body_bytes, is_plain=is_plain)
+    return Response(
+        status=answer.status_code,
+        headers=_answer_headers(answer, is_plain=is_plain),
+        body=body.decode("utf-8", "surrogateescape"),
+        is_truncated=is_truncated,
+    )
 
 
 @functools.cache
@@ -99,9 +116,8 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-def _is_this_machine(url: str) -> bool:
-    """Whether `url` names this machine, which no proxy of the environment is asked for."""
-    host = urlsplit(url).hostname or ""
+def _is_this_machine(host: str) -> bool:
+    """Whether `host` is this machine, for which no proxy of the environment is asked."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

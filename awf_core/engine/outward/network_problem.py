@@ -10,7 +10,6 @@ import re
 import socket
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from awf_core.errors import redact_url
 
@@ -18,17 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ADDRESS = re.compile(r"\('(?P<host>[^']+)', (?P<port>\d+)")
-_PORTS = {"http": 80, "https": 443}
 
 
-def network_problem(method: str, url: str, error: Exception) -> str:
-    """`Get "http://…": dial tcp 127.0.0.1:1: connect: connection refused` and the like."""
-    return f'{method.capitalize()} "{redact_url(url)}": {_reason(url, error)}'
+def network_problem(method: str, url: str, host: str, port: int, error: Exception) -> str:
+    """`Get "http://…": dial tcp 127.0.0.1:1: connect: connection refused` and the like; `host`, `port` are `url`'s."""
+    return f'{method.capitalize()} "{redact_url(url)}": {_reason(host, port, error)}'
 
 
-def _reason(url: str, error: Exception) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+def _reason(host: str, port: int, error: Exception) -> str:
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return f"dial tcp: lookup {host}: no such host"
@@ -37,16 +33,11 @@ def _reason(url: str, error: Exception) -> str:
         if isinstance(cause, ConnectionResetError):
             return "read: connection reset by peer"
         if isinstance(cause, OSError) and cause.errno:
-            return f"dial tcp {_address(cause, host, _port(url))}: connect: {os.strerror(cause.errno).lower()}"
+            return f"dial tcp {_address(cause, host, port)}: connect: {os.strerror(cause.errno).lower()}"
     text = str(error)
     if "without sending" in text or "closed connection" in text:
         return "EOF"
     return text or type(error).__name__
-
-
-def _port(url: str) -> int:
-    parts = urlsplit(url)
-    return parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def _address(error: OSError, host: str, port: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.steps.context import StepResult
 from awf_core.engine.steps.inside import Breakdown, failed, stopped
-from awf_core.engine.steps.loop_body import Round, run_round
+from awf_core.engine.steps.loop_body import run_round
 from awf_core.engine.steps.loop_items import parse_items
 from awf_core.engine.steps.loop_limit import LimitProblem, resolve_limit
 from awf_core.errors import AwfError
@@ -125,10 +125,13 @@ def _goes_on(state: State, spec: LoopSpec, rounds: Rounds, loop: dict[str, Any],
     if done.goto is not None:
         rounds.goto = done.goto
         return False
+    if done.breakdown is not None and done.breakdown.cause == "cancelled":
+        raise LoopFailed(done.breakdown)
     if _breaks(spec, loop, context):
         rounds.has_broken = True
         return False
-    _check_round(done)
+    if done.breakdown is not None:
+        raise LoopFailed(done.breakdown)
     return True
 
 
@@ -149,11 +152,6 @@ def _breaks(spec: LoopSpec, loop: dict[str, Any], context: StepContext) -> bool:
 
 def _scope(loop: dict[str, Any], context: StepContext) -> Scope:
     return context.execution.scope(context.execution.current, loop=loop)
-
-
-def _check_round(done: Round) -> None:
-    if done.breakdown is not None:
-        raise LoopFailed(done.breakdown)
 
 
 def _check_limit_reached(state: State, spec: LoopSpec, rounds: Rounds) -> None:

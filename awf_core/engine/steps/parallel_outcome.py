@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from awf_core.engine.allowance import CANCELLED_TEXT
 from awf_core.engine.record import StateRecord
 from awf_core.engine.steps.inside import Breakdown, stopped
 
@@ -85,7 +86,7 @@ def verdict(strategy: Strategy, outcomes: Sequence[BranchOutcome], *, stop_text:
     first = next((outcome for outcome in outcomes if not outcome.has_succeeded), None)
     match strategy:
         case "best_effort":
-            return None
+            return _cancelled(outcomes, stop_text)
         case "any_succeed":
             if any(outcome.has_succeeded for outcome in outcomes):
                 return None
@@ -97,6 +98,14 @@ def verdict(strategy: Strategy, outcomes: Sequence[BranchOutcome], *, stop_text:
                 message=f"branch {first.name} failed with exit code {first.record.exit_code}"
             )
             return replace(error, message=f"parallel execution: {error.message}")
+
+
+def _cancelled(outcomes: Sequence[BranchOutcome], stop_text: str | None) -> Breakdown | None:
+    """Best effort forgives everything but a stop button: a run that was told to end must not look finished."""
+    for outcome in outcomes:
+        if outcome.breakdown is not None and outcome.breakdown.cause == "cancelled":
+            return replace(outcome.breakdown, message=f"parallel execution: {outcome.breakdown.message}")
+    return stopped(f"parallel execution: {stop_text}", stop_text) if stop_text == CANCELLED_TEXT else None
 
 
 def _first_error(outcome: BranchOutcome) -> Breakdown:

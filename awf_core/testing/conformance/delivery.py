@@ -131,7 +131,7 @@ class DeliveryCases:
 
         assert_quiet(kit.mq(worker="kit-2"), kit.names.work)
 
-    @case("B7b", "restart")
+    @case("B7b", "server", "restart")
     def test_an_ack_is_final_after_a_restart_of_the_broker(self, kit: Kit) -> None:
         """B7b: acked stays acked, unacked stays there, over a kill of the broker."""
         mq = kit.mq()

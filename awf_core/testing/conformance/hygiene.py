@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from awf_core.contract import Outgoing
-from awf_core.testing.actions import ack, bury, drain, nack, numbered, publish, send, take, take_one
+from awf_core.testing.actions import ack, bury, drain, finish, nack, numbered, publish, send, take, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 
@@ -121,7 +121,7 @@ class Hygiene:
         send(mq, kit.names.work, b"parent")
 
         assert said == "done"
-        assert sorted(drain(other, kit.names.work, for_s=1.0)) == [b"child", b"parent"]
+        assert finish(other, kit.names.work, 2) == [b"child", b"parent"]
 
     @case("H5b", "processes")
     def test_a_spawned_process_needs_nothing_but_the_configuration(self, kit: Kit) -> None:
@@ -209,8 +209,9 @@ def _live_a_life(mq: Mq, kit: Kit) -> None:
         ack(mq, delivery, replies=[Outgoing(queue=kit.names.replies, body=b"answer")])
     if mq.capabilities.delay:
         publish(mq, Outgoing(queue=kit.names.work, body=b"later", delay_s=0.2))
-    for queue in (kit.names.work, kit.names.dead, kit.names.replies):
-        drain(mq, queue, for_s=0.5)
+    finish(mq, kit.names.work, 5 if mq.capabilities.delay else 4)
+    finish(mq, kit.names.dead, 2)
+    finish(mq, kit.names.replies, 6)
 
 
 def _use_once(mq: Mq, kit: Kit) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from awf_core.contract import Ack, Outgoing
 from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, LeaseLost
-from awf_core.testing.actions import answered, drain, numbered, send, take, take_one
+from awf_core.testing.actions import answered, drain, send, take, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 from awf_core.testing.target import WRONG_PASSWORD
@@ -31,7 +32,7 @@ RESTARTS = 3
 class Outages:
     """The connection breaks, the broker dies, forgets or hangs: the next call connects anew, and nothing is lost."""
 
-    @case("G1", "restart")
+    @case("G1", "server", "restart")
     def test_a_restart_in_the_middle_of_publishing_loses_nothing_that_was_accepted(self, kit: Kit) -> None:
         """G1: every None was true; what failed says so with an error."""
         mq = kit.mq()
@@ -43,7 +44,8 @@ class Outages:
             while not is_over.is_set():
                 body = b"%d" % number
                 number += 1
-                if _try(lambda body=body: mq.publish([Outgoing(queue=kit.names.work, body=body)])) == [None]:
+                message = Outgoing(queue=kit.names.work, body=body)
+                if _try(partial(mq.publish, [message])) == [None]:
                     accepted.append(body)
 
         producer = threading.Thread(target=produce)
@@ -58,7 +60,7 @@ class Outages:
         arrived = drain(kit.mq(worker="kit-2"), kit.names.work, for_s=2.0)
         assert set(accepted) - set(arrived) == set()
 
-    @case("G2", "restart")
+    @case("G2", "server", "restart")
     def test_an_idle_consumer_gets_what_comes_after_a_restart(self, kit: Kit) -> None:
         """G2: a wait across the restart ends with an error or nothing, and the next one works."""
         mq, producer = kit.mq(), kit.mq(worker="kit-2")
@@ -72,9 +74,9 @@ class Outages:
         assert not waiting.is_alive()
         assert _take_patiently(mq, kit.names.work).body == b"x"
 
-    @case("G3", "restart")
+    @case("G3", "server", "restart")
     def test_what_was_in_hand_over_a_restart_is_acked_or_comes_again(self, kit: Kit) -> None:
-        """G3: an ack after the restart is taken, or refused as lost, and then the message comes again: one or the other."""
+        """G3: an ack after the restart is taken, or it is refused as lost and the message comes again."""
         mq = kit.mq(is_short=True)
         send(mq, kit.names.work, b"x")
         delivery = take_one(mq, kit.names.work)
@@ -87,7 +89,7 @@ class Outages:
         assert answer is None or isinstance(answer, LeaseLost)
         assert again == ([] if answer is None else [b"x"])
 
-    @case("G4", "restart")
+    @case("G4", "server", "restart")
     def test_three_restarts_in_a_row_end_in_a_working_connection(self, kit: Kit) -> None:
         """G4: whatever state each restart left, the next message is delivered."""
         mq = kit.mq()
@@ -135,7 +137,7 @@ class Outages:
 
     @case("G5b", "server")
     def test_a_broker_that_is_gone_is_an_error_in_every_call_and_no_others_come_out(self, kit: Kit) -> None:
-        """G5b: refused connections: each operation answers with BrokerUnavailable, never with the client's own error."""
+        """G5b: refused connections: each operation says BrokerUnavailable, never the client's own error."""
         proxy = kit.proxy()
         mq = kit.mq(proxy=proxy)
         send(mq, kit.names.work, b"x")
@@ -171,7 +173,7 @@ class Outages:
         eventually(sent, BACK_S, what="published again")
         assert _take_patiently(mq, kit.names.work).body == b"x"
 
-    @case("G7", "login")
+    @case("G7", "server", "login")
     def test_refused_credentials_are_permanent_and_stay_secret(self, kit: Kit) -> None:
         """G7: BrokerMisconfigured at open, at once, with the address and without the password."""
         mq = kit.mq(is_open=False, settings=kit.target.refused_login)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
     from awf_core.testing.kit import Kit
 
-DELAY_S = 1.0
+DELAY_S = 0.6
 EARLY_S = 0.05
 """Brokers and hosts round; a delay may be that much short."""
 
@@ -104,7 +104,7 @@ class Retry:
         assert delivery.body == b"x"
         assert delivery.attempt == 2 or kit.capabilities.attempts != "exact"
 
-    @case("C5b", "delay", "restart")
+    @case("C5b", "delay", "server", "restart")
     def test_a_delayed_message_outlives_a_restart_of_the_broker(self, kit: Kit) -> None:
         """C5b: delayed is stored as durably as ready."""
         mq = kit.mq()

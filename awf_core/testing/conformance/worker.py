@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from awf_core.crash_points import CRASH_POINTS, VARIABLE
-from awf_core.testing.actions import assert_quiet, drain, send, take_one
+from awf_core.testing.actions import assert_quiet, drain, finish, send, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 
@@ -49,7 +49,7 @@ class WorkerCases:
 
     @case("D7", "processes")
     def test_a_worker_killed_at_any_step_of_settling_loses_nothing(self, kit: Kit) -> None:
-        """D7: at every crash point: each message ends in one result, or two where settling isn't atomic; none in zero."""
+        """D7: at every crash point: each message ends in one result (two where settling isn't atomic), none in zero."""
         mq = kit.mq()
         points = (*CRASH_POINTS, *kit.target.crash_points)
         queues = {point: f"{kit.names.work}-{number}" for number, point in enumerate(points)}
@@ -82,9 +82,11 @@ class WorkerCases:
         """W1: two workers, many messages: as many results, each once, and empty queues."""
         mq = kit.mq()
         total = kit.count(60, least=20)
-        send(mq, kit.names.work, *(kit.message("kit-done", f"m{number}") for number in range(total)))
-
         workers = [kit.worker(), kit.worker()]
+        for worker in workers:
+            worker.await_line("worker.ready", within_s=RECOVERY_S)
+
+        send(mq, kit.names.work, *(kit.message("kit-done", f"m{number}") for number in range(total)))
         results = kit.results(mq, total, within_s=60.0)
         codes = [worker.stop() for worker in workers]
 
@@ -106,7 +108,7 @@ class WorkerCases:
 
         assert (result["status"], result["dead_lettered"], result["attempt"]) == ("failed", True, 2)
         assert kit.project.runs("kit-fail") == ["bad", "bad"]
-        assert len(drain(mq, kit.names.dead, for_s=1.0)) == 1
+        assert len(finish(mq, kit.names.dead)) == 1
         assert_quiet(mq, kit.names.replies)
 
     @case("W3", "processes")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
-
-from awf_core.clock import SystemClock
-from awf_core.contract import BackendContext, Delivery, Outgoing
-from awf_core.testing.redis_server import PrivateRedis, redis_program
 from awf_mq_redis.backend import Backend
 from awf_mq_redis.settings import RedisSettings
 
+from awf_core.clock import SystemClock
+from awf_core.contract import BackendContext, Delivery, Outgoing
+from awf_core.testing.eventually import eventually
+from awf_core.testing.redis_server import PrivateRedis, redis_program
+from awf_core.testing.server_process import LOCAL
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 MakeBackend = Callable[..., Backend]
@@ -73,7 +77,9 @@ def make_backend(tmp_path: Path) -> Iterator[MakeBackend]:
     """Make (and open) a backend; all are closed at the end."""
     made: list[Backend] = []
 
-    def make(url: str, *, is_open: bool = True, context: dict[str, object] | None = None, **settings: object) -> Backend:
+    def make(
+        url: str, *, is_open: bool = True, context: dict[str, object] | None = None, **settings: object
+    ) -> Backend:
         values = {"worker": "tester", "clock": SystemClock(), "directory": str(tmp_path), **(context or {})}
         backend = Backend(RedisSettings.model_validate({"url": url, **settings}), BackendContext(**values))
         made.append(backend)
@@ -116,3 +122,91 @@ def take(backend: Backend) -> Callable[..., Delivery]:
         return deliveries[0]
 
     return run
+
+
+@pytest.fixture(scope="module")
+def sentinel_group(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[PrivateRedis, PrivateRedis, list[PrivateRedis]]]:
+    """A master, its replica, and three sentinels."""
+    master, replica, sentinels = start_sentinels(tmp_path_factory.mktemp("sentinels"))
+    yield master, replica, sentinels
+    for server in (master, replica, *sentinels):
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def cluster_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[PrivateRedis]]:
+    """Three servers of a cluster."""
+    servers = start_cluster(tmp_path_factory.mktemp("cluster"))
+    yield servers
+    for server in servers:
+        server.kill()
+
+
+SERVICE = "mymaster"
+SLOTS = 16384
+
+
+class PrivateSentinel(PrivateRedis):
+    """A sentinel that watches the master at `master_port` and needs one other to agree."""
+
+    def __init__(self, directory: Path, *, master_port: int, quorum: int = 2) -> None:
+        super().__init__(directory, append_only=False)
+        self._master_port = master_port
+        self._quorum = quorum
+
+    def command(self) -> Sequence[str]:
+        program = shutil.which("redis-server") or shutil.which("valkey-server") or "redis-server"
+        file = self.directory / "sentinel.conf"
+        file.write_text(
+            f"port {self.port}\nbind {LOCAL}\ndir {self.directory}\n"
+            f"sentinel monitor {SERVICE} {LOCAL} {self._master_port} {self._quorum}\n"
+            f"sentinel down-after-milliseconds {SERVICE} 500\n"
+            f"sentinel failover-timeout {SERVICE} 2000\n"
+        )
+        return (program, str(file), "--sentinel")
+
+
+def start_sentinels(directory: Path) -> tuple[PrivateRedis, PrivateRedis, list[PrivateRedis]]:
+    """A master, its replica, and three sentinels that know both and each other."""
+    master = PrivateRedis(directory / "master", append_only=False).start()
+    replica = PrivateRedis(directory / "replica", append_only=False).start()
+    with redis.Redis(port=replica.port) as client, redis.Redis(port=master.port) as head:
+        head.config_set("repl-diskless-sync-delay", 0)
+        client.replicaof(LOCAL, str(master.port))
+        eventually(lambda: client.info("replication")["master_link_status"] == "up")
+    sentinels = [PrivateSentinel(directory / f"s{n}", master_port=master.port).start() for n in range(3)]
+    for sentinel in sentinels:
+        with redis.Redis(port=sentinel.port) as client:
+            eventually(lambda client=client: _is_ready(client))
+    return master, replica, sentinels
+
+
+def _is_ready(client: redis.Redis) -> bool:
+    state = client.sentinel_master(SERVICE)
+    return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2
+
+
+def start_cluster(directory: Path, size: int = 3) -> list[PrivateRedis]:
+    """`size` servers that share the slots among them."""
+    extra = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    servers = [PrivateRedis(directory / f"node{n}", append_only=False, extra=extra).start() for n in range(size)]
+    clients = [redis.Redis(port=server.port) for server in servers]
+    for number, client in enumerate(clients):
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * SLOTS // size, (number + 1) * SLOTS // size - 1)
+        client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+    for client in clients[1:]:
+        client.execute_command("CLUSTER", "MEET", LOCAL, servers[0].port)
+    for client in clients:
+        eventually(lambda client=client: _is_whole(client, size), 20)
+        client.close()
+    return servers
+
+
+def _is_whole(client: redis.Redis, size: int) -> bool:
+    info = client.execute_command("CLUSTER", "INFO")
+    text = (
+        info if isinstance(info, dict) else dict(line.split(":") for line in info.decode().split("\r\n") if ":" in line)
+    )
+    return text["cluster_state"] == "ok" and int(text["cluster_size"]) == size

@@ -7,11 +7,11 @@ import threading
 import time
 
 import pytest
+from awf_mq_redis import outgoing
 
 from awf_core.contract import Ack, Nack, Outgoing
 from awf_core.errors import BodyTooLarge, BrokerMisconfigured, Unroutable
 from awf_core.testing.eventually import eventually
-from awf_mq_redis import outgoing
 
 BODIES = [
     b"",

@@ -227,7 +227,8 @@ def test_an_answer_to_a_key_that_is_no_list_is_unroutable_and_the_delivery_not_s
         answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=replies), Ack(delivery=other)])
     else:
         letters = [
-            DeadLetter(delivery=d, queue="dead", reason="r", error="e", replies=r) for d, r in ((delivery, replies), (other, []))
+            DeadLetter(delivery=d, queue="dead", reason="r", error="e", replies=r)
+            for d, r in ((delivery, replies), (other, []))
         ]
         answers = backend.awf_mq_dead_letter(letters)
 

@@ -29,6 +29,22 @@ def test_an_ack_ends_the_message_and_publishes_its_replies(backend, clock, take)
     assert bodies(backend, "answers") == [b"{}", b"{}"]
 
 
+def test_a_batch_is_acknowledged_with_one_delete_and_looked_at_closer_only_when_one_is_lost(backend, clock, take):
+    deliveries = [take() for _ in range(12)]
+    statements: list[str] = []
+    backend._connections._writer.connection.set_trace_callback(statements.append)
+
+    answers = backend.awf_mq_ack([Ack(delivery=delivery) for delivery in deliveries])
+    again = backend.awf_mq_ack([Ack(delivery=delivery) for delivery in deliveries])
+
+    deletes = [index for index, text in enumerate(statements) if text.lstrip().startswith("DELETE FROM message\nWHERE id")]
+    assert answers == [None] * 12
+    assert all(isinstance(error, LeaseLost) for error in again)
+    assert len(deletes) == 2
+    assert statements[deletes[0] + 1] == "COMMIT"
+    assert statements[deletes[1] + 1] == "ROLLBACK"
+
+
 def test_nobody_ever_sees_an_ack_without_its_reply(backend, foreign, take):
     delivery = take()
     foreign.execute(

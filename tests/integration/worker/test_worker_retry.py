@@ -49,6 +49,7 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_its_history_and_the_res
     (letter,), (result,) = project.letters(), project.results()
     assert (letter["reason"], letter["attempt"], letter["source"]) == ("max_attempts", 3, "awf-workflows")
     assert letter["error"].strip() == "down"
+    assert [entry["attempt"] for entry in letter["history"]] == [1, 2, 3]
     last = letter["history"][-1]
     assert (last["attempt"], last["reason"], last["worker"]) == (3, "max_attempts", "tester")
     assert last["run_id"] == result["run_id"]

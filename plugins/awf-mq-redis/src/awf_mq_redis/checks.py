@@ -118,8 +118,10 @@ def _check_kinds(link: Link, queue: str, expected: dict[str, str]) -> None:
 def _check_rights(link: Link, queue: str, keys: QueueKeys) -> None:
     doing = f"use queue {queue!r}"
     refused = [(text(command), text(error)) for command, error in link.run(doing, "probe", [keys.probe])]
-    # Scripts may not block, so this one is tried by itself: on an empty list, for a moment.
-    (moved,) = link.each(doing, [(keys.probe, (_BLOCK, keys.probe, keys.probe, "RIGHT", "LEFT", "0.001"))])
+    # Scripts may not block, so this one is tried by itself, with something to move: an empty list would be waited on.
+    key = keys.probe
+    move = (_BLOCK, key, key, "RIGHT", "LEFT", "0.001")
+    _, moved, _ = link.each(doing, [(key, ("LPUSH", key, "x")), (key, move), (key, ("DEL", key))])
     if isinstance(moved, BrokerMisconfigured) and "not allowed" in str(moved):
         refused.append((_BLOCK, moved.message))
     denied = [(command, error) for command, error in refused if not error.startswith(("OOM", "MISCONF", "READONLY"))]

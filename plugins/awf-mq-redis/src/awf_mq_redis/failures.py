@@ -148,8 +148,10 @@ def _away(error: BaseException, text: str, where: str, doing: str, *, in_doubt: 
         hint = "the server's maxclients is reached: raise it, or find who keeps connections open (`CLIENT LIST`)"
     elif is_stale_link(error):
         hint = "this server is a replica now; the next call asks for the master again"
+    elif where.startswith("rediss") and "Timeout connecting" in text:
+        hint = "check that the server runs, and that the port speaks TLS: one without it stays silent"
     else:
-        hint = "check that the server runs and can be reached from here"
+        hint = "check that the server runs and can be reached from here; a port with TLS needs rediss://"
     # An answer that says no is no doubt: nothing was done.
     is_answer = code_of(error) != "" or type(error).__name__ not in ("ConnectionError", "TimeoutError")
     return BrokerUnavailable(f"{where}: can't {doing}: {text}", hint=hint, in_doubt=in_doubt and not is_answer)

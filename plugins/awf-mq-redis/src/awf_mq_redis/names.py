@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 
 from redis.crc import key_slot
 
@@ -36,6 +37,7 @@ class QueueKeys:
     slot: int
 
 
+@lru_cache(maxsize=1024)
 def queue_keys(queue: str, prefix: str) -> QueueKeys:
     """The keys of `queue`, each with `prefix` before it."""
     ready = prefix + queue
@@ -55,16 +57,25 @@ def queue_keys(queue: str, prefix: str) -> QueueKeys:
 
 def bad_queue_name(queue: str, where: str) -> BrokerError | None:
     """Why no queue can have this name; None when one can."""
+    fault = _name_fault(queue)
+    if fault is None:
+        return None
+    text, hint = fault
+    return Unroutable(f"{where}: {queue[:80]!r} {text}", hint=hint)
+
+
+@lru_cache(maxsize=1024)
+def _name_fault(queue: str) -> tuple[str, str] | None:
     if _INTERNAL.fullmatch(queue):
-        return Unroutable(
-            f"{where}: {queue[:80]!r} is the name of a key this backend keeps for itself",
-            hint="choose a queue name that doesn't end like one of its keys",
+        return (
+            "is the name of a key this backend keeps for itself",
+            "choose a queue name that doesn't end like one of its keys",
         )
     if 0 < len(queue) <= MAX_QUEUE_NAME and "\0" not in queue and is_storable(queue):
         return None
-    return Unroutable(
-        f"{where}: {queue[:80]!r} can't be the name of a queue",
-        hint=f"use 1 to {MAX_QUEUE_NAME} characters of valid Unicode, without NUL",
+    return (
+        "can't be the name of a queue",
+        f"use 1 to {MAX_QUEUE_NAME} characters of valid Unicode, without NUL",
     )
 
 

@@ -1,0 +1,1 @@
+"""An AWF queue backend: `mq.type: template`."""

@@ -1,0 +1,270 @@
+"""`mq.type: template`: the contract of `awf_core.hookspecs`, kept in files. The plugin manager calls the hooks.
+
+Decides nothing: retry or not, dead or not, what is answered is the core's. Keeps nothing in memory but a stop flag.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from awf_core import hookimpl
+from awf_core.contract import (
+    Ack,
+    BackendContext,
+    Capabilities,
+    DeadLetter,
+    Delivery,
+    ItemState,
+    Nack,
+    Outgoing,
+    Page,
+    QueueItem,
+    Role,
+    Stats,
+)  # fmt: skip
+from awf_core.errors import BrokerError, BrokerMisconfigured, LeaseLost
+from awf_core.units import DurationS
+from awf_mq_template.files import Entry, Files, told
+
+LOOK_S = 0.05
+KEPT = ("id", "reply_to", "correlation_id")
+Item = TypeVar("Item", Ack, Nack, DeadLetter)
+
+
+class Settings(BaseModel):
+    """What `mq.template` takes. `path`: the directory of the queues; relative ones start at the configuration's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    path: str = "queues"
+    queue: str = "awf-workflows"
+    lease_s: DurationS = Field(default=60.0, alias="lease", gt=0)
+
+
+class Backend:
+    """Thread-safe; any number of processes of one host share the directory."""
+
+    api_version = 1
+    Settings = Settings
+
+    def __init__(self, settings: Settings, context: BackendContext) -> None:
+        self._root = Path(context.directory) / Path(settings.path).expanduser()
+        self._files = Files(self._root, may_create=context.declare == "auto")
+        self._now = context.clock.now
+        self._lease_s = settings.lease_s
+        self._is_stopped = Event()
+        self.capabilities = Capabilities(
+            lease_s=settings.lease_s, stable_ids=True, headers=True, browse_exact=True, interrupt_s=0.2, ordered=True
+        )
+
+    @hookimpl
+    def awf_mq_open(self) -> None:
+        """Make sure the directory is there."""
+        with told(self._root, "create the directory"):
+            self._root.mkdir(parents=True, exist_ok=True)
+        self._is_stopped.clear()
+
+    @hookimpl
+    def awf_mq_close(self) -> None:
+        """End waiting consumes; there is no connection to let go of."""
+        self._is_stopped.set()
+
+    @hookimpl
+    def awf_mq_interrupt(self) -> None:
+        """End waiting consumes until the next open."""
+        self._is_stopped.set()
+
+    @hookimpl
+    def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
+        """Make the queue's directory."""
+        self._files.queue(queue)
+
+    @hookimpl
+    def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
+        """Take what is due, in order of the times."""
+        end = time.monotonic() + wait_s
+        while not self._is_stopped.is_set():
+            taken = self._take(queue, limit)
+            left_s = end - time.monotonic()
+            if taken or left_s <= 0:
+                return taken
+            self._is_stopped.wait(min(LOOK_S, left_s))
+        return []
+
+    @hookimpl
+    def awf_mq_publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
+        """Store each."""
+        return [_attempt(lambda message=message: self._publish(message)) for message in messages]
+
+    @hookimpl
+    def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
+        """Replies first: a death in between doubles a result and loses none."""
+        return [_attempt(lambda ack=ack: self._finish(ack.delivery, ack.replies)) for ack in acks]
+
+    @hookimpl
+    def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
+        """Give back."""
+
+        def give_back(nack: Nack) -> None:
+            due_at = self._now() + nack.delay_s
+            self._files.give_back(_receipt(nack.delivery), due_at=due_at, is_counted=nack.counted)
+
+        return [_attempt(lambda nack=nack: give_back(nack)) for nack in nacks]
+
+    @hookimpl
+    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+        """Letter and replies first, then the message goes."""
+        return [_attempt(lambda letter=letter: self._bury(letter)) for letter in letters]
+
+    @hookimpl
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Renew leases; those of others come back."""
+        until = self._now() + self._lease_s
+        extend = self._files.extend
+        return [d for d in deliveries if _attempt(lambda d=d: extend(_receipt(d), until=until)) is not None]
+
+    @hookimpl
+    def awf_mq_stats(self, queue: str) -> Stats:
+        """Count names; how many letters came from a queue is not known."""
+        now = self._now()
+        found = self._files.entries(queue)
+        ready = [entry for due_at, entry in found if due_at <= now]
+        held = sum(entry.is_held for due_at, entry in found if due_at > now)
+        ages = [now - entry.created_at for entry in ready]
+        return Stats(
+            ready=len(ready),
+            delayed=len(found) - len(ready) - held,
+            in_flight=held,
+            oldest_age_s=max(ages, default=None),
+        )
+
+    @hookimpl
+    def awf_mq_browse(self, queue: str, limit: int, after: str | None) -> Page:
+        """Read without taking, oldest first."""
+        found = sorted(self._files.entries(queue), key=lambda pair: pair[1].id)
+        later = [(due_at, entry) for due_at, entry in found if after is None or entry.id > after]
+        items = [item for due_at, entry in later[:limit] if (item := self._item(queue, due_at, entry)) is not None]
+        return Page(items=items, next=later[limit - 1][1].id if len(later) > limit else None)
+
+    @hookimpl
+    def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
+        """Move what nobody holds, each by one rename."""
+        directory = self._files.queue(target)
+        chosen = [entry for entry in self._free(source) if ids is None or entry.id in ids][:limit]
+        return sum(self._files.move(entry, directory) for entry in chosen)
+
+    @hookimpl
+    def awf_mq_purge(self, queue: str) -> int:
+        """Remove what nobody holds."""
+        return sum(_attempt(lambda entry=entry: self._files.remove(entry)) is None for entry in self._free(queue))
+
+    def _take(self, queue: str, limit: int) -> list[Delivery]:
+        now = self._now()
+        taken: list[Delivery] = []
+        for due_at, entry in self._files.entries(queue):
+            if due_at > now or len(taken) == limit:
+                break
+            held = self._files.take(entry, until=now + self._lease_s)
+            if held is not None:
+                taken.append(_delivery(queue, held, time.monotonic() + self._lease_s))
+        return taken
+
+    def _publish(self, message: Outgoing) -> None:
+        unsupported = [name for name in ("priority", "expires_s") if getattr(message, name) is not None]
+        if unsupported:
+            raise BrokerMisconfigured(f"{self._root}: {unsupported[0]} is not supported", hint="leave it out")
+        content = {name: getattr(message, name) for name in KEPT}
+        content |= {"body": base64.b64encode(message.body).decode(), "headers": dict(message.headers), "history": []}
+        self._files.put(self._files.queue(message.queue), content, due_at=self._now() + message.delay_s)
+
+    def _finish(self, delivery: Delivery, replies: Sequence[Outgoing]) -> None:
+        entry = _receipt(delivery)
+        self._files.extend(entry, until=self._now() + self._lease_s)
+        for reply in replies:
+            self._publish(reply)
+        self._files.remove(entry)
+
+    def _bury(self, letter: DeadLetter) -> None:
+        entry = _receipt(letter.delivery)
+        self._files.extend(entry, until=self._now() + self._lease_s)
+        content = entry.read()
+        content["history"] += [dict(each) for each in letter.history]
+        content["letter"] = {
+            "source": letter.delivery.queue,
+            "reason": letter.reason,
+            "error": letter.error,
+            "dead_at": self._now(),
+        }
+        self._files.put(self._files.queue(letter.queue), content, due_at=self._now())
+        self._finish(letter.delivery, letter.replies)
+
+    def _free(self, queue: str) -> list[Entry]:
+        now = self._now()
+        return [entry for due_at, entry in self._files.entries(queue) if not entry.is_held or due_at <= now]
+
+    def _item(self, queue: str, due_at: float, entry: Entry) -> QueueItem | None:
+        try:
+            content = entry.read()
+        except FileNotFoundError:
+            return None
+        letter: dict[str, Any] = content.get("letter") or {}
+        is_dead = bool(letter) and letter["source"] != queue
+        now = self._now()
+        state: ItemState = (
+            "dead" if is_dead else "ready" if due_at <= now else "in_flight" if entry.is_held else "delayed"
+        )
+        return QueueItem(
+            id=entry.id,
+            body=base64.b64decode(content["body"]),
+            state=state,
+            message_id=content["id"],
+            attempt=entry.attempt,
+            deliveries=entry.deliveries,
+            reply_to=content["reply_to"],
+            correlation_id=content["correlation_id"],
+            headers=content["headers"],
+            enqueued_at=entry.created_at,
+            due_at=due_at,
+            history=content["history"],
+            **(letter if is_dead else {}),
+        )
+
+
+def _delivery(queue: str, held: Entry, lease_until: float) -> Delivery:
+    content = held.read()
+    return Delivery(
+        queue=queue,
+        body=base64.b64decode(content["body"]),
+        receipt=held,
+        attempt=held.attempt,
+        deliveries=held.deliveries,
+        released=held.released,
+        id=content["id"] or held.id,
+        reply_to=content["reply_to"],
+        correlation_id=content["correlation_id"],
+        headers=content["headers"],
+        first_seen_at=held.created_at,
+        lease_until=lease_until,
+    )
+
+
+def _receipt(delivery: Delivery) -> Entry:
+    if not isinstance(delivery.receipt, Entry):
+        raise LeaseLost(f"delivery {delivery.id} in {delivery.queue!r} was not handed out by this backend")
+    return delivery.receipt
+
+
+def _attempt(act: Callable[[], object]) -> BrokerError | None:
+    """What became of one item of a batch; it spoils no other."""
+    try:
+        act()
+    except BrokerError as error:
+        return error
+    return None

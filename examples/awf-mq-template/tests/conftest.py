@@ -1,0 +1,3 @@
+"""The kit's fixtures and options."""
+
+pytest_plugins = ["awf_core.testing.pytest_plugin"]

@@ -1,0 +1,158 @@
+"""A channel to be used once, step by step, from the caller's own thread: looking, declaring, browsing, moving.
+
+A refused step closes the channel and nothing else; whoever gets an error takes a new channel. Never consumes.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pika import exceptions as px
+from pika import spec
+
+from awf_core.errors import BrokerError
+from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from awf_mq_rabbitmq.link import Link
+
+ANSWER_S = 10.0
+"""How long an answer may take: declaring a replicated queue on a busy cluster takes seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Got:
+    """A message taken with `get`; not ours until acked, and back in its queue when the channel closes."""
+
+    tag: int
+    redelivered: bool
+    properties: Any
+    body: bytes
+    left: int
+
+
+class Channel:
+    """One channel, one step at a time. Not thread-safe; made by `open_channel`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._channel: Any = None
+        self._waiting: Future[Any] = Future()
+
+    def open(self) -> None:
+        """Open it. Raises the contract's error."""
+        self._link.ensure_up()
+        self._step("open a channel", self._open)
+
+    def close(self) -> None:
+        """Close it; what was got and not acked goes back. Returns once the broker has done so."""
+        if self._channel is not None and self._channel.is_open:
+            self._step("close a channel", lambda channel, _: channel.close())
+
+    def count(self, queue: str) -> int:
+        """How many messages of `queue` are ready. Raises QueueMissing."""
+        frame = self._step(
+            f"look at queue {queue!r}", lambda channel, done: channel.queue_declare(queue, passive=True, callback=done)
+        )
+        return int(frame.method.message_count)
+
+    def declare(self, queue: str, arguments: Mapping[str, object]) -> None:
+        """Declare a durable queue. Raises BrokerMisconfigured when it is there with other properties."""
+        self._step(
+            f"declare queue {queue!r}",
+            lambda channel, done: channel.queue_declare(queue, durable=True, arguments=dict(arguments), callback=done),
+        )
+
+    def get(self, queue: str) -> Got | None:
+        """The next message of `queue`, None where there is none."""
+
+        def send(channel: Any, done: Callable[[Any], None]) -> None:
+            channel.add_callback(lambda _: done(None), [spec.Basic.GetEmpty], one_shot=True)
+            channel.basic_get(queue, callback=lambda _, method, properties, body: done((method, properties, body)))
+
+        answer = self._step(f"get a message of {queue!r}", send)
+        if answer is None:
+            return None
+        method, properties, body = answer
+        return Got(
+            tag=method.delivery_tag,
+            redelivered=bool(method.redelivered),
+            properties=properties,
+            body=bytes(body),
+            left=method.message_count,
+        )
+
+    def ack(self, tags: Sequence[int]) -> None:
+        """Acknowledge, and wait until the broker has read it."""
+
+        def send(channel: Any, done: Callable[[Any], None]) -> None:
+            for tag in tags:
+                channel.basic_ack(tag)
+            channel.basic_qos(prefetch_count=0, callback=done)
+
+        self._step("acknowledge messages", send)
+
+    def purge(self, queue: str) -> int:
+        """Remove what is ready in `queue`; returns how many."""
+        frame = self._step(f"purge queue {queue!r}", lambda channel, done: channel.queue_purge(queue, callback=done))
+        return int(frame.method.message_count)
+
+    def _open(self, _channel: Any, done: Callable[[Any], None]) -> None:
+        connection = self._link.connection
+        if connection is None or not connection.is_open:
+            raise closed_error(self._link.where, "open a channel")
+        self._channel = connection.channel(on_open_callback=done)
+        self._channel.add_on_close_callback(self._closed)
+
+    def _closed(self, _channel: Any, reason: BaseException) -> None:
+        waiting = self._waiting
+        if not waiting.done():
+            if isinstance(reason, px.ChannelClosedByClient):
+                waiting.set_result(None)
+            else:
+                waiting.set_exception(reason)
+
+    def _step(self, doing: str, send: Callable[[Any, Callable[[Any], None]], None]) -> Any:
+        waiting: Future[Any] = Future()
+        self._waiting = waiting
+
+        def done(value: Any) -> None:
+            if not waiting.done():
+                waiting.set_result(value)
+
+        def act() -> None:
+            try:
+                send(self._channel, done)
+            except Exception as error:  # noqa: BLE001 - it belongs to the waiting thread, whatever it is
+                if not waiting.done():
+                    waiting.set_exception(error)
+
+        where = self._link.where
+        if not self._link.post(act):
+            raise closed_error(where, doing)
+        try:
+            return waiting.result(ANSWER_S)
+        except FutureTimeout:
+            error = timeout_error(where, doing, ANSWER_S)
+            self._link.abort(error)
+            raise error from None
+        except Exception as error:
+            raise broker_error(error, where=where, doing=doing, in_doubt=True) from error
+
+
+@contextmanager
+def open_channel(link: Link) -> Iterator[Channel]:
+    """A channel for the `with` block."""
+    channel = Channel(link)
+    channel.open()
+    try:
+        yield channel
+    finally:
+        with suppress(BrokerError):
+            channel.close()

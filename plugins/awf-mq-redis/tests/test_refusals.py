@@ -1,0 +1,394 @@
+"""What is refused or warned of before the first message, and in which words."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import closing
+
+import pytest
+import redis
+from awf_mq_redis.checks import refuse_server, server_warnings
+
+from awf_core.contract import Ack, DeadLetter, Nack, Outgoing, Remember, StateEntry
+from awf_core.errors import BrokerBlocked, BrokerMisconfigured, BrokerUnavailable, Unroutable
+
+RIGHTS = ["-@all", "+ping", "+info", "+select", "+type", "+time", "+evalsha", "+eval", "+client|setname", "+client|id", "+client|unblock", "+blmove", "+lpush", "+lrange", "+llen", "+lrem", "+ltrim", "+pttl", "+pexpire", "+pexpireat", "+zadd", "+zrem", "+zscore", "+zcard", "+zcount", "+zrange", "+zrangebyscore", "+hset", "+hget", "+hmget", "+hdel", "+hkeys", "+hlen", "+hincrby", "+xadd", "+xlen", "+xrange", "+xdel", "+del", "+get", "+set", "+scan"]
+KEYS = ["~work", "~{work}:*", "~dead", "~{dead}:*", "~results", "~awf-reply-*", "~{awf-reply-*}:*", "~awf:state:*"]
+
+
+@pytest.fixture
+def user(server, foreign):
+    """Give a user these rights; returns the URL to log in as them."""
+
+    def make(*rules):
+        foreign.acl_deluser("worker")
+        foreign.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", *rules)
+        return server.url.replace("redis://", "redis://worker:s3cret@")
+
+    yield make
+    foreign.acl_deluser("worker")
+
+
+def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backend, foreign):
+    url = user(*RIGHTS, *KEYS)
+    foreign.acl_log_reset()
+    backend = make_backend(url)
+
+    backend.awf_mq_ensure("work", "work", "dead")
+    backend.awf_mq_ensure("dead", "dead", None)
+    backend.awf_mq_publish([Outgoing(queue="work", body=b"%d" % n, delay_s=n / 1000) for n in range(4)])
+    deliveries = [backend.awf_mq_consume("work", 1, 5)[0] for _ in range(4)]
+    reply = Outgoing(queue="results", body=b"r")
+    answers = [
+        *backend.awf_mq_ack(
+            [Ack(delivery=deliveries[0], replies=[reply], remember=Remember(key="k", value="v", ttl_s=9))]
+        ),
+        *backend.awf_mq_nack([Nack(delivery=deliveries[1], reason="x")]),
+        *backend.awf_mq_dead_letter([DeadLetter(delivery=deliveries[2], queue="dead", reason="r", error="e")]),
+    ]
+    lost = backend.awf_mq_extend(deliveries)
+    counts = [backend.awf_mq_stats("work").dead, backend.awf_mq_stats("dead").ready]
+    shown = [len(backend.awf_mq_browse(queue, 10, None).items) for queue in ("work", "dead")]
+    moved = backend.awf_mq_move("dead", "work", None, None)
+    private = backend.awf_mq_reply_queue(60)
+    backend.awf_mq_publish([Outgoing(queue=private, body=b"p")])
+    answered = backend.awf_mq_consume(private, 1, 0)
+    state = backend.awf_mq_state_list("")
+    purged = backend.awf_mq_purge("work")
+
+    assert answers == [None] * 3
+    assert len(lost) == 3
+    assert (counts, shown, moved, purged) == ([1, 1], [2, 1], 1, 2)
+    assert answered[0].body == b"p"
+    assert state == [("k", "v")]
+    # Whether there are snapshots may stay unknown; nothing else was refused.
+    assert {entry["object"] for entry in foreign.acl_log()} <= {"config|get"}
+
+
+@pytest.mark.parametrize("command", ["zadd", "lrange", "hset", "ltrim", "xadd", "hincrby", "blmove"])
+def test_a_missing_right_is_refused_at_start_with_the_command_and_the_key(user, make_backend, command):
+    rights = [*RIGHTS, *KEYS, f"-{command}"] + (["-brpoplpush"] if command == "blmove" else [])
+    backend = make_backend(user(*rights))
+
+    with pytest.raises(BrokerMisconfigured) as caught:
+        backend.awf_mq_ensure("work", "work", "dead")
+
+    assert command.upper() in str(caught.value)
+    assert "{work}:probe" in str(caught.value)
+    assert "ACL line" in caught.value.hint
+    assert "s3cret" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"), [("~work ~dead ~{dead}:*", "{work}:claiming"), ("~work ~{work}:* ~{dead}:*", "dead")]
+)
+def test_a_key_out_of_reach_is_named(user, make_backend, keys, named):
+    backend = make_backend(user(*RIGHTS, *keys.split()))
+
+    with pytest.raises(BrokerMisconfigured, match=r"not allowed to use queue 'work'") as caught:
+        backend.awf_mq_ensure("work", "work", "dead")
+
+    assert f"(TYPE {named})" in str(caught.value)
+
+
+def test_a_producer_that_may_only_push_can_still_publish(user, make_backend):
+    url = user("-@all", "+ping", "+lpush", "+type", "+client|setname", "~work")
+    backend = make_backend(url, context={"declare": "never"})
+
+    assert backend.awf_mq_publish([Outgoing(queue="work", body=b"x")]) == [None]
+
+
+def test_a_reply_address_out_of_reach_holds_up_no_other_delivery(user, make_backend, foreign):
+    backend = make_backend(user(*RIGHTS, *KEYS))
+    backend.awf_mq_publish([Outgoing(queue="work", body=b"%d" % n) for n in range(3)])
+    deliveries = backend.awf_mq_consume("work", 3, 0)
+    queues = ["results", "forbidden", "results"]
+
+    answers = backend.awf_mq_ack(
+        [Ack(delivery=d, replies=[Outgoing(queue=q, body=b"r")]) for d, q in zip(deliveries, queues, strict=True)]
+    )
+
+    assert [type(answer) for answer in answers] == [type(None), BrokerMisconfigured, type(None)]
+    assert "not allowed to acknowledge messages in 'work'" in str(answers[1])
+    assert foreign.llen("results") == 2
+    assert backend.awf_mq_ack([Ack(delivery=deliveries[1])]) == [None]
+
+
+def test_a_right_taken_away_later_loses_no_message(user, make_backend, foreign):
+    backend = make_backend(user(*RIGHTS, *KEYS))
+    backend.awf_mq_publish([Outgoing(queue="work", body=b"x")] * 2)
+    held = backend.awf_mq_consume("work", 1, 0)[0]
+    foreign.execute_command("ACL", "SETUSER", "worker", "-xadd", "-zadd")
+
+    with pytest.raises(BrokerMisconfigured, match="not allowed to take messages from 'work'"):
+        backend.awf_mq_consume("work", 1, 0)
+    (refused,) = backend.awf_mq_dead_letter([DeadLetter(delivery=held, queue="dead", reason="r", error="e")])
+    foreign.execute_command("ACL", "SETUSER", "worker", "+xadd", "+zadd")
+
+    assert isinstance(refused, BrokerMisconfigured)
+    assert foreign.hlen("{work}:meta") + foreign.llen("work") >= 2
+
+
+@pytest.mark.parametrize(
+    ("key", "role", "wanted"),
+    [
+        ("work", "work", "list"),
+        ("{work}:lease", "work", "zset"),
+        ("{work}:body", "work", "hash"),
+        ("dead", "work", "stream"),
+        ("{dead}:sources", "work", "hash"),
+        ("work", "reply", "list"),
+        ("work", "dead", "list or stream"),
+    ],
+)
+def test_a_name_that_is_taken_by_something_else_is_refused_at_start(backend, foreign, key, role, wanted):
+    foreign.set(key, "something else")
+
+    with pytest.raises(BrokerMisconfigured) as caught:
+        backend.awf_mq_ensure("work", role, "dead" if role == "work" else None)
+
+    assert f"key '{key}' holds a string, and has to be a {wanted}" in str(caught.value)
+    assert "key_prefix" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "{work}:lease", "{t}x::body", "x" * 256, "\ud800"])
+def test_a_name_no_queue_can_have_is_refused_at_start_and_when_consuming(backend, name):
+    with pytest.raises(Unroutable):
+        backend.awf_mq_ensure(name, "work", None)
+    with pytest.raises(Unroutable):
+        backend.awf_mq_consume(name, 1, 0)
+
+
+def test_a_key_that_changes_its_type_later_is_named_and_nothing_is_touched(backend, foreign, take):
+    delivery = take()
+    foreign.set("work", "oops")
+    foreign.set("other", "oops")
+
+    with pytest.raises(BrokerMisconfigured, match="key 'work' holds a string, and has to be a list"):
+        backend.awf_mq_consume("work", 1, 0)
+    (refused,) = backend.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue="answers", body=b"r")])])
+    (published,) = backend.awf_mq_publish([Outgoing(queue="other", body=b"x")])
+
+    assert isinstance(refused, BrokerMisconfigured)
+    assert isinstance(published, BrokerMisconfigured)
+    assert "publish to 'other': a key of that name holds something else" in str(published)
+    assert foreign.exists("answers") == 0
+
+
+def test_an_ensured_queue_leaves_no_key_behind(backend, foreign):
+    backend.awf_mq_ensure("work", "work", "dead")
+
+    assert foreign.keys() == []
+
+
+def test_a_queue_that_is_in_use_can_be_ensured(backend, foreign, take):
+    held = take()
+    backend.awf_mq_dead_letter([DeadLetter(delivery=held, queue="dead", reason="r", error="e")])
+    foreign.lpush("work", "x")
+
+    backend.awf_mq_ensure("work", "work", "dead")
+    backend.awf_mq_ensure("dead", "dead", None)
+    backend.awf_mq_ensure("undeliverable", "dead", None)
+
+    assert foreign.llen("work") == 1
+
+
+def test_a_wrong_password_is_refused_at_once_without_showing_it(make_server, make_backend):
+    server = make_server(password="right", append_only=False)
+    backend = make_backend(server.url.replace("right", "wr0ng"), is_open=False)
+
+    with pytest.raises(BrokerMisconfigured) as caught:
+        backend.awf_mq_open()
+
+    with redis.Redis(port=server.port, password="right") as client:
+        failed = client.info("commandstats")["cmdstat_auth"]["failed_calls"]
+    assert "refuses the login" in str(caught.value)
+    assert "check user and password" in caught.value.hint
+    assert failed == 1
+    seen = f"{caught.value} {caught.value.hint} {backend.settings!r} {backend.address} {vars(backend)}"
+    assert "wr0ng" not in seen
+
+
+def test_a_password_may_be_given_beside_the_url(make_server, make_backend):
+    server = make_server(password="p@ss/word", append_only=False)
+
+    backend = make_backend(f"redis://127.0.0.1:{server.port}", password="p@ss/word")
+
+    assert backend.awf_mq_publish([Outgoing(queue="work", body=b"x")]) == [None]
+
+
+def test_no_password_where_one_is_asked_for_is_refused(make_server, make_backend):
+    server = make_server(password="right", append_only=False)
+
+    with pytest.raises(BrokerMisconfigured, match="refuses the login to connect"):
+        make_backend(f"redis://127.0.0.1:{server.port}")
+
+
+def test_a_server_that_is_not_there_is_unavailable_and_nothing_in_doubt(make_backend, unused_port):
+    backend = make_backend(f"redis://127.0.0.1:{unused_port}", is_open=False)
+
+    with pytest.raises(BrokerUnavailable) as opened:
+        backend.awf_mq_open()
+    with pytest.raises(BrokerUnavailable) as published:
+        backend.awf_mq_publish([Outgoing(queue="work", body=b"x")])
+    with pytest.raises(BrokerUnavailable):
+        backend.awf_mq_consume("work", 1, 1)
+
+    assert f"redis://127.0.0.1:{unused_port}/0: can't connect" in str(opened.value)
+    assert "check that the server runs" in opened.value.hint
+    assert not published.value.in_doubt
+
+
+def test_a_name_that_does_not_resolve_is_unavailable(make_backend):
+    with pytest.raises(BrokerUnavailable, match="nowhere.invalid"):
+        make_backend("redis://nowhere.invalid:6379")
+
+
+@pytest.fixture
+def unused_port():
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def web_server():
+    """Something that answers, and not in the Redis protocol."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def test_what_is_no_redis_is_said_to_be_none(make_backend, web_server):
+    with pytest.raises(BrokerMisconfigured, match="doesn't speak the Redis protocol"):
+        make_backend(f"redis://127.0.0.1:{web_server}")
+
+
+def test_a_unix_socket_will_do(make_server, make_backend, tmp_path):
+    path = tmp_path / "r.sock"
+    make_server(append_only=False, extra=("--unixsocket", str(path)))
+
+    backend = make_backend(f"unix://{path}?db=2")
+
+    assert backend.address == f"unix://{path}"
+    assert backend.awf_mq_publish([Outgoing(queue="work", body=b"x")]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("info", "kind", "text"),
+    [
+        ({"redis_version": "6.0.16"}, BrokerMisconfigured, "is Redis 6.0.16; this backend needs 6.2 or newer"),
+        ({"redis_version": "7.0.1", "cluster_enabled": "1"}, BrokerMisconfigured, "part of a Redis Cluster"),
+        (
+            {"redis_version": "7.0.1", "role": "slave", "master_host": "m", "master_port": "1"},
+            BrokerUnavailable,
+            "replica of m:1",
+        ),
+    ],
+)
+def test_a_server_that_cannot_serve_is_refused(info, kind, text):
+    with pytest.raises(kind, match=text):
+        refuse_server(info, "redis://h", is_cluster=False)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{"redis_version": "6.2.0"}, {"redis_version": "7.2.4", "valkey_version": "8.0.1"}, {}, {"redis_version": "x"}],
+)
+def test_a_server_that_can_serve_is_taken(info):
+    refuse_server(info, "redis://h", is_cluster=False)
+
+
+SOUND = {"maxmemory_policy": "noeviction", "aof_enabled": "1"}
+
+
+@pytest.mark.parametrize(
+    ("info", "snapshots", "text"),
+    [
+        ({"maxmemory_policy": "allkeys-lru"}, None, "maxmemory-policy is allkeys-lru"),
+        ({"maxmemory_policy": ""}, None, "doesn't tell its maxmemory-policy"),
+        ({"aof_enabled": "0"}, "", "keeps nothing on disk"),
+        ({"aof_enabled": "0"}, "3600 1", "a crash loses what came after the last snapshot; set appendonly yes"),
+        ({"aof_enabled": "0"}, None, "if it makes any"),
+    ],
+)
+def test_a_server_that_may_lose_messages_is_warned_of(info, snapshots, text):
+    (warning,) = server_warnings({**SOUND, **info}, snapshots, "redis://h")
+
+    assert warning.startswith("redis://h: ")
+    assert text in warning
+    assert server_warnings(SOUND, None, "redis://h") == []
+
+
+def test_a_server_that_loses_messages_is_warned_of_in_the_log(server, make_backend, foreign, caplog):
+    foreign.config_set("maxmemory-policy", "allkeys-lru")
+
+    make_backend(server.url)
+    foreign.config_set("maxmemory-policy", "noeviction")
+
+    texts = [record.getMessage() for record in caplog.records if record.name == "awf_mq_redis"]
+    assert any("allkeys-lru" in text for text in texts)
+    assert any("keeps nothing on disk" in text for text in texts)
+
+
+def test_settings_that_may_not_be_looked_at_are_said_to_be_unknown(user, make_backend, caplog):
+    rights = [*RIGHTS, *KEYS, "-info"]
+
+    make_backend(user(*rights))
+
+    assert "so they are unknown" in caplog.text
+
+
+def test_a_full_server_takes_nothing_new_and_lets_what_it_has_be_worked_off(backend, foreign, take):
+    backend.awf_mq_publish([Outgoing(queue="work", body=b"%d" % n) for n in range(6)])
+    held = take(publish=False)
+    foreign.config_set("maxmemory", 1)
+
+    published = backend.awf_mq_publish(
+        [Outgoing(queue="work", body=b"x"), Outgoing(queue="work", body=b"y", delay_s=5)]
+    )
+    backend.awf_mq_ensure("work", "work", "dead")
+    extended = backend.awf_mq_extend([held])
+    more = backend.awf_mq_consume("work", 2, 0)
+    answers = [
+        *backend.awf_mq_ack([Ack(delivery=held, replies=[Outgoing(queue="answers", body=b"r")])]),
+        *backend.awf_mq_nack([Nack(delivery=more[0], reason="x")]),
+        *backend.awf_mq_dead_letter([DeadLetter(delivery=more[1], queue="dead", reason="r", error="e")]),
+    ]
+    waited = backend.awf_mq_consume("work", 10, 5)
+    moved = backend.awf_mq_move("dead", "work", None, None)
+    nothing = backend.awf_mq_consume("other", 1, 0.3)
+
+    assert [type(answer) for answer in published] == [BrokerBlocked] * 2
+    assert "takes nothing more to publish to 'work'" in str(published[0])
+    assert "maxmemory" in published[0].hint
+    assert extended == []
+    assert answers == [None] * 3
+    assert [d.body for d in waited] == [b"1", b"3", b"4", b"5"]
+    assert moved == 1
+    assert nothing == []
+    assert foreign.rpop("answers") == b"r"
+
+
+def test_a_ttl_that_cannot_be_kept_is_refused_with_the_ack(backend, take):
+    delivery = take()
+
+    (error,) = backend.awf_mq_ack([Ack(delivery=delivery, remember=Remember(key="k", value="v", ttl_s=float("inf")))])
+
+    assert "ttl_s is inf" in str(error)
+    assert backend.awf_mq_state_put([StateEntry(key="k", value="v", if_absent=True)]) == [True]

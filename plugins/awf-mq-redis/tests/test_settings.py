@@ -1,0 +1,107 @@
+"""The settings: what is taken, what is refused, and that no password shows."""
+
+from __future__ import annotations
+
+import pytest
+from awf_mq_redis.address import parse_url
+from awf_mq_redis.pools import target_of
+from awf_mq_redis.settings import RedisSettings
+from pydantic import ValidationError
+
+
+def target(**values):
+    return target_of(RedisSettings.model_validate(values), worker="host 1/é", directory="/etc/awf")
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    settings = RedisSettings()
+
+    assert settings.url == "redis://localhost:6379/0"
+    assert (settings.queue, settings.key_prefix) == ("awf-workflows", "")
+    assert (settings.lease_s, settings.block_s) == (60.0, 2.0)
+    assert not settings.cluster
+
+
+@pytest.mark.parametrize(
+    ("url", "nodes", "db", "shown"),
+    [
+        ("redis://h", (("h", 6379),), 0, "redis://h:6379/0"),
+        ("rediss://u:p%40ss@h:1/3", (("h", 1),), 3, "rediss://h:1/3"),
+        ("redis://:p@[::1]:7/", (("::1", 7),), 0, "redis://[::1]:7/0"),
+        ("redis://h:1?db=4", (("h", 1),), 4, "redis://h:1/4"),
+        ("redis+sentinel://a,b:5/main/2", (("a", 26379), ("b", 5)), 2, "redis+sentinel://a:26379,b:5/main/2"),
+    ],
+)
+def test_a_url_is_taken_apart_and_shown_without_its_account(url, nodes, db, shown):
+    address = parse_url(url)
+
+    assert (address.nodes, address.db, address.shown) == (nodes, db, shown)
+
+
+def test_user_and_password_are_unquoted():
+    address = parse_url("redis://us%3Aer:p%40ss@h")
+
+    assert (address.username, address.password) == ("us:er", "p@ss")
+    assert "p@ss" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"url": "http://u:s3cret@h"}, "no such kind of address"),
+        ({"url": "localhost:6379"}, "no such kind of address"),
+        ({"url": "redis://u:s3cret@h:99999"}, "is no host:port"),
+        ({"url": "redis://:s3cret@"}, "is no host:port"),
+        ({"url": "redis://u:s3cret@h/one"}, "'one' is no number of a database"),
+        ({"url": "redis://u:s3cret@h?ssl_cert_reqs=none"}, "option 'ssl_cert_reqs' is not taken"),
+        ({"url": "redis://h?password=s3cret"}, "option 'password' is not taken"),
+        ({"url": "redis+sentinel://h:1"}, "the master's name is missing"),
+        ({"url": "unix://relative"}, "absolute path after three slashes"),
+        ({"url": "redis://a,b"}, "set cluster: true, or use redis+sentinel"),
+        ({"url": "redis://h", "tls_ca_file": "ca.pem"}, "write rediss://"),
+        ({"url": "rediss://h", "tls_key_file": "k.pem"}, "tls_key_file needs tls_cert_file"),
+        ({"url": "redis://h/1", "cluster": True}, "a cluster has database 0 only"),
+        ({"cluster": True, "sentinel": {"service": "m", "nodes": ["a"]}}, "exclude each other"),
+        ({"url": "redis+sentinel://h/m", "sentinel": {"service": "m", "nodes": ["a"]}}, "not both"),
+        ({"sentinel": {"service": "m", "nodes": ["a:x"]}}, "is no host:port"),
+        ({"block": "10s"}, "less than or equal to 5"),
+        ({"lease": "soon"}, "'soon' is not a duration"),
+        ({"leese": "60s"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_does_not_fit_is_refused_naming_it_and_no_password(values, text):
+    with pytest.raises(ValidationError) as caught:
+        RedisSettings.model_validate(values)
+
+    messages = " ".join(error["msg"] for error in caught.value.errors())
+    assert text in messages
+    if "?password" not in str(values):
+        assert "s3cret" not in messages
+
+
+def test_the_sentinels_are_named_by_the_setting_or_by_the_url():
+    by_setting = target(sentinel={"service": "main", "nodes": ["a", "b:1"], "password": "s3cret"}, password="p4ss")
+    by_url = target(url="redis+sentinel://:p4ss@a,b:1/main")
+
+    assert (by_setting.sentinels, by_setting.service) == (by_url.sentinels, by_url.service)
+    assert by_setting.shown == by_url.shown == "redis+sentinel://a:26379,b:1/main/0"
+    assert by_setting.options["password"] == by_url.options["password"] == "p4ss"
+    assert by_setting.sentinel_options["password"] == "s3cret"
+    assert "s3cret" not in repr(by_setting)
+    assert "p4ss" not in repr(by_setting)
+
+
+def test_files_are_looked_for_where_the_configuration_lies():
+    options = target(url="rediss://h", tls_ca_file="ca.pem", tls_cert_file="/abs/c.pem").options
+
+    assert (options["ssl_ca_certs"], options["ssl_certfile"]) == ("/etc/awf/ca.pem", "/abs/c.pem")
+    assert options["ssl_check_hostname"] is True
+
+
+def test_the_client_library_repeats_nothing_and_answers_in_bytes():
+    found = target()
+
+    assert found.options["retry"].get_retries() == 0
+    assert found.options["decode_responses"] is False
+    assert found.options["client_name"] == "awf:host-1/-"
+    assert found.block_timeout_s > RedisSettings().block_s
