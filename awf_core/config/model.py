@@ -76,14 +76,21 @@ class ResultSettings(_Settings):
 
 
 class WorkflowSettings(_Settings):
-    """What is different for the workflows of one name or glob; only the keys that are given count."""
+    """What is different for the workflows of one name or glob; only the keys that are given count.
 
+    `executor` runs them, None = the one that runs all.
+    """
+
+    executor: str | None = None
     max_run_s: DurationS | None = Field(None, alias="max_run")
     retry: RetrySettings = RetrySettings()
 
 
 class MqSettings(_Settings):
-    """Everything under `mq:` but the backends' own sections. `type=None`: not given, so the core chooses."""
+    """Everything under `mq:` but the backends' own sections. `type=None`: not given, so the core chooses.
+
+    `records`: whether a worker keeps state files, history, audit and transcripts of its runs, as `awf run` does.
+    """
 
     type: QueueName | None = None
     concurrency: Count = Field(5, ge=1, le=1000)
@@ -97,6 +104,7 @@ class MqSettings(_Settings):
     max_body_bytes: Count = Field(1024 * 1024, ge=1)
     max_depth: Count = Field(64, ge=1, le=500)
     result: ResultSettings = ResultSettings()
+    records: bool = False
     workflows: dict[str, WorkflowSettings] = {}
 
 
@@ -104,22 +112,27 @@ MqConfig = MqSettings
 
 
 class WorkflowPolicy(_Settings):
-    """What applies to one workflow, overrides merged in. `max_run_s=None` = as long as it likes."""
+    """What applies to one workflow, overrides merged in.
+
+    `max_run_s=None` = as long as it likes; `executor=None` = the one that runs all.
+    """
 
     retry: RetrySettings
     max_run_s: float | None
+    executor: str | None = None
 
 
 def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
     """The rules for `workflow`:
     globs of `mq.workflows` in the file's order, later over earlier, its own name last.
     """
-    retry, max_run_s = mq.retry, mq.max_run_s
+    retry, max_run_s, executor = mq.retry, mq.max_run_s, None
     for rules in _rules_for(mq, workflow):
         retry = retry.model_copy(update=_given(rules.retry))
         if "max_run_s" in rules.model_fields_set:
             max_run_s = rules.max_run_s
-    return WorkflowPolicy(retry=retry, max_run_s=max_run_s)
+        executor = rules.executor or executor
+    return WorkflowPolicy(retry=retry, max_run_s=max_run_s, executor=executor)
 
 
 def _rules_for(mq: MqSettings, workflow: str) -> list[WorkflowSettings]:

@@ -1,4 +1,4 @@
-"""The parts of `.awf/config.yaml` that every command reads: inputs, notify, telemetry.
+"""The parts of `.awf/config.yaml` that every command reads: inputs, notify, telemetry, executor.
 Called by `awf run` and load.py.
 
 Follows the original tool: unknown keys only warn. What stands under `mq:` is not looked at here, so that a mistake
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG_VARIABLE = "AWF_CONFIG_PATH"
-TOP_KEYS = ("inputs", "notify", "telemetry", "mq", "version", "log_level", "output_format")
+TOP_KEYS = (
+    "inputs",
+    "notify",
+    "telemetry",
+    "executor",
+    "executor_path",
+    "mq",
+    "version",
+    "log_level",
+    "output_format",
+)
 _NOTIFY_KEYS = ("default_backend",)
 _TELEMETRY_KEYS = ("exporter", "service_name")
 
@@ -29,7 +39,8 @@ class Project:
     """The project's settings. `file` is None where there is none; `directory` is the `.awf` that holds, or would
     hold, it.
 
-    `missing` names a file that AWF_CONFIG_PATH points at and that isn't there.
+    `missing` names a file that AWF_CONFIG_PATH points at and that isn't there. `executor` runs the workflows, None = our
+    own engine; `executor_path` is its program.
     """
 
     document: Document
@@ -39,6 +50,8 @@ class Project:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     notify_backend: str | None = None
     telemetry: Mapping[str, Any] = field(default_factory=dict)
+    executor: str | None = None
+    executor_path: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -61,8 +74,10 @@ def load_project(*, cwd: Path, env: Mapping[str, str]) -> Project:
         directory=path.parent,
         file=path,
         inputs=_mapping(document, "inputs"),
-        notify_backend=_text(document, notify, "default_backend"),
+        notify_backend=_text(document, notify, ("notify", "default_backend")),
         telemetry=telemetry,
+        executor=_text(document, document.values, ("executor",)),
+        executor_path=_text(document, document.values, ("executor_path",)),
         warnings=tuple(_warnings(document, notify, telemetry)),
     )
 
@@ -82,13 +97,11 @@ def _mapping(document: Document, key: str) -> Mapping[str, Any]:
     return value
 
 
-def _text(document: Document, section: Mapping[str, Any], key: str) -> str | None:
-    value = section.get(key)
+def _text(document: Document, section: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
+    value = section.get(path[-1])
     if value is None or isinstance(value, str):
         return value
-    raise ConfigError(
-        f"{document.where(('notify', key))}: notify.{key}: {value!r} is not a text (put quotes around it)"
-    )
+    raise ConfigError(f"{document.where(path)}: {'.'.join(path)}: {value!r} is not a text (put quotes around it)")
 
 
 def _warnings(document: Document, notify: Mapping[str, Any], telemetry: Mapping[str, Any]) -> list[str]:

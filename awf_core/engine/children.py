@@ -28,7 +28,14 @@ class Start(Protocol):
     """Runs a workflow for a step of `parent`, to its end or until `allowance` is over; see `Engine.execute`."""
 
     def __call__(
-        self, workflow: Workflow, inputs: Mapping[str, str], *, parent: Execution, allowance: Allowance, depth: int
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, str],
+        *,
+        parent: Execution,
+        step: str,
+        allowance: Allowance,
+        depth: int,
     ) -> Run:
         """Run it."""
 

@@ -34,15 +34,33 @@ class Caller:
     """The step that started a run, for a run that a step started.
 
     run_id       the run it belongs to
+    step         that step's name
     call_stack   names of the workflows that called each other down to this run, outermost first
     deadline     `Clock.monotonic()` seconds at which the run has to be over, None = no limit
     depth        how many states this run runs inside of, counted over all runs above it
     """
 
     run_id: str
+    step: str
     call_stack: tuple[str, ...]
     deadline: float | None
     depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """Where a run is taken up again.
+
+    state        the state it goes on with, empty = the workflow's first one
+    records      what ran before and counts
+    inputs       its inputs, which are not checked again
+    started_at   when it first began, epoch seconds, 0 = unknown
+    """
+
+    state: str
+    records: Mapping[str, StateRecord]
+    inputs: Mapping[str, Any]
+    started_at: float = 0.0
 
 
 class Execution:
@@ -74,6 +92,7 @@ class Execution:
         self.path: list[str] = []
         self.current = ""
         self.last_output = ""
+        self.last_recorded = ""
         self.context_exit_code = 0
         self._started_mono = clock.monotonic()
         self._seen_states: Mapping[str, Mapping[str, Any]] = {}
@@ -92,6 +111,14 @@ class Execution:
             # A new one each time: a branch may be going through the old one, and more states would break that.
             self._seen_states = {**self._seen_states, name: record.as_scope()}
             self.last_output = record.output
+            self.last_recorded = name
+
+    def restore(self, resumption: Resumption) -> None:
+        """Take over what an earlier attempt at this run came to. Before the run begins, and not from a step."""
+        self.inputs = resumption.inputs
+        self.records = dict(resumption.records)
+        self.started_at = resumption.started_at or self.started_at
+        self._seen_states = {name: record.as_scope() for name, record in self.records.items()}
 
     @property
     def allowance(self) -> Allowance:

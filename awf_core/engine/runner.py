@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from awf_core.engine.children import Find
+    from awf_core.engine.execution import Resumption
     from awf_core.engine.record import Run
+    from awf_core.engine.records.recorder import Recorder
     from awf_core.workflow.model import HookAction, State, Workflow
     from awf_core.workflow.step_types import StepTypes
 
@@ -49,8 +51,9 @@ _NO_ENV: Mapping[str, str] = MappingProxyType({})
 class Engine:
     """Runs workflows. One engine serves any number of threads; a run uses the thread that called `execute`.
 
-    env    what runs see of the process's environment, taken as it is now; None = `os.environ`
-    find   looks up the workflows that steps call by name; None = there are none
+    env        what runs see of the process's environment, taken as it is now; None = `os.environ`
+    find       looks up the workflows that steps call by name; None = there are none
+    recorder   who keeps records of its runs; None = nobody
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Engine:
         rng: random.Random | None = None,
         env: Mapping[str, str] | None = None,
         find: Find | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._step_types = step_types
@@ -74,7 +78,9 @@ class Engine:
             events=self._events,
             rng=rng or random.Random(),  # noqa: S311 - spreads retries, guards nothing
             children=ChildRuns(find=find, start=self._start_child),
+            recorder=recorder,
         )
+        self._recorder = recorder
 
     def execute(
         self,
@@ -86,11 +92,13 @@ class Engine:
         run_id: str | None = None,
         extra_env: Mapping[str, str] = _NO_ENV,
         is_prepared: bool = False,
+        resumption: Resumption | None = None,
     ) -> Run:
         """Run `workflow` to its end.
 
         `inputs` are the given ones, unless `is_prepared` says they came from `prepare_inputs`. `extra_env` is
-        added to the environment of steps, where `AWF_RUN_ID` always is. `cwd` None = this process's. Raises
+        added to the environment of steps, where `AWF_RUN_ID` always is. `cwd` None = this process's. With a
+        `resumption` the run goes on where it says, with the inputs it holds; `inputs` are not looked at. Raises
         nothing for what a workflow does; inputs it refuses are a failed run too.
         """
         execution = Execution(
@@ -102,10 +110,20 @@ class Engine:
             surroundings=self._surroundings,
             clock=self._clock,
         )
+        if resumption is not None:
+            execution.restore(resumption)
+            return self._run_recorded(execution, resumption.state or workflow.initial)
         return self._complete(execution, inputs, is_prepared=is_prepared)
 
     def _start_child(
-        self, workflow: Workflow, inputs: Mapping[str, Any], *, parent: Execution, allowance: Allowance, depth: int
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, Any],
+        *,
+        parent: Execution,
+        step: str,
+        allowance: Allowance,
+        depth: int,
     ) -> Run:
         execution = Execution(
             workflow=workflow,
@@ -117,16 +135,35 @@ class Engine:
             clock=self._clock,
             caller=Caller(
                 run_id=parent.run_id,
+                step=step,
                 call_stack=(*parent.call_stack, parent.workflow.name),
                 deadline=allowance.deadline,
                 depth=depth,
             ),
         )
-        return self._complete(execution, inputs, is_prepared=False)
+        if self._recorder is not None:
+            self._recorder.child_started(parent, execution)
+        run = self._complete(execution, inputs, is_prepared=False)
+        if self._recorder is not None:
+            self._recorder.child_finished(parent, execution, run)
+        return run
 
     def _complete(self, execution: Execution, inputs: Mapping[str, Any], *, is_prepared: bool) -> Run:
-        ending = self._expand(execution) or self._take_inputs(execution, inputs, is_prepared=is_prepared)
-        run = make_run(execution, ending or self._run(execution))
+        refused = self._expand(execution) or self._take_inputs(execution, inputs, is_prepared=is_prepared)
+        if refused is None:
+            return self._run_recorded(execution, execution.workflow.initial)
+        return self._ended(execution, refused)
+
+    def _run_recorded(self, execution: Execution, first: str) -> Run:
+        if self._recorder is None:
+            return self._ended(execution, self._run(execution, first))
+        self._recorder.started(execution)
+        run = self._ended(execution, self._run(execution, first))
+        self._recorder.finished(execution, run)
+        return run
+
+    def _ended(self, execution: Execution, ending: Ending) -> Run:
+        run = make_run(execution, ending)
         self._events.run_finished(run.run_id, run.workflow, run.status, run.exit_code, run.finished_at - run.started_at)
         return run
 
@@ -164,11 +201,11 @@ class Engine:
                 return Ending(status="failed", message=problem.message, is_quiet=True)
         return None
 
-    def _run(self, execution: Execution) -> Ending:
+    def _run(self, execution: Execution, first: str) -> Ending:
         hooks = execution.workflow.hooks
         ending = self._start(execution, hooks.start) if hooks.start else None
         if ending is None:
-            ending = self._walk(execution)
+            ending = self._walk(execution, first)
         match ending.status:
             case "completed":
                 self._hook(execution, hooks.end, "workflow_end hook")
@@ -194,9 +231,8 @@ class Engine:
             return Ending(status="failed", message=message, is_quiet=True)
         return None
 
-    def _walk(self, execution: Execution) -> Ending:
+    def _walk(self, execution: Execution, name: str) -> Ending:
         states = execution.workflow.states
-        name = execution.workflow.initial
         while True:
             state = states.get(name)
             if state is None:
@@ -213,6 +249,15 @@ class Engine:
             if isinstance(following, Ending):
                 return following
             name = following.state
+            if self._recorder is not None:
+                self._note_progress(self._recorder, execution, name)
+
+    def _note_progress(self, recorder: Recorder, execution: Execution, following: str) -> None:
+        """Records say where a run will go on, so that one that dies on the way is resumed behind what it did."""
+        if following in execution.workflow.states:
+            done, execution.current = execution.current, following
+            recorder.progressed(execution)
+            execution.current = done
 
     def _hook(
         self,

@@ -1,6 +1,6 @@
 """Which inputs are secret, and how their values are kept out of captured output.
 
-Called by command steps. Pure.
+Called by command steps, and by what keeps records. Pure.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ def secret_values(inputs: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(value, str) and value and name.upper().startswith(_PREFIXES)
     }
     return tuple(sorted(values, key=lambda value: (-len(value), value)))
+
+
+def masked_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs` with the values of secret ones replaced, whatever their type."""
+    return {name: MASK if name.upper().startswith(_PREFIXES) else value for name, value in inputs.items()}
 
 
 def mask(text: str, values: tuple[str, ...]) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from awf_core.engine.execution import Execution
     from awf_core.engine.hooks import Level
     from awf_core.engine.machine import Decision
+    from awf_core.engine.records.recorder import Recorder
     from awf_core.engine.steps import StepType
     from awf_core.workflow.model import HookAction, State
     from awf_core.workflow.scope import Scope
@@ -63,13 +64,21 @@ class Visitor:
     """Runs states. Thread-safe: it holds nothing of a run."""
 
     def __init__(
-        self, *, step_types: StepTypes, clock: Clock, events: Events, rng: random.Random, children: ChildRuns
+        self,
+        *,
+        step_types: StepTypes,
+        clock: Clock,
+        events: Events,
+        rng: random.Random,
+        children: ChildRuns,
+        recorder: Recorder | None = None,
     ) -> None:
         self._step_types = step_types
         self._children = children
         self._clock = clock
         self._events = events
         self._rng = rng
+        self._recorder = recorder
 
     def visit(
         self,
@@ -95,6 +104,8 @@ class Visitor:
             admit(state, context)
         execution.path.append(state.name)
         self._events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
+        if self._recorder is not None:
+            self._recorder.step_started(execution, state, loop)
         self._hook(state.pre, "pre-hook", context)
         try:
             result = self._run(step_type, state, context)
@@ -102,12 +113,17 @@ class Visitor:
             if abort.result is not None:
                 execution.record(state.name, _record(abort.result, started_at, self._clock.now()))
             self._finished(execution, state, "failed", started)
+            if self._recorder is not None:
+                record = None if abort.result is None else execution.records.get(state.name)
+                self._recorder.step_finished(execution, state, loop, record)
             raise
         execution.record(state.name, _record(result, started_at, self._clock.now()))
         context.scope.states = execution.states
         if not result.cause or context.outer.stop_text() is None:
             self._hook(state.post, "post-hook", context)
         self._finished(execution, state, result.status, started)
+        if self._recorder is not None:
+            self._recorder.step_finished(execution, state, loop, execution.records.get(state.name))
         return Visit(result=result, step_type=step_type, scope=context.scope)
 
     def log(self, execution: Execution, level: Level, text: str) -> None:

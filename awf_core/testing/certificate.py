@@ -61,11 +61,6 @@ class Certificate:
         counted = Counter(outcome.verdict for outcome in self.outcomes)
         return {verdict: counted[verdict] for verdict in MARKS}
 
-    @property
-    def is_good(self) -> bool:
-        """Whether some case passed and none failed."""
-        return self.counts["failed"] == 0 and self.counts["passed"] > 0
-
 
 def versions_of(backend: str) -> dict[str, str]:
     """Versions of core, the backend's package, Python and the system."""

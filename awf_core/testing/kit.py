@@ -23,7 +23,7 @@ from awf_core.message import encode
 from awf_core.plugin.assemble import assemble
 from awf_core.plugin.backend_class import is_marked
 from awf_core.plugin.loader import load_backend
-from awf_core.testing.actions import ack, nack, take_one
+from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.process import LoggedProcess, awf_command
 from awf_core.testing.project import Project
@@ -182,6 +182,16 @@ class Kit:
             found += mq.consume(queue or self.names.replies, limit=count - len(found), wait_s=RESULT_LOOK_S)
         ack(mq, *found)
         return [json.loads(delivery.body) for delivery in found]
+
+    def letters(self, mq: Mq, count: int = 0) -> list[bytes]:
+        """The bodies of the dead letters, sorted, once there are `count`; looked at where the backend can, else taken.
+
+        Letters need not be consumable: a backend may keep them in a place of another kind.
+        """
+        if not self.has_hook("awf_mq_browse"):
+            return finish(mq, self.names.dead, count)
+        eventually(lambda: len(browse_all(mq, self.names.dead)) >= count, self.late_s, what=f"{count} letters")
+        return sorted(item.body for item in browse_all(mq, self.names.dead))
 
     def crash_deliveries(self, mq: Mq) -> None:
         """Have the message of the work queue handed out and lost as often as makes it a crash loop."""

@@ -35,7 +35,7 @@ _MAKING = threading.Lock()
 
 
 class MemorySettings(BaseModel):
-    """What `mq.memory` takes. `faults`: names of `memory_faults.FAULTS`."""
+    """What `mq.memory` takes. `faults`: names of `memory_faults.FAULTS`, a list or with commas."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -43,6 +43,11 @@ class MemorySettings(BaseModel):
     queue: str = "awf-workflows"
     lease_s: DurationS = Field(default=60.0, alias="lease")
     faults: tuple[str, ...] = ()
+
+    @field_validator("faults", mode="before")
+    @classmethod
+    def _listed(cls, faults: object) -> object:
+        return faults.split(",") if isinstance(faults, str) else faults
 
     @field_validator("faults")
     @classmethod

@@ -150,10 +150,10 @@ def _broker(name: str, request: pytest.FixtureRequest, directories: pytest.TempP
         services.wait_until_responsive(timeout=RESPONSIVE_S, pause=0.1, check=lambda: _answers(host, port))
         yield Broker(kind=name, source=source, url=kind.url_of(host, port))
     else:
-        _not_there(f"no {name} to test against: set {kind.variable}, {kind.install}, or run docker")
+        not_there(f"no {name} to test against: set {kind.variable}, {kind.install}, or run docker")
 
 
-def _not_there(text: str) -> None:
+def not_there(text: str) -> None:
     """A missing broker is a gap at a desk and a defect in CI."""
     if ENVIRONMENT.get("CI"):
         pytest.fail(text, pytrace=False)

@@ -67,5 +67,5 @@ def _reason(report: pytest.TestReport) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     if report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
-        return str(getattr(crash, "message", report.longrepr)).splitlines()[0][:300]
+        return " ".join(str(getattr(crash, "message", report.longrepr)).split())[:300]
     return ""

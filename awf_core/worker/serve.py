@@ -7,9 +7,7 @@ it back uncounted, the third leaves at once and lets the leases do it.
 
 from __future__ import annotations
 
-import os
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,11 +19,11 @@ from awf_core.worker.connect import connect, ensure_queues
 from awf_core.worker.fetch import ALONE_WAIT_S, SHARED_WAIT_S, Budget, Fetcher
 from awf_core.worker.runners import Runners
 from awf_core.worker.settle import Settlement
-from awf_core.worker.signals import SignalPipe
+from awf_core.worker.signals import StopSignals
 from awf_core.worker.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from awf_core.clock import Clock
     from awf_core.contract import Delivery
@@ -44,9 +42,6 @@ SHORT_WAIT_S = 0.2
 REPORT_EVERY_S = 5.0
 STOP_RUNS_WITHIN_S = 8.0
 SETTLE_WITHIN_S = 5.0
-SAME_SIGNAL_WITHIN_S = 0.1
-"""A terminal and a supervisor often deliver the same Ctrl-C twice, milliseconds apart: that is one request."""
-
 log = get_logger(__name__)
 
 
@@ -107,11 +102,9 @@ class Worker:
             clock=clock,
         )
         self._fetchers = [self._fetcher(queue) for queue in serving.queues]
-        self._pipe = SignalPipe()
+        self._signals = StopSignals(clock)
         self._ready = threading.Lock()
         self._is_dry = False
-        self._signals = 0
-        self._signalled_at = float("-inf")
         self.tally = Tally()
 
     def serve(self) -> int:
@@ -119,7 +112,7 @@ class Worker:
 
         Raises BrokerUnavailable when the broker isn't reached in time, BrokerMisconfigured when it never will be.
         """
-        with self._pipe:
+        with self._signals:
             try:
                 if not self._connect():
                     return EXIT_DRAINED
@@ -145,7 +138,7 @@ class Worker:
         duration_s = self._clock.monotonic() - settlement.received_at
         self._observers.message_settled(delivery, label, settlement.reason, duration_s)
         if self._budget.is_spent and not self._leases.count():
-            self._pipe.wake()
+            self._signals.wake()
 
     def _count(self, settlement: Settlement, label: str) -> None:
         self.tally.settled += 1
@@ -171,7 +164,7 @@ class Worker:
             timeout_s=serving.connect_timeout_s,
             clock=self._clock,
             throttle=self._throttle,
-            wait=lambda seconds: bool(self._pipe.read(seconds)),
+            wait=self._signals.is_asked,
         )
 
     def _start(self) -> None:
@@ -214,7 +207,7 @@ class Worker:
     def _found_empty(self, queue: str) -> None:  # noqa: ARG002
         if self._serving.burst and not self._leases.count() and self._all_dry():
             self._is_dry = True
-            self._pipe.wake()
+            self._signals.wake()
 
     def _all_dry(self) -> bool:
         """Nothing is ready and nothing will become so; what other workers hold is theirs."""
@@ -233,25 +226,12 @@ class Worker:
     def _wait_for_end(self) -> str:
         """Sleep until there is a reason to stop."""
         while True:
-            if self._read_signals(None):
+            if self._signals.is_asked(None):
                 return "signal"
             if self._is_dry:
                 return "dry"
             if self._budget.is_spent and not self._leases.count():
                 return "max_messages"
-
-    def _read_signals(self, timeout_s: float | None) -> bool:
-        """Whether another stop signal came; the third ends the process here and now."""
-        for number in self._pipe.read(timeout_s):
-            now = self._clock.monotonic()
-            if now - self._signalled_at < SAME_SIGNAL_WITHIN_S:
-                continue
-            self._signalled_at = now
-            self._signals += 1
-            if self._signals >= 3:
-                os._exit(128 + number)
-            return True
-        return False
 
     def _stop(self, reason: str) -> int:
         log.info(
@@ -263,7 +243,7 @@ class Worker:
         if is_forced:
             stopped = self._leases.cancel_all("stop")
             log.warning(events.WORKER_FORCED, running=stopped)
-        with self._leaving_at_third():
+        with self._signals.heard_meanwhile():
             self._runners.stop(STOP_RUNS_WITHIN_S)
             unsettled = self._settler.stop(SETTLE_WITHIN_S)
             self._leases.stop()
@@ -279,24 +259,6 @@ class Worker:
             unsettled=unsettled,
         )
         return exit_code
-
-    @contextmanager
-    def _leaving_at_third(self) -> Iterator[None]:
-        """Go on hearing signals while the main thread waits for others and can't."""
-        is_over = threading.Event()
-
-        def listen() -> None:
-            while not is_over.is_set():
-                self._read_signals(None)
-
-        listener = threading.Thread(target=listen, name="awf-signals", daemon=True)
-        listener.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            self._pipe.wake()
-            listener.join()
 
     def _stop_consuming(self) -> None:
         for fetcher in self._fetchers:
@@ -318,7 +280,7 @@ class Worker:
             if now >= report_at:
                 report_at = now + REPORT_EVERY_S
                 self._report()
-            if self._read_signals(min(0.05, end - now)):
+            if self._signals.is_asked(min(0.05, end - now)):
                 return False
         return True
 

@@ -9,13 +9,20 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
+
+    from awf_core.clock import Clock
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 WAKE = b"\0"
+SAME_REQUEST_WITHIN_S = 0.1
+"""A terminal and a supervisor often deliver the same Ctrl-C twice, milliseconds apart: that is one request."""
 
 
 class SignalPipe:
@@ -60,6 +67,47 @@ class SignalPipe:
         except BlockingIOError:
             return []
         return [number for number in received if number in STOP_SIGNALS]
+
+
+class StopSignals(SignalPipe):
+    """Counts requests to stop: the caller acts on the first and the second, the third ends the process here and now."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._count = 0
+        self._last_at = float("-inf")
+
+    def is_asked(self, timeout_s: float | None) -> bool:
+        """Wait for another request; False after `timeout_s` seconds or on `wake`."""
+        for number in self.read(timeout_s):
+            now = self._clock.monotonic()
+            if now - self._last_at < SAME_REQUEST_WITHIN_S:
+                continue
+            self._last_at = now
+            self._count += 1
+            if self._count >= 3:
+                os._exit(128 + number)
+            return True
+        return False
+
+    @contextmanager
+    def heard_meanwhile(self) -> Iterator[None]:
+        """Go on listening while the main thread waits for others and can't."""
+        is_over = threading.Event()
+
+        def listen() -> None:
+            while not is_over.is_set():
+                self.is_asked(None)
+
+        listener = threading.Thread(target=listen, name="awf-signals", daemon=True)
+        listener.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            self.wake()
+            listener.join()
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

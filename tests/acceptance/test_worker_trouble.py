@@ -35,13 +35,13 @@ def test_a_bad_configuration_ends_with_two_before_anything_connects(project: Pro
 
 def test_a_backend_nobody_installed_ends_with_two_and_says_what_to_install(project: Project, awf: Awf) -> None:
     project.queue_file.unlink()
-    project.mq(type="rabbitmq")
+    project.mq(type="sqs")
 
     ended = awf("worker", "--burst")
 
     assert ended.returncode == 2
-    assert "mq.type 'rabbitmq': no such backend is installed" in ended.stderr
-    assert "pip install awf-mq-rabbitmq" in ended.stderr
+    assert "mq.type 'sqs': no such backend is installed" in ended.stderr
+    assert "pip install awf-mq-sqs" in ended.stderr
     assert not project.queue_file.exists()
 
 

@@ -64,9 +64,6 @@ def builtin_step_types(
 
     Raises ConfigError for an addition that is no operation or provider, or takes a name that is taken.
     """
-    from awf_core.engine.agents.registry import agent_providers_with
-    from awf_core.engine.agents.user_input import NoInput
-    from awf_core.engine.operations.registry import operations_with
     from awf_core.engine.steps.agent import AgentStep
     from awf_core.engine.steps.call import CallStep
     from awf_core.engine.steps.command import CommandStep
@@ -75,7 +72,7 @@ def builtin_step_types(
     from awf_core.engine.steps.parallel import ParallelStep
 
     outward = (
-        OperationStep(operations_with(operations, notify_backend=notify_backend)),
-        AgentStep(agent_providers_with(agent_providers), user_input or NoInput()),
+        OperationStep(operations, notify_backend=notify_backend),
+        AgentStep(agent_providers, user_input),
     )
     return StepTypes([CommandStep(), ParallelStep(), ForEachStep(), WhileStep(), CallStep(), *outward])

@@ -95,6 +95,7 @@ class CallStep:
             _child(state, context),
             inputs,
             parent=context.execution,
+            step=state.name,
             allowance=allowance,
             depth=context.execution.depth + len(context.nesting),
         )

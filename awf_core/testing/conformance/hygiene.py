@@ -210,7 +210,10 @@ def _live_a_life(mq: Mq, kit: Kit) -> None:
     if mq.capabilities.delay:
         publish(mq, Outgoing(queue=kit.names.work, body=b"later", delay_s=0.2))
     finish(mq, kit.names.work, 5 if mq.capabilities.delay else 4)
-    finish(mq, kit.names.dead, 2)
+    if kit.has_hook("awf_mq_purge"):
+        mq.purge(kit.names.dead)
+    else:
+        finish(mq, kit.names.dead, 2)
     finish(mq, kit.names.replies, 6)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from awf_core.crash_points import CRASH_POINTS, VARIABLE
-from awf_core.testing.actions import assert_quiet, drain, finish, send, take_one
+from awf_core.testing.actions import assert_quiet, drain, send, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 
@@ -67,7 +67,7 @@ class WorkerCases:
         survived = {point for point, code in ends.items() if code != -signal.SIGKILL}
         assert survived <= REDIRECTS | set(kit.target.crash_points), f"never reached: {sorted(survived)}"
         answers = Counter(r["message_id"] for r in _results(kit, mq))
-        letters = drain(mq, kit.names.dead, for_s=1.0)
+        letters = kit.letters(mq, len(points))
         most = 1 if mq.capabilities.atomic_settle else 2
         for point in points:
             for kind in ("done", "fail"):
@@ -108,7 +108,7 @@ class WorkerCases:
 
         assert (result["status"], result["dead_lettered"], result["attempt"]) == ("failed", True, 2)
         assert kit.project.runs("kit-fail") == ["bad", "bad"]
-        assert len(finish(mq, kit.names.dead)) == 1
+        assert len(kit.letters(mq, 1)) == 1
         assert_quiet(mq, kit.names.replies)
 
     @case("W3", "processes")
@@ -163,7 +163,7 @@ class WorkerCases:
 
         assert result["message_id"] == "m1"
         assert kit.project.runs("kit-done") == ["m1"]
-        assert_quiet(mq, kit.names.dead)
+        assert kit.letters(mq) == []
 
 
 def _one_of_each(kit: Kit, point: str) -> tuple[bytes, ...]:

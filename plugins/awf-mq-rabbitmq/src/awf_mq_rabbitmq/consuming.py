@@ -12,7 +12,14 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import BrokerError, LeaseLost, QueueMissing
-from awf_mq_rabbitmq.failures import closed_error, consumer_timeout_ms, reply_text, root_cause, timeout_error, timeout_hint
+from awf_mq_rabbitmq.failures import (
+    closed_error,
+    consumer_timeout_ms,
+    reply_text,
+    root_cause,
+    timeout_error,
+    timeout_hint,
+)
 from awf_mq_rabbitmq.lane import Held, Lane
 from awf_mq_rabbitmq.link import Link
 from awf_mq_rabbitmq.subscription import ANSWER_S, Subscription

@@ -20,6 +20,7 @@ ATTEMPT, DELIVERIES, RELEASED = "x-awf-attempt", "x-awf-deliveries", "x-awf-rele
 FIRST_SEEN, MESSAGE_ID, CORRELATION_ID = "x-awf-first-seen", "x-awf-message-id", "x-awf-correlation-id"
 SOURCE, REASON, ERROR, HISTORY = "x-awf-source", "x-awf-reason", "x-awf-error", "x-awf-history"
 DEAD_AT, LETTER = "x-awf-dead-at", "x-awf-letter"
+KEPT = frozenset({SOURCE, REASON, ERROR, HISTORY, DEAD_AT, LETTER})
 COUNTED_BY_BROKER = "x-delivery-count"
 """Set by quorum queues on every delivery, so its presence also tells the kind of queue."""
 

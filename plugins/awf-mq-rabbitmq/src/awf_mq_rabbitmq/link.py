@@ -90,7 +90,7 @@ class Link:
 
         Raises the contract's error when that attempt fails.
         """
-        if self._is_ready:
+        if self.is_up:
             return
         with self._changed:
             self._start()
@@ -98,7 +98,7 @@ class Link:
             self.post(self._hurry)
             wait_s = self._target.settings.connect_timeout_s * (len(self._target.nodes) + 1) + 1.0
             self._changed.wait_for(lambda: self._is_ready or self._is_closed or self._rounds > rounds, wait_s)
-            if self._is_ready:
+            if self.is_up:
                 return
             if self._is_closed:
                 raise closed_error(self.where, "connect")

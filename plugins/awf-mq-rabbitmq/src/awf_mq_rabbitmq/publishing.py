@@ -36,6 +36,7 @@ class Parcel:
     properties: Any
     body: bytes
     error: BrokerError | None = None
+    is_sent: bool = False
     is_done: bool = False
     is_returned: bool = False
     _watchers: list[threading.Event] = field(default_factory=list)
@@ -88,6 +89,8 @@ class Publishing:
         """Send without waiting for the broker's word; errors are in the parcels."""
         if not parcels:
             return
+        for parcel in parcels:
+            parcel.is_sent = True
         try:
             self.link.ensure_up()
             self._refuse_blocked()

@@ -33,7 +33,7 @@ IDLE_S = 0.25
 MAX_CONSUMERS = 16
 
 
-class CancelledByBroker(px.AMQPChannelError):
+class CancelledByBroker(Exception):
     """The broker ended a consumer: its queue is gone, or it held a message for too long."""
 
 

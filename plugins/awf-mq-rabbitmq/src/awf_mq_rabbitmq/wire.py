@@ -86,17 +86,13 @@ def retry_parcel(held: Held, queue: str, *, now_s: float, is_counted: bool) -> P
         deliveries=counts.deliveries + 1,
         released=counts.released + (0 if is_counted else 1),
     )
-    headers = held.properties.headers or {}
-    history = {noted.HISTORY: headers[noted.HISTORY]} if noted.HISTORY in headers else {}
-    return _copy(held.properties, held.body, queue, {**_carried(headers), **history, **written_counts(counts)})
+    return _copy(held.properties, held.body, queue, {**_kept(held.properties.headers), **written_counts(counts)})
 
 
 def recount_parcel(held: Held, *, now_s: float) -> Parcel:
     """The copy of `held` that says on itself that it was handed out before: what a classic queue doesn't count."""
-    headers = held.properties.headers or {}
-    history = {noted.HISTORY: headers[noted.HISTORY]} if noted.HISTORY in headers else {}
-    counts = counts_of(held, now_s)
-    return _copy(held.properties, held.body, held.queue, {**_carried(headers), **history, **written_counts(counts)})
+    counts = written_counts(counts_of(held, now_s))
+    return _copy(held.properties, held.body, held.queue, {**_kept(held.properties.headers), **counts})
 
 
 def letter_parcel(held: Held, letter: DeadLetter, *, now_s: float) -> Parcel:
@@ -209,7 +205,7 @@ def header_problem(parcel: Parcel, where: str) -> BrokerError | None:
 
 
 def _copy(properties: Any, body: bytes, queue: str, headers: dict[str, object]) -> Parcel:
-    copied = pika.BasicProperties(**{name: value for name, value in vars(properties).items() if not name.startswith("_")})
+    copied = pika.BasicProperties(**vars(properties))
     copied.delivery_mode = PERSISTENT
     copied.expiration = copied.user_id = None
     copied.headers = headers or None
@@ -220,6 +216,12 @@ def _carried(headers: dict[str, object]) -> dict[str, object]:
     """The headers of others, and the long ids that didn't fit into properties."""
     long = {name: headers[name] for name in (noted.MESSAGE_ID, noted.CORRELATION_ID) if name in headers}
     return {**foreign(headers), **long}
+
+
+def _kept(headers: dict[str, object] | None) -> dict[str, object]:
+    """What a copy that is tried again carries on: a letter stays one until it is moved."""
+    noted_on = {name: value for name, value in (headers or {}).items() if name in noted.KEPT}
+    return {**_carried(headers or {}), **noted_on}
 
 
 def _headers_of(message: Outgoing) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""What is kept of runs: the file of their state, their history, audit and transcript."""

@@ -1,0 +1,127 @@
+"""The history of runs: one row each in an SQLite file that many processes may share.
+
+Written when a run is over; `history_query` reads it. Table and columns are the original tool's.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.engine.record import json_value
+from awf_core.engine.records.recorder import QuietRecorder
+from awf_core.ids import new_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from awf_core.engine.execution import Execution
+    from awf_core.engine.record import Run
+
+BUSY_TIMEOUT_S = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS execution_records (
+  id TEXT PRIMARY KEY,
+  workflow_id TEXT NOT NULL,
+  workflow_name TEXT NOT NULL,
+  status TEXT NOT NULL,
+  exit_code INTEGER NOT NULL DEFAULT 0,
+  started_at INTEGER NOT NULL,
+  completed_at INTEGER NOT NULL,
+  duration_ms INTEGER NOT NULL DEFAULT 0,
+  error_message TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS idx_workflow_name ON execution_records(workflow_name);
+CREATE INDEX IF NOT EXISTS idx_status ON execution_records(status);
+CREATE INDEX IF NOT EXISTS idx_completed_at ON execution_records(completed_at);
+"""
+COLUMNS = "id, workflow_id, workflow_name, status, exit_code, started_at, completed_at, duration_ms, error_message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One run that is over. `error` and `exit_code` are those of the state that ran last, if it failed.
+
+    Times are epoch seconds. A resumed run has a row for each time it ended.
+    """
+
+    id: str
+    run_id: str
+    workflow: str
+    status: str
+    exit_code: int
+    started_at: float
+    completed_at: float
+    duration_ms: int
+    error: str
+
+
+def row_of(execution: Execution, run: Run) -> HistoryRow:
+    """The row of a run that is over."""
+    last = execution.records.get(execution.last_recorded)
+    has_failed = last is not None and last.status == "failed"
+    return HistoryRow(
+        id=new_id(),
+        run_id=run.run_id,
+        workflow=run.workflow,
+        status=run.status,
+        exit_code=last.exit_code if last is not None and has_failed else 0,
+        started_at=run.started_at,
+        completed_at=run.finished_at,
+        duration_ms=run.duration_ms,
+        error=json_value(last.error) if last is not None and has_failed else "",
+    )
+
+
+class History(QuietRecorder):
+    """Adds a row for each run. One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def finished(self, execution: Execution, run: Run) -> None:
+        """Add its row. Raises OSError naming the file."""
+        row = row_of(execution, run)
+        values = (
+            row.id,
+            row.run_id,
+            row.workflow,
+            row.status,
+            row.exit_code,
+            round(row.started_at * 1e9),
+            round(row.completed_at * 1e9),
+            row.duration_ms,
+            row.error,
+        )
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = connect(self._path)
+                self._connection.execute(
+                    f"INSERT INTO execution_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                    values,
+                )
+            except sqlite3.Error as problem:
+                raise OSError(errno.EIO, str(problem), str(self._path)) from problem
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode to the history at `path`, made if need be. Raises sqlite3.Error and OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.executescript(_SCHEMA)
+    return connection

@@ -1,0 +1,96 @@
+"""What the tests share: one private broker a session, backends on it, and a foreign client's connection."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pika
+import pytest
+from awf_mq_rabbitmq.backend import Backend
+from awf_mq_rabbitmq.settings import RabbitMqSettings
+
+from awf_core.clock import SystemClock
+from awf_core.contract import BackendContext
+from awf_core.testing.proxy import Proxy
+from awf_core.testing.pytest_plugin import kit
+from awf_core.testing.rabbitmq_server import PrivateRabbitMq, rabbitmq_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["kit"]
+
+MakeBackend = Callable[..., Backend]
+BROKER_FIXTURES = frozenset({"server", "make_server", "foreign", "make_backend", "mq_target"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a broker there is nothing to test against: skip at home, fail in CI."""
+    if rabbitmq_script() is None and not os.environ.get("CI"):
+        for item in items:
+            if BROKER_FIXTURES & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.skip(reason="rabbitmq-server (with epmd) is not installed"))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nobody's AWF_* settings reach a test; the home directory is an empty one."""
+    for name in list(os.environ):
+        if name.startswith(("AWF_", "XDG_")):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMq]:
+    """The session's broker; use names of your own in it. Restarting it is allowed: tests run one after the other."""
+    with PrivateRabbitMq(tmp_path_factory.mktemp("rabbitmq")) as started:
+        yield started
+
+
+@pytest.fixture
+def queue() -> str:
+    """A queue name nobody else uses."""
+    return f"t-{secrets.token_hex(5)}"
+
+
+@pytest.fixture
+def proxy(server: PrivateRabbitMq) -> Iterator[Proxy]:
+    """A fault proxy before the broker."""
+    with Proxy("127.0.0.1", server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def make_backend(server: PrivateRabbitMq, tmp_path: Path) -> Iterator[MakeBackend]:
+    """Make (and open) a backend; all are closed at the end."""
+    made: list[Backend] = []
+
+    def make(*, is_open: bool = True, declare: str = "auto", url: str | None = None, **settings: Any) -> Backend:
+        quick = {"heartbeat": 2, "publish_timeout": "3s", "connect_timeout": "3s"}
+        read = RabbitMqSettings.model_validate({**quick, **settings, "url": url or server.url})
+        context = BackendContext(
+            worker="test", clock=SystemClock(), directory=str(tmp_path), concurrency=4, declare=declare, reply_ttl_s=600.0
+        )
+        made.append(Backend(read, context))
+        if is_open:
+            made[-1].awf_mq_open()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.awf_mq_close()
+
+
+@pytest.fixture
+def foreign(server: PrivateRabbitMq) -> Iterator[Any]:
+    """A channel of somebody who doesn't know us, with confirmations off."""
+    connection = pika.BlockingConnection(pika.URLParameters(server.url))
+    yield connection.channel()
+    if connection.is_open:
+        connection.close()

@@ -1,0 +1,106 @@
+"""`awf plugins conformance`: runs the kit, writes what it proved, and says clearly why it can't."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from awf_core.cli import conformance
+from awf_core.cli.conformance import conformance_command
+from awf_core.errors import ConfigError, UsageError
+from awf_core.testing.certificate import Certificate, Outcome, as_json, as_markdown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO_CASES = '-k "test_bodies_come_out or test_a_receipt_the_backend"'
+
+
+def conform(site: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """The command on the memory backend, with two of the cases."""
+    command = (sys.executable, "-c", "from awf_core.cli.main import main; main()", "plugins", "conformance", "memory")
+    env = {**os.environ, "PYTHONPATH": str(site), "PYTEST_ADDOPTS": TWO_CASES}
+    return subprocess.run(
+        [*command, "--out", str(out), *options], env=env, cwd=out, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def site(memory_backend: None, tmp_path: Path) -> Path:
+    return tmp_path / "site"
+
+
+def test_a_backend_that_conforms_gets_a_certificate(site, tmp_path):
+    done = conform(site, tmp_path)
+
+    assert (done.returncode, done.stdout) == (0, "2 passed, 0 skipped, 0 failed\n"), done.stderr
+    document = json.loads((tmp_path / "conformance-memory.json").read_text())
+    assert [case["case"] for case in document["cases"]] == ["A6", "B9"]
+    assert document["versions"]["awf-mq-memory"] == "1.0"
+    assert document["capabilities"]["atomic_settle"] is True
+    assert "| A6 | bodies come out byte for byte | pass |" in (tmp_path / "conformance-memory.md").read_text()
+
+
+def test_a_backend_that_fails_a_case_gets_it_in_writing_and_exit_code_1(site, tmp_path):
+    done = conform(site, tmp_path, "--set", "faults=trust_strangers", "--format", "json")
+
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert document["counts"] == {"passed": 1, "skipped": 0, "failed": 1}
+    failed = next(case for case in document["cases"] if case["verdict"] == "failed")
+    assert failed["case"] == "B9"
+    assert "LeaseLost" in failed["reason"]
+    assert "**FAIL**" in (tmp_path / "conformance-memory.md").read_text()
+
+
+def test_a_setting_that_is_refused_fails_every_case_with_its_reason(site, tmp_path):
+    done = conform(site, tmp_path, "--set", "faults=no_such")
+
+    assert done.returncode == 2
+    assert "no such fault: no_such" in done.stderr
+    assert "the kit could not run" in done.stderr
+
+
+def call(*arguments: str) -> None:
+    conformance_command.main(["sqlite", *arguments], standalone_mode=False)
+
+
+def test_without_pytest_the_command_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(conformance, "find_spec", lambda name: None)
+
+    with pytest.raises(ConfigError, match="needs pytest, which is not installed") as caught:
+        call()
+
+    assert caught.value.hint == "pip install 'awf-core[testing]'"
+
+
+def test_a_setting_without_a_value_is_refused():
+    with pytest.raises(UsageError, match="--set 'path' is not KEY=VALUE"):
+        call("--set", "path")
+
+
+def test_an_unknown_backend_is_refused_before_anything_runs():
+    with pytest.raises(ConfigError, match="no such backend is installed"):
+        conformance_command.main(["nonesuch"], standalone_mode=False)
+
+
+def test_a_certificate_tells_people_and_machines_the_same():
+    outcomes = (
+        Outcome(case="A1", test="test_opening_works", verdict="passed"),
+        Outcome(case="G1", test="test_a_restart_is_survived", verdict="skipped", reason="no server | embedded"),
+    )
+    certificate = Certificate(
+        type="mine", date="2026-01-02", versions={"awf-core": "1.0"}, capabilities={"lease_s": 60.0}, outcomes=outcomes
+    )
+
+    text, document = as_markdown(certificate), json.loads(as_json(certificate))
+
+    assert "1 passed, 1 skipped, 0 failed; 2026-01-02; awf-core 1.0." in text
+    assert "| G1 | a restart is survived | skip: no server / embedded |" in text
+    assert "`lease_s=60.0`" in text
+    assert document["counts"] == {"passed": 1, "skipped": 1, "failed": 0}

@@ -1,0 +1,125 @@
+"""`awf plugins new`: what it writes is the example, is named as asked, and passes the kit where nothing else is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from awf_core.cli.new_plugin import new_command, renamed, template_files
+from awf_core.errors import SystemFailure, UsageError
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "awf-mq-template"
+
+
+def write(name: str, directory: Path) -> None:
+    new_command.main([name, str(directory)], standalone_mode=False)
+
+
+def contents(directory: Path) -> dict[str, str]:
+    paths = [path for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {str(path.relative_to(directory)): path.read_text() for path in paths}
+
+
+def test_the_example_is_the_folder_the_command_copies():
+    assert contents(EXAMPLE) == {path: source.read_text() for path, source in template_files()}
+
+
+def test_a_new_plugin_bears_its_name_everywhere(tmp_path):
+    write("my-broker", tmp_path / "here")
+
+    written = contents(tmp_path / "here")
+    assert "src/awf_mq_my_broker/backend.py" in written
+    assert 'name = "awf-mq-my-broker"' in written["pyproject.toml"]
+    assert 'my-broker = "awf_mq_my_broker.backend:Backend"' in written["pyproject.toml"]
+    assert "class TestMyBroker(" in written["tests/test_conformance.py"]
+    assert not [path for path, text in written.items() if "template" in (path + text).lower()]
+
+
+def test_what_is_written_is_python_for_any_name():
+    for path, source in template_files():
+        if path.endswith(".py"):
+            compile(renamed(source.read_text(), "a-b2-c"), path, "exec")
+
+
+@pytest.mark.parametrize("name", ["My", "a_b", "-a", "a--b", "1a", "a b"])
+def test_a_name_that_no_package_could_have_is_refused(name, tmp_path):
+    with pytest.raises(UsageError, match="can't be the name of a backend"):
+        new_command.main(["--", name, str(tmp_path / "x")], standalone_mode=False)
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="'redis' is taken by awf-mq-redis"):
+        write("redis", tmp_path / "x")
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+
+    with pytest.raises(UsageError, match="is not empty"):
+        write("acme", tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(SystemFailure, match="file"):
+        write("acme", tmp_path / "file" / "below")
+
+
+def clean_python(directory: Path) -> Path:
+    """A virtual environment that has the third-party libraries of this one, and nothing of ours."""
+    venv.create(directory, with_pip=False, symlinks=True)
+    python = directory / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    # A path in a .pth file brings packages into reach, and does not read the .pth files (our own editable one) there.
+    (Path(site) / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+def install(python: Path, *packages: Path) -> None:
+    """With this environment's pip, from the local trees alone."""
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps",
+            "--no-build-isolation", "--ignore-installed", "--disable-pip-version-check", *packages,
+        ],
+        check=True, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
+def test_a_new_plugin_passes_the_kit_in_a_clean_environment(tmp_path):
+    python = clean_python(tmp_path / "venv")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    install(python, ROOT)
+    subprocess.run(
+        [python.parent / "awf", "plugins", "new", "acme"], cwd=tmp_path, env=env, check=True, capture_output=True
+    )
+    install(python, tmp_path / "awf-mq-acme")
+
+    where = subprocess.run(
+        [python, "-c", "import awf_core; print(awf_core.__file__)"], capture_output=True, text=True, cwd=tmp_path
+    )
+    # Most of the kit's time is waiting, so several at once take little longer than one.
+    kit = subprocess.run(
+        [python, "-m", "pytest", "-q", "-n", "6", "-p", "no:cacheprovider", "--awf-scale", "0.5"],
+        cwd=tmp_path / "awf-mq-acme", env=env, capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+
+    assert str(tmp_path) in where.stdout
+    assert kit.returncode == 0, kit.stdout[-3000:] + kit.stderr[-1000:]
+    assert " failed" not in kit.stdout
+    assert " passed" in kit.stdout
