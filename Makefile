@@ -1,12 +1,14 @@
 # `make demo` and `make test` set up everything they need in .venv.
-.PHONY: demo test lint format bench chaos soak clean help
+.PHONY: demo test lint brokers format bench chaos soak clean help
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
-PYTEST_ARGS ?=
+PLUGINS := $(wildcard plugins/*)
+# Two processes: the suite waits a good deal. Work is given out test by test, so that no process ends up with the slow ones.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -14,7 +16,7 @@ help: ## list the targets
 demo: $(CORE) ## the main job on the embedded queue, in a minute
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo/run.sh
 
-test: lint ## lint, then the whole suite
+test: lint brokers ## lint, then the whole suite, real brokers included
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts
@@ -22,6 +24,12 @@ lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+brokers: ## the servers the suite runs against, from Debian's packages where they are missing
+	@command -v redis-server >/dev/null && test -x /usr/lib/rabbitmq/bin/rabbitmq-server && exit 0; \
+	command -v apt-get >/dev/null || { echo "no apt-get here: tests use AWF_TEST_REDIS_URL, AWF_TEST_RABBITMQ_URL or skip"; exit 0; }; \
+	root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	$$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq redis-server rabbitmq-server >/dev/null
 
 format: $(DEV) ## format and mend what ruff can
 	$(BIN)/ruff check --fix
@@ -47,6 +55,6 @@ $(CORE): $(BIN)/python pyproject.toml
 	$(BIN)/pip install --quiet -e .
 	@touch $@
 
-$(DEV): $(CORE) pyproject.toml
-	$(BIN)/pip install --quiet -e . --group dev
+$(DEV): $(CORE) pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	$(BIN)/pip install --quiet -e . $(PLUGINS:%=-e %) --group dev
 	@touch $@

@@ -226,7 +226,10 @@ class RegistrationSpecs:
 
     @hookspec
     def awf_register_executors(self, register: Callable[[str, object], None]) -> None:
-        """Call `register(name, executor)` for each `executor:` that can run whole workflows."""
+        """Call `register(name, executor)` for each `executor:` that can run whole workflows.
+
+        See `awf_core.engine.executors.Executor`.
+        """
 
     @hookspec
     def awf_register_commands(self, register: Callable[[object], None]) -> None:

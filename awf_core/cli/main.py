@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show the configuration with the origin of every value, or check it."),
+    "diagram": ("diagram", "Draw a workflow as Mermaid or DOT text."),
     "dlq": ("dlq", "List, show, replay or purge dead letters."),
+    "history": ("history", "List the runs that are over, or count them."),
     "init": ("init", "Start a project: configuration, a first workflow, the queue file."),
     "list": ("list", "List the workflows that can be run."),
     "plugins": ("plugins", "List installed backends and plugins, or examine them."),
     "queue": ("queue", "Look into a queue, move or purge messages, create queues."),
+    "resume": ("resume", "Go on with a run that did not complete."),
     "run": ("run", "Run a workflow here and now, without a queue."),
     "schema": ("schema", "Print the JSON Schema of a message or a result."),
+    "status": ("status", "Show how a run stands, from its records."),
     "submit": ("submit", "Put a message on the queue; --wait for its result."),
     "validate": ("validate", "Check a workflow file and print every problem."),
     "worker": ("worker", "Take messages from a queue and run the workflows they name."),

@@ -17,10 +17,12 @@ import rich_click as click
 from awf_core.cli.output import format_option, note, print_json
 from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.cli.run_inputs import input_options
-from awf_core.cli.run_report import OutputMode, RunReport, summary
+from awf_core.cli.run_report import OutputMode, RunReport, output_option, summary
+from awf_core.cli.storage_option import storage_option
 from awf_core.engine.agents.user_input import LineInput
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.record import json_value
+from awf_core.engine.records.places import check_run_id
 from awf_core.errors import AwfError, ConfigError, InputError
 from awf_core.workflow.problems import LoadError
 
@@ -33,13 +35,9 @@ STDIN = 0
 @click.command(name="run")
 @click.argument("name")
 @input_options
-@click.option(
-    "--output",
-    type=click.Choice(["silent", "streaming", "buffered"]),
-    default="silent",
-    show_default=True,
-    help="Show what the steps write: not at all, as it comes, or step by step.",
-)
+@output_option
+@click.option("--run-id", help="The run's id, for records and steps.  [default: a new one]")
+@storage_option
 @format_option
 @click.pass_context
 def run_command(
@@ -49,6 +47,8 @@ def run_command(
     pairs: tuple[str, ...],
     inputs_file: Path | None,
     output: OutputMode,
+    run_id: str | None,
+    storage: Path | None,
     output_format: str,
 ) -> NoReturn:
     """Run the workflow NAME (or the workflow file at that path) and wait for its end.
@@ -57,9 +57,10 @@ def run_command(
     4 system.
     """
     is_json = output_format == "json"
-    asked = Asked(name=name, pairs=pairs, inputs_file=inputs_file)
+    given_id = None if run_id is None else check_run_id(run_id)
+    asked = Asked(name=name, pairs=pairs, inputs_file=inputs_file, storage=storage, run_id=given_id)
     try:
-        with _cancelled_by_signals() as cancel:
+        with cancelled_by_signals() as cancel:
             report = RunReport("silent" if is_json else output, cancel)
             run = run_here(
                 asked,
@@ -67,13 +68,13 @@ def run_command(
                 env=os.environ,
                 cancel=cancel,
                 events=report,
-                warn=_warn,
+                warn=warn,
                 user_input=LineInput(STDIN),
             )
     except Refused as refused:
         if not is_json:
-            raise _with_exit_code(refused) from refused
-        print_json(_refused_json(asked.name, refused))
+            raise error_of(refused) from refused
+        print_json(refused_json(asked.name, refused))
         context.exit(refused.exit_code)
     if is_json:
         print_json(run.as_json())
@@ -82,12 +83,13 @@ def run_command(
     context.exit(run.exit_code)
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Tell what is odd and stops nothing."""
     note(f"warning: {text}")
 
 
 @contextmanager
-def _cancelled_by_signals() -> Iterator[Cancel]:
+def cancelled_by_signals() -> Iterator[Cancel]:
     """A token that SIGINT and SIGTERM ask. The second signal has its ordinary effect."""
     cancel = Cancel()
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -106,7 +108,7 @@ def _cancelled_by_signals() -> Iterator[Cancel]:
             signal.signal(number, handler)
 
 
-def _with_exit_code(refused: Refused) -> AwfError:
+def error_of(refused: Refused) -> AwfError:
     """The error to show; a configuration error as the user's error it is here."""
     error = refused.error
     if not isinstance(error, ConfigError):
@@ -114,7 +116,7 @@ def _with_exit_code(refused: Refused) -> AwfError:
     return InputError(error.message, hint=error.hint, code=error.code)
 
 
-def _refused_json(name: str, refused: Refused) -> dict[str, Any]:
+def refused_json(name: str, refused: Refused) -> dict[str, Any]:
     """The object of `Run.as_json` for a run that never began."""
     error = refused.error
     message = error.text if isinstance(error, LoadError) else error.message

@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from awf_core.cli.executors import executor_here
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
 from awf_core.cli.step_types import step_types_here
 from awf_core.config.project import load_project
+from awf_core.engine.executors import Order
+from awf_core.engine.records.keep import all_records
+from awf_core.engine.records.places import places
 from awf_core.engine.runner import Engine
 from awf_core.engine.surroundings import read_surroundings
 from awf_core.errors import AwfError, ConfigError, InputError
@@ -36,11 +40,17 @@ Phase = Literal["config", "inputs", "load"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is to be run: a workflow's name or path, `key=value` texts, a file of inputs."""
+    """What is to be run: a workflow's name or path, `key=value` texts, a file of inputs.
+
+    storage   the directory of its records, None = the user's own
+    run_id    the id of the run, None = a new one
+    """
 
     name: str
     pairs: Sequence[str] = ()
     inputs_file: Path | None = None
+    storage: Path | None = None
+    run_id: str | None = None
 
 
 class Refused(Exception):
@@ -71,33 +81,49 @@ def run_here(
 
     `user_input` is whom conversations with agents talk with, None = nobody.
     """
-    with _phase("config"):
+    with phase("config"):
         project = load_project(cwd=cwd, env=env)
+        executor = executor_here(project, asked.name, cwd=cwd, env=env)
     for warning in project.warnings:
         warn(warning)
-    engine_env = read_surroundings(env)
-    with _phase("inputs"):
-        directories = prompt_dirs(cwd, env, engine_env.awf["prompts_dir"])
+    with phase("inputs"):
+        directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
         inputs = {**project.inputs, **_given(asked, directories)}
-    with _phase("config"):
+    kept = places(env, storage=asked.storage)
+    discovery = Discovery(cwd, env)
+    if executor is not None:
+        with phase("load"):
+            path = discovery.resolve(asked.name, allow_paths=True)
+        order = Order(
+            workflow=asked.name, path=path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=kept.storage
+        )
+        with phase("inputs"):
+            return executor.execute(order)
+    with phase("config"):
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
-    with _phase("load"):
-        discovery = Discovery(cwd, env)
+    with phase("load"):
         workflow = load_workflow(discovery.resolve(asked.name, allow_paths=True), step_types)
     for warning in workflow.warnings:
         warn(warning)
-    with _phase("inputs"):
+    with phase("inputs"):
         _refuse_missing(workflow, inputs)
-    engine = Engine(step_types=step_types, events=events, env=env, find=Catalogue(discovery, step_types).get)
-    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd)
+    engine = Engine(
+        step_types=step_types,
+        events=events,
+        env=env,
+        find=Catalogue(discovery, step_types).get,
+        recorder=all_records(kept, warn=warn),
+    )
+    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=asked.run_id)
 
 
 @contextmanager
-def _phase(phase: Phase) -> Iterator[None]:
+def phase(name: Phase) -> Iterator[None]:
+    """What is wrong inside is why a run did not begin."""
     try:
         yield
     except AwfError as error:
-        raise Refused(phase, error) from error
+        raise Refused(name, error) from error
 
 
 def _given(asked: Asked, directories: Sequence[Path]) -> dict[str, Any]:

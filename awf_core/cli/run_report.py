@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import rich_click as click
 
 from awf_core.cli.output import note
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.record import Run
 
 OutputMode = Literal["silent", "streaming", "buffered"]
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+def output_option(command: Command) -> Command:
+    """`--output`, handed to the command as `output`."""
+    option = click.option(
+        "--output",
+        type=click.Choice(["silent", "streaming", "buffered"]),
+        default="silent",
+        show_default=True,
+        help="Show what the steps write: not at all, as it comes, or step by step.",
+    )
+    return option(command)
 
 
 class RunReport:

@@ -25,11 +25,14 @@ def validate_command(*, name: str, output_format: str) -> int:
     Exit code 0 when it can be run (warnings don't count), 2 when it has errors, 1 when it isn't found.
     """
     from awf_core.cli.step_types import step_types_here
+    from awf_core.config.project import load_project
     from awf_core.workflow.discovery import Discovery
     from awf_core.workflow.lint import lint_file
 
-    path = Discovery(Path.cwd(), os.environ).resolve(name, allow_paths=True)
-    problems = lint_file(path, step_types_here(os.environ))
+    cwd = Path.cwd()
+    path = Discovery(cwd, os.environ).resolve(name, allow_paths=True)
+    given = load_project(cwd=cwd, env=os.environ).inputs
+    problems = lint_file(path, step_types_here(os.environ), known_inputs=tuple(given))
     errors = [problem for problem in problems if problem.severity == "error"]
     if output_format == "json":
         print_json(
@@ -49,4 +52,5 @@ def validate_command(*, name: str, output_format: str) -> int:
 
 
 def _as_json(problem: Problem) -> dict[str, object]:
-    return {"line": problem.line, "message": problem.message, "code": problem.code, "hint": problem.hint}
+    where = {"field": problem.field} if problem.field else {}
+    return {"line": problem.line, **where, "message": problem.message, "code": problem.code, "hint": problem.hint}

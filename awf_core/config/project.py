@@ -39,8 +39,8 @@ class Project:
     """The project's settings. `file` is None where there is none; `directory` is the `.awf` that holds, or would
     hold, it.
 
-    `missing` names a file that AWF_CONFIG_PATH points at and that isn't there. `executor` runs the workflows, None = our
-    own engine; `executor_path` is its program.
+    `missing` names a file that AWF_CONFIG_PATH points at and that isn't there. `executor` runs the workflows, None =
+    our own engine; `executor_path` is its program.
     """
 
     document: Document

@@ -28,6 +28,7 @@ BROKER_RECOVERED: Final = "broker.recovered"
 WORKFLOW_LOG: Final = "workflow.log"
 STEP_STARTED: Final = "step.started"
 STEP_FINISHED: Final = "step.finished"
+RECORDS_INCOMPLETE: Final = "records.incomplete"
 PLUGIN_FAILED: Final = "plugin_failed"
 CONFIG_WARNING: Final = "config.warning"
 INTERNAL_ERROR: Final = "internal.error"
@@ -54,6 +55,7 @@ MEANING: Final[dict[str, str]] = {
     WORKFLOW_LOG: "a line that a workflow's own hook asked for",
     STEP_STARTED: "a state begins (debug)",
     STEP_FINISHED: "a state ended (debug)",
+    RECORDS_INCOMPLETE: "a state file, the history, the audit log or a transcript can't be written; runs go on",
     PLUGIN_FAILED: "an observer raised; the worker went on",
     CONFIG_WARNING: "something in the configuration is ignored",
     INTERNAL_ERROR: "a fault of this program, with its traceback",

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 from awf_core.clock import Clock, SystemClock
 from awf_core.config.model import WorkflowPolicy, policy_for
 from awf_core.contract import Formatted
+from awf_core.engine.executors.registry import Executors
+from awf_core.engine.records.keep import all_records, audit_only
+from awf_core.engine.records.places import AUDIT_VARIABLE, places
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.message import Limits
+from awf_core.observe import events
+from awf_core.observe.log import get_logger
 from awf_core.observe.throttle import Throttle
 from awf_core.plugin.assemble import Assembly, assemble
 from awf_core.plugin.observers import Observers
 from awf_core.result import format_result
+from awf_core.worker.foreign import Foreign, check_executors, names_executors
 from awf_core.worker.lease import LeaseKeeper
 from awf_core.worker.pipeline import Pipeline, Rules
 from awf_core.worker.reply import ReplyRules
@@ -34,10 +40,13 @@ if TYPE_CHECKING:
 
     from awf_core.config.load import Config
     from awf_core.contract import Delivery
+    from awf_core.engine.records.recorder import Recorder
     from awf_core.message import Message
     from awf_core.plugin.manager import Plugins
     from awf_core.result import Outcome
     from awf_core.workflow.step_types import StepTypes
+
+log = get_logger(__name__)
 
 HOLD_MARGIN_S = 60.0
 """How long before the broker's own limit a run is ended, so that there is time left to settle it."""
@@ -98,17 +107,28 @@ def build_worker(
         is_lost=leases.is_lost,
         in_hand=leases.count,
     )
-    catalogue = Catalogue(Discovery(cwd, env), step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
+    discovery = Discovery(cwd, env)
+    catalogue = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
+    engine = Engine(
+        step_types=step_types,
+        clock=clock,
+        events=RunEvents(observers),
+        env=env,
+        find=catalogue.get,
+        recorder=make_recorder(config, env),
+    )
+    policy_for = _policies(config)
     pipeline = Pipeline(
         rules,
         catalogue=catalogue,
-        engine=Engine(step_types=step_types, clock=clock, events=RunEvents(observers), env=env, find=catalogue.get),
+        engine=engine,
         leases=leases,
         observers=observers,
         clock=clock,
-        policy_for=_policies(config),
+        policy_for=policy_for,
         format_result=_formatter(assembly.plugins),
         submit=settler.submit,
+        foreign=make_foreign(config, assembly, policy_for, discovery, cwd=cwd, env=env, clock=clock),
     )
     worker = Worker(
         make_serving(config, options, worker=name, queues=assembly.queues),
@@ -140,6 +160,49 @@ def make_rules(config: Config, assembly: Assembly, *, worker: str, cwd: Path, bu
         release_counts=capabilities.release_counts,
         unknown_hold_s=0.0 if burst else None,
         project_inputs=config.inputs,
+    )
+
+
+def make_recorder(config: Config, env: Mapping[str, str]) -> Recorder | None:
+    """What a worker keeps of its runs: nothing, unless it is asked to, because it costs several files a message.
+
+    `mq.records` asks for all, a path in AWF_AUDIT_LOG for the audit log.
+    """
+    kept = places(env)
+    if config.mq.records:
+        return all_records(kept, warn=_warn_of_records)
+    return audit_only(kept, warn=_warn_of_records) if env.get(AUDIT_VARIABLE) else None
+
+
+def _warn_of_records(text: str) -> None:
+    log.warning(events.RECORDS_INCOMPLETE, error=text)
+
+
+def make_foreign(
+    config: Config,
+    assembly: Assembly,
+    policy_for: Callable[[str], WorkflowPolicy],
+    discovery: Discovery,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    clock: Clock,
+) -> Foreign | None:
+    """What runs workflows for other executors; None where the configuration names none. Raises ConfigError."""
+    if not names_executors(config):
+        return None
+    added = assembly.plugins.registered.executors()
+    executors = Executors(added, program=config.project.executor_path, cwd=cwd, env=env)
+    check_executors(config, executors)
+    return Foreign(
+        executors,
+        usual=config.project.executor,
+        policy_for=policy_for,
+        discovery=discovery,
+        cwd=cwd,
+        env=env,
+        storage=places(env).storage if config.mq.records else None,
+        clock=clock,
     )
 
 

@@ -24,6 +24,7 @@ from awf_core.result import cut, format_result
 from awf_core.worker import decide
 from awf_core.worker import outcome as outcome_of
 from awf_core.worker.decide import Dead, Done, GiveBack, Retry, Verdict
+from awf_core.worker.foreign import Foreign, ForeignPlan
 from awf_core.worker.plan import Plan, Rejection, crash_loop, internal_error, make_plan, malformed
 from awf_core.worker.reply import ReplyRules, reply_fault
 from awf_core.worker.settle import Action, Settlement
@@ -78,6 +79,7 @@ class Pipeline:
         policy_for: Callable[[str], WorkflowPolicy],
         format_result: Callable[[Delivery, Message | None, Outcome], Formatted],
         submit: Callable[[Settlement], None],
+        foreign: Foreign | None = None,
     ) -> None:
         self._rules = rules
         self._catalogue = catalogue
@@ -88,6 +90,7 @@ class Pipeline:
         self._policy_for = policy_for
         self._format_result = format_result
         self._submit = submit
+        self._foreign = foreign
 
     def handle(self, delivery: Delivery) -> None:
         """Bring one delivery to its settlement. Never raises: a defect of ours is a failed attempt of the message."""
@@ -124,17 +127,20 @@ class Pipeline:
         )
         return verdict, self._outcome_of_rejection(rejection, delivery, message, verdict)
 
-    def _plan(self, delivery: Delivery, message: Message | Malformed) -> Plan | Rejection:
+    def _plan(self, delivery: Delivery, message: Message | Malformed) -> Plan | ForeignPlan | Rejection:
         if isinstance(message, Malformed):
             return malformed(message)
-        plan = make_plan(
+        foreign = self._foreign and self._foreign.plan(message, project_inputs=self._rules.project_inputs)
+        plan = foreign or make_plan(
             message,
             self._catalogue,
             project_inputs=self._rules.project_inputs,
             prepare_inputs=self._engine.prepare_inputs,
             policy_for=self._policy_for,
         )
-        if isinstance(plan, Plan) and decide.is_crash_loop(delivery, release_counts=self._rules.release_counts):
+        if isinstance(plan, Rejection):
+            return plan
+        if decide.is_crash_loop(delivery, release_counts=self._rules.release_counts):
             return crash_loop(
                 f"handed out {delivery.deliveries} times; {decide.crashes(delivery)} workers ended without settling it"
             )
@@ -152,22 +158,24 @@ class Pipeline:
             release_counts=self._rules.release_counts,
         )
 
-    def _run(self, plan: Plan, delivery: Delivery) -> Run:
+    def _run(self, plan: Plan | ForeignPlan, delivery: Delivery) -> Run:
         cancel = Cancel()
         max_run_s = _shorter(plan.policy.max_run_s, self._rules.max_hold_s)
         self._leases.running(delivery, cancel, max_run_s)
         try:
-            run = self._engine.execute(
-                plan.workflow,
-                plan.inputs,
-                cancel=cancel,
-                cwd=self._rules.cwd,
-                extra_env={"AWF_MESSAGE_ID": _env_safe(plan.message.id), "AWF_ATTEMPT": str(delivery.attempt)},
-                is_prepared=True,
-            )
+            run = self._execute(plan, delivery, cancel)
         finally:
             self._leases.ran(delivery)
         return outcome_of.blamed_on_max_run(run, max_run_s)
+
+    def _execute(self, plan: Plan | ForeignPlan, delivery: Delivery, cancel: Cancel) -> Run:
+        told = {"AWF_MESSAGE_ID": _env_safe(plan.message.id), "AWF_ATTEMPT": str(delivery.attempt)}
+        if isinstance(plan, ForeignPlan):
+            assert self._foreign is not None
+            return self._foreign.run(plan, cancel=cancel, extra_env=told)
+        return self._engine.execute(
+            plan.workflow, plan.inputs, cancel=cancel, cwd=self._rules.cwd, extra_env=told, is_prepared=True
+        )
 
     def _outcome_of_run(self, run: Run, delivery: Delivery, message: Message, verdict: Verdict) -> Outcome:
         return outcome_of.of_run(

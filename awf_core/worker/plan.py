@@ -60,13 +60,13 @@ def make_plan(
         check_required(workflow, given)
         inputs = prepare_inputs(workflow, given)
     except InvalidWorkflowName as exc:
-        return _rejection("invalid_workflow_name", exc)
+        return make_rejection("invalid_workflow_name", exc)
     except WorkflowNotFound as exc:
-        return _rejection(UNKNOWN_WORKFLOW, exc)
+        return make_rejection(UNKNOWN_WORKFLOW, exc)
     except InputError as exc:
-        return _rejection("invalid_inputs", exc)
+        return make_rejection("invalid_inputs", exc)
     except AwfError as exc:
-        return _rejection("invalid_workflow", exc)
+        return make_rejection("invalid_workflow", exc)
     return Plan(message=message, workflow=workflow, inputs=inputs, policy=policy_for(message.workflow))
 
 
@@ -86,5 +86,6 @@ def internal_error(error: Exception) -> Rejection:
     return Rejection(reason="internal_error", error=text, code="SYSTEM.INTERNAL.UNMAPPED", exit_code=4)
 
 
-def _rejection(reason: str, error: AwfError) -> Rejection:
+def make_rejection(reason: str, error: AwfError) -> Rejection:
+    """The rejection for `error`."""
     return Rejection(reason=reason, error=error.message, code=error.code, exit_code=error.exit_code)

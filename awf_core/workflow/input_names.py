@@ -59,11 +59,24 @@ def dangerous_names(given: Iterable[str]) -> tuple[str, ...]:
 
 def check_untrusted(workflow: Workflow, given: Mapping[str, Any]) -> None:
     """Raises InputError for undeclared and for dangerous names, each named with the reason."""
-    dangers = {name: danger for name in sorted(given) if (danger := _danger(name))}
-    reasons = [f"inputs.{_shown(name)}: {danger}" for name, danger in dangers.items()]
+    dangers = _dangers(given)
+    reasons = _reasons(dangers)
     extra = (name for name in undeclared(workflow, given) if name not in dangers)
     reasons += [f"inputs.{_shown(name)}: not declared by workflow {quoted(workflow.name)}" for name in extra]
     refuse(reasons)
+
+
+def check_names(given: Iterable[str]) -> None:
+    """Raises InputError for dangerous names only: for workflows that declare nothing that could be read here."""
+    refuse(_reasons(_dangers(given)))
+
+
+def _dangers(given: Iterable[str]) -> dict[str, str]:
+    return {name: danger for name in sorted(given) if (danger := _danger(name))}
+
+
+def _reasons(dangers: Mapping[str, str]) -> list[str]:
+    return [f"inputs.{_shown(name)}: {danger}" for name, danger in dangers.items()]
 
 
 def _danger(name: str) -> str:

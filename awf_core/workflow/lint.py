@@ -1,7 +1,7 @@
 """What looks wrong with a workflow although it loads: for `awf validate`.
 
 Never called before a run: real workflows that run well would fail such checks. Templates and conditions that don't
-compile are errors, because every run that reaches them fails; the rest are warnings.
+compile, and references that can't hold, are errors, because every run that reaches them fails; the rest are warnings.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from awf_core.workflow.expressions import Expression, ExpressionError, compile_expression
+from awf_core.workflow.lint_references import Written, certain_inputs, reference_problems
 from awf_core.workflow.load import load_workflow
+from awf_core.workflow.model import TerminalSpec
 from awf_core.workflow.problems import LoadError, Problem
 from awf_core.workflow.templates import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from awf_core.workflow.model import HookAction, State, Workflow
@@ -33,24 +35,27 @@ _PORTABLE_FUNCTIONS = frozenset({"has_prefix", "has_suffix", "and", "or", "not",
 """What may stand before a parenthesis in a `when` everywhere: two functions and the operators that are words."""
 
 
-def lint_file(path: Path, step_types: StepTypes) -> list[Problem]:
+def lint_file(path: Path, step_types: StepTypes, *, known_inputs: Collection[str] = ()) -> list[Problem]:
     """Everything wrong with the file: what keeps it from loading, or else what `lint` finds. Sorted by line.
 
-    Raises WorkflowNotFound and SystemFailure as loading does.
+    `known_inputs` are given by the project, whatever the workflow declares. Raises WorkflowNotFound and
+    SystemFailure as loading does.
     """
     try:
-        return lint(load_workflow(path, step_types))
+        return lint(load_workflow(path, step_types), known_inputs=known_inputs)
     except LoadError as error:
         return list(error.problems)
 
 
-def lint(workflow: Workflow) -> list[Problem]:
+def lint(workflow: Workflow, *, known_inputs: Collection[str] = ()) -> list[Problem]:
     """The findings about a loaded workflow, by line. Pure. (`workflow.warnings` are not repeated.)"""
+    written = list(_written(workflow))
     found = [
         *_template_errors(workflow),
         *_condition_problems(workflow),
         *_unreachable(workflow),
-        *_undeclared_inputs(workflow),
+        *reference_problems(workflow, written, known_inputs=known_inputs),
+        *_undeclared_inputs(workflow, known_inputs, certain_inputs(written)),
         *_lost_answers(workflow),
         *_of_specs(workflow),
     ]
@@ -105,11 +110,15 @@ def _leads_to(state: State) -> Iterator[str]:
     yield from getattr(state.spec, "leads_to", ())
 
 
-def _undeclared_inputs(workflow: Workflow) -> Iterator[Problem]:
-    declared = {definition.name for definition in workflow.inputs}
+def _undeclared_inputs(
+    workflow: Workflow, known: Collection[str], certain: Collection[tuple[str, str]]
+) -> Iterator[Problem]:
+    """Inputs that may be missed; those whose want is certain, by state, are errors already."""
+    declared = {definition.name for definition in workflow.inputs} | set(known)
     for line, place, text in _texts(workflow):
         for name in dict.fromkeys(match["name"] for match in _INPUT.finditer(text)):
-            if name not in declared:
+            is_error = any(name == wanted and place.startswith(f"states.{state}.") for state, wanted in certain)
+            if name not in declared and not is_error:
                 yield Problem(message=f"{place}: input '{name}' is not declared", line=line, severity="warning")
 
 
@@ -139,6 +148,37 @@ def _texts(workflow: Workflow) -> Iterator[tuple[int, str, str]]:
     for state in workflow.states.values():
         for key, expression in _inside("", state.spec, Expression):
             yield state.line, f"states.{state.name}.{key}", expression.text
+
+
+def _written(workflow: Workflow) -> Iterator[Written]:
+    """Every template with what is known of where it is rendered."""
+    hooks = workflow.hooks
+    named = (("start", hooks.start), ("end", hooks.end), ("error", hooks.error), ("cancel", hooks.cancel))
+    for name, actions in named:
+        for action in actions:
+            yield Written(
+                place=f"hooks.workflow_{name}",
+                key=action.kind,
+                template=action.text,
+                sees_error=name == "error",
+                is_soft=name != "start",
+            )
+    for state in workflow.states.values():
+        place, line = f"steps.{state.name}", state.line
+        is_soft = isinstance(state.spec, TerminalSpec)
+        for key, template in _inside("", state.spec, Template):
+            yield Written(place=place, key=key, template=template, line=line, state=state, is_soft=is_soft)
+        for name, actions in (("pre", state.pre), ("post", state.post)):
+            for action in actions:
+                yield Written(
+                    place=f"{place}.hooks.{name}",
+                    key=action.kind,
+                    template=action.text,
+                    line=line,
+                    state=state,
+                    is_after=name == "post",
+                    is_soft=True,
+                )
 
 
 def _templates(workflow: Workflow) -> Iterator[tuple[int, str, Template]]:

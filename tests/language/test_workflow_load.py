@@ -540,13 +540,13 @@ states:
 
     shown = [(problem.severity, problem.line, problem.message) for problem in found]
     assert ("warning", 0, "hooks.workflow_end: input 'hooked' is not declared") in shown
-    assert ("warning", 6, "states.a.command: input 'other' is not declared") in shown
+    assert ("error", 6, 'undefined input "other" referenced in command') in shown
     assert ("warning", 6, "states.a.transitions: input 'missing' is not declared") in shown
     assert ("warning", 6, "states.a.transitions: the original tool has no function 'len' in a `when`") in shown
     assert ("warning", 10, "state 'bad' is never reached") in shown
     errors = [entry for entry in shown if entry[0] == "error"]
-    assert len(errors) == 1
-    assert errors[0][2].startswith("states.bad.command: ")
+    assert len(errors) == 2
+    assert errors[1][2].startswith("states.bad.command: ")
     assert len(shown) == 6
 
 

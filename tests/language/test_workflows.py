@@ -22,17 +22,24 @@ import pytest
 import yaml
 from eventually import eventually
 
+from awf_core.cli.resume_flow import AskedAgain, resume_here
 from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.cli.run_report import RunReport
-from awf_core.engine.agents.user_input import LineInput
+from awf_core.engine.agents.user_input import LineInput, NoInput
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.record import json_value
+from awf_core.engine.records.history_query import Selection, read_history
+from awf_core.engine.records.places import places
 from awf_core.engine.steps import builtin_step_types
+from awf_core.workflow.lint import lint_file
 from awf_core.workflow.problems import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import ModuleType
+
+    from awf_core.engine.agents.user_input import UserInput
+    from awf_core.engine.record import Run
 
 HERE = Path(__file__).parent
 AWF = Path(sys.executable).with_name("awf")
@@ -51,6 +58,7 @@ KEYS = (
 )
 THROUGH_THE_COMMAND = 25
 ON_PURPOSE = {
+    "val-awf-namespace-rejected": "what runs is never refused: `.awf` has names that templates may use",
     "pack-run": "workflows of packs can be called from inside a run, as the original documents",
     "load-when-builtin-rejected": "built-in functions are accepted in `when` as they are in `while`",
     "load-when-contains-function-rejected": "built-in functions are accepted in `when` as they are in `while`",
@@ -96,10 +104,6 @@ def reason_to_leave_out(case: dict[str, Any]) -> str | None:
     """Why a case can't be run here yet, None = it runs. A step type that gets registered brings its cases in."""
     if case["tier"] == "ext":
         return "left to the original binary"
-    if "resume" in case or "before" in case:
-        return "awf resume"
-    if case.get("validate"):
-        return "awf validate"
     if case["id"] in ON_PURPOSE:
         return ON_PURPOSE[case["id"]]
     missing = step_types_of(case) - set(builtin_step_types().names())
@@ -108,7 +112,10 @@ def reason_to_leave_out(case: dict[str, Any]) -> str | None:
     return None
 
 
-RUNNING = [case for case in CASES if reason_to_leave_out(case) is None]
+HERE_AND_NOW = [case for case in CASES if reason_to_leave_out(case) is None]
+VALIDATED = [case for case in HERE_AND_NOW if case.get("validate")]
+RESUMED = [case for case in HERE_AND_NOW if "resume" in case]
+RUNNING = [case for case in HERE_AND_NOW if case not in VALIDATED and case not in RESUMED]
 
 
 class Laid:
@@ -208,19 +215,28 @@ def typed_bytes(lines: list[str]) -> bytes:
 
 
 def run_in_process(laid: Laid) -> dict[str, Any]:
-    with served(laid.case), typed(laid.case.get("stdin_lines", [])) as user_input:
-        return observe(laid, user_input)
-
-
-def observe(laid: Laid, user_input: LineInput) -> dict[str, Any]:
-    cancel, events = Cancel(), Logged()
     asked = Asked(name=laid.name, pairs=laid.pairs)
+    with served(laid.case), typed(laid.case.get("stdin_lines", [])) as user_input:
+        return observe(laid, user_input, lambda **how: run_here(asked, **how))
+
+
+def resume_in_process(laid: Laid) -> dict[str, Any]:
+    """The runs made before, under the id the case names; then that run taken up again."""
+    for before in laid.case["before"]:
+        pairs = [f"{name}={value}" for name, value in before.get("inputs", {}).items()]
+        first = Asked(name=laid.name, pairs=pairs, run_id=laid.case["resume"])
+        observe(laid, NoInput(), lambda first=first, **how: run_here(first, **how))
+    again = AskedAgain(run_id=laid.case["resume"], origin=laid.case.get("from", "current"), pairs=laid.pairs)
+    return observe(laid, NoInput(), lambda **how: resume_here(again, **how))
+
+
+def observe(laid: Laid, user_input: UserInput, start: Callable[..., Run]) -> dict[str, Any]:
+    cancel, events = Cancel(), Logged()
     timer = threading.Timer(laid.case.get("cancel_ms", 0) / 1000, cancel.request, ["SIGINT"])
     if "cancel_ms" in laid.case:
         timer.start()
     try:
-        run = run_here(
-            asked,
+        run = start(
             cwd=laid.work,
             env=laid.env,
             cancel=cancel,
@@ -286,6 +302,83 @@ def test_a_workflow_does_what_the_original_engine_does(case: dict[str, Any], tmp
     assert differences(case, seen) == []
 
 
+@pytest.mark.parametrize("case", RESUMED, ids=lambda case: case["id"])
+def test_a_resumed_run_does_what_the_original_engine_does(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
+
+    seen = resume_in_process(laid)
+
+    assert differences(case, seen) == []
+
+
+@pytest.mark.parametrize("case", RESUMED, ids=lambda case: case["id"])
+def test_the_resume_command_prints_what_happened_as_json(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
+    for before in case["before"]:
+        given = [f"--input={name}={value}" for name, value in before.get("inputs", {}).items()]
+        awf_process(laid, "run", laid.name, "--run-id", case["resume"], *given)
+
+    given = [f"--input={pair}" for pair in laid.pairs]
+    origin = case.get("from", "current")
+    process = awf_process(laid, "resume", case["resume"], "--from", origin, "--format", "json", *given)
+
+    shown = json.loads(process.stdout)
+    assert process.returncode == shown["exit_code"]
+    assert shown["workflow_id"] == case["resume"]
+    assert differences(case, laid.seen(shown, None)) == []
+
+
+def awf_process(laid: Laid, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([AWF, *arguments], cwd=laid.work, env=laid.env, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("case", VALIDATED, ids=lambda case: case["id"])
+def test_validate_finds_what_the_original_tool_finds(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
+
+    process = awf_process(laid, "validate", case["workflow"], "--format", "json")
+
+    expected, shown = case["expected"], json.loads(process.stdout)
+    assert (process.returncode, shown["valid"]) == (expected["exit_code"], expected["valid"])
+    errors = [f"[error] {error['field']}: {error['message']}" for error in shown["errors"]]
+    assert errors == ([expected["error"]] if "error" in expected else [])
+
+
+def that_complete() -> list[dict[str, Any]]:
+    return [case for case in RUNNING if case["expected"].get("status") == "completed"]
+
+
+def test_validate_refuses_no_workflow_that_runs(tmp_path: Path) -> None:
+    refused = {}
+    for number, case in enumerate(that_complete()):
+        (tmp_path / str(number)).mkdir()
+        laid = Laid(case, tmp_path / str(number))
+        path = laid.work / ".awf/workflows" / f"{laid.name}.yaml"
+        if path.exists():
+            problems = lint_file(path, builtin_step_types(), known_inputs=tuple(case.get("inputs", {})))
+            refused[case["id"]] = [problem.message for problem in problems if problem.severity == "error"]
+
+    assert len(refused) > 100
+    assert {name: problems for name, problems in refused.items() if problems} == {}
+
+
+def with_one_row() -> list[dict[str, Any]]:
+    """Cases with a history of one run; a run that was cancelled has two rows there, and has one here."""
+    usable = [case for case in RUNNING if len(case["expected"].get("history", ())) == 1]
+    return [case for case in usable if not {"timeout", "cancel", "agent"} & set(case["features"])][::6]
+
+
+@pytest.mark.parametrize("case", with_one_row(), ids=lambda case: case["id"])
+def test_the_history_has_the_error_of_the_step_that_ran_last(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
+    run_in_process(laid)
+
+    (row,) = read_history(places(laid.env).history, Selection(), limit=10)
+
+    shown = {"workflow": row.workflow, "status": row.status, "exit_code": row.exit_code, "error": row.error}
+    assert [shown] == case["expected"]["history"]
+
+
 def for_the_command() -> list[dict[str, Any]]:
     """A share of the cases, spread over all of them; those with a cancel or a time limit run in process only."""
     usable = [case for case in RUNNING if not {"cancel", "timeout"} & set(case["features"])]
@@ -310,4 +403,4 @@ def test_every_case_runs_or_is_named_with_the_reason_why_not() -> None:
     named = json.loads((HERE / "left_out.json").read_text())
 
     assert {reason: sorted(ids) for reason, ids in left_out.items()} == named
-    assert len(RUNNING) + sum(map(len, named.values())) == len(CASES)
+    assert len(HERE_AND_NOW) + sum(map(len, named.values())) == len(CASES)

@@ -141,7 +141,7 @@ AT = ".awf/config.yaml:1: "
         ),
         (
             "mq: {workflows: {a: {maxrun: 1s}}}",
-            "mq.workflows.a.maxrun: unknown key 'maxrun'. Did you mean 'max_run'? (allowed: max_run, retry)",
+            "mq.workflows.a.maxrun: unknown key 'maxrun'. Did you mean 'max_run'? (allowed: executor, max_run, retry)",
         ),
         (
             "mq: {reply: {alow: []}}",

@@ -120,6 +120,7 @@ class History(QuietRecorder):
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode to the history at `path`, made if need be. Raises sqlite3.Error and OSError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    path.touch(mode=0o600)  # errors of steps may hold what others must not read
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")

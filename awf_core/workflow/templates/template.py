@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from awf_core.workflow.templates.errors import PREFIX, LimitError, TemplateError
 from awf_core.workflow.templates.namespaces import Root
 from awf_core.workflow.templates.parser import MAIN, parse
+from awf_core.workflow.templates.references import Reference, certain_references
 from awf_core.workflow.templates.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from awf_core.workflow.scope import Scope
     from awf_core.workflow.templates.statements import Body
@@ -56,6 +57,11 @@ class Template:
         except RecursionError:
             state.fail("the values are nested too deeply")
         return "".join(state.parts)
+
+    def references(self) -> Iterator[Reference]:
+        """What every rendering looks up; nothing for a template that does not compile."""
+        if self._templates is not None:
+            yield from certain_references(self._templates[MAIN])
 
 
 def compile_template(text: str) -> Template:

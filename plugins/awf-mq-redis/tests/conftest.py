@@ -15,6 +15,7 @@ from awf_mq_redis.settings import RedisSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext, Delivery, Outgoing
 from awf_core.testing.eventually import eventually
+from awf_core.testing.pytest_plugin import kit  # noqa: F401 - the conformance kit's fixture
 from awf_core.testing.redis_server import PrivateRedis, redis_program
 from awf_core.testing.server_process import LOCAL
 

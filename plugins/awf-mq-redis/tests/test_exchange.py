@@ -131,6 +131,16 @@ def test_a_delayed_message_comes_no_earlier_than_its_delay_and_blocks_no_other(b
     assert 0.3 <= waited_s < 0.6
 
 
+def test_many_delayed_messages_go_in_by_the_batch(backend, foreign):
+    before = calls(foreign)
+
+    answers = backend.awf_mq_publish([Outgoing(queue="work", body=b"x", delay_s=3600)] * 1000)
+
+    assert answers == [None] * 1000
+    assert backend.awf_mq_stats("work").delayed == 1000
+    assert calls(foreign) - before <= 7
+
+
 def test_a_waiting_consume_wakes_for_a_message(backend, foreign):
     taken = []
     thread = threading.Thread(target=lambda: taken.append((backend.awf_mq_consume("work", 5, 20), time.monotonic())))
@@ -232,7 +242,7 @@ def test_a_key_prefix_stands_before_every_key(server, make_backend, foreign, tak
     tenant.awf_mq_publish([Outgoing(queue="work", body=b"x"), Outgoing(queue="work", body=b"y", delay_s=60)])
     delivery = take(publish=False, source=tenant)
 
-    keys = {key.decode() for key in foreign.keys()}
+    keys = {key.decode() for key in foreign.scan_iter()}
 
     assert keys == {f"{{tenant1:work}}:{part}" for part in ("body", "meta", "lease", "due")}
     assert tenant.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue="results", body=b"r")])]) == [None]

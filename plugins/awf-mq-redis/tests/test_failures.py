@@ -69,6 +69,11 @@ CASES = [
         BrokerMisconfigured,
         "tls_ca_file",
     ),
+    (
+        redis.ConnectionError("Error while reading: [SSL: X] tlsv13 alert certificate required (_ssl.c:2580)"),
+        BrokerMisconfigured,
+        "tls_cert_file",
+    ),
     (redis.ConnectionError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), BrokerMisconfigured, "redis://"),
     (OSError("no route"), BrokerUnavailable, "check that the server runs"),
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from awf_mq_redis.address import parse_url
 from awf_mq_redis.pools import target_of
@@ -20,6 +23,15 @@ def test_the_defaults_are_those_of_the_documentation():
     assert (settings.queue, settings.key_prefix) == ("awf-workflows", "")
     assert (settings.lease_s, settings.block_s) == (60.0, 2.0)
     assert not settings.cluster
+
+
+def test_the_readme_names_every_setting():
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    table = readme.partition("## Settings")[2].partition("## ")[0]
+
+    named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+
+    assert named == {field.alias or name for name, field in RedisSettings.model_fields.items()}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from awf_mq_redis.bury import Burying
 from awf_mq_redis.checks import check_queue, check_server
 from awf_mq_redis.claim import Claims
 from awf_mq_redis.far import Far
+from awf_mq_redis.letters import Letters
 from awf_mq_redis.link import AT_ONCE, Link
 from awf_mq_redis.move import Moving
 from awf_mq_redis.names import reply_queue_name
@@ -59,7 +60,7 @@ class Backend:
         self._link = link = Link(self._target, is_cluster=settings.cluster)
         self._sleeper = Sleeper(link)
         prefix, lease_s, reply_ttl_s = settings.key_prefix, settings.lease_s, context.reply_ttl_s
-        batches = Batches(link, prefix=prefix)
+        batches, letters = Batches(link, prefix=prefix), Letters(link, prefix=prefix)
         far = Far(link, prefix=prefix, reply_ttl_s=reply_ttl_s)
         self._publishing = Publishing(link, self._sleeper, prefix=prefix, block_s=settings.block_s)
         self._settling = Settling(
@@ -70,11 +71,11 @@ class Backend:
             link, batches, far, self._settling, prefix=prefix, lease_s=lease_s, reply_ttl_s=reply_ttl_s
         )
         self._claims = Claims(
-            link, self._sleeper, context.clock,
+            link, self._sleeper, letters, context.clock,
             prefix=prefix, lease_s=lease_s, block_s=settings.block_s, give_back=self._settling.nack,
         )  # fmt: skip
-        self._browsing = Browsing(link, prefix=prefix)
-        self._moving = Moving(link, self._browsing, prefix=prefix)
+        self._browsing = Browsing(link, letters, prefix=prefix)
+        self._moving = Moving(link, self._browsing, letters, prefix=prefix)
         self._state = State(link, prefix=prefix)
 
     @property

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from awf_mq_redis.names import QueueKeys
 
 
+MAX_DOUBTS = 10_000
+"""Of those that are never asked about again; the oldest are let go."""
+
+
 class Settled(Protocol):
     """An Ack, Nack or DeadLetter."""
 
@@ -151,6 +155,8 @@ class Batches:
     def _doubt(self, receipts: Sequence[Receipt], done: str) -> None:
         with self._lock:
             self._doubts.update(dict.fromkeys(receipts, done))
+            while len(self._doubts) > MAX_DOUBTS:
+                del self._doubts[next(iter(self._doubts))]
 
     def _resolve(self, receipt: Receipt) -> str | None:
         if not self._doubts:

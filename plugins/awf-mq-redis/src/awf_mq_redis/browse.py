@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from awf_core.contract import ItemState, Page, QueueItem, Stats
@@ -12,56 +13,59 @@ from awf_mq_redis.link import text
 from awf_mq_redis.names import queue_keys
 
 if TYPE_CHECKING:
+    from awf_mq_redis.letters import Letters
     from awf_mq_redis.link import Link
     from awf_mq_redis.names import QueueKeys
+
+_ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
 class Browsing:
     """Looks under one key prefix. Thread-safe."""
 
-    def __init__(self, link: Link, *, prefix: str) -> None:
+    def __init__(self, link: Link, letters: Letters, *, prefix: str) -> None:
         self._link = link
+        self._letters = letters
         self._prefix = prefix
 
     def browse(self, queue: str, limit: int, after: str | None) -> Page:
-        """Up to `limit` messages: held ones, scheduled ones, then the list, oldest first; letters as they came.
+        """Up to `limit` messages: held ones, scheduled ones, then the list, oldest first, or the letters as they came.
 
         A damaged `after` starts from the beginning.
         """
         keys = queue_keys(queue, self._prefix)
         if limit < 1:
             return Page(items=())
-        if text(self._link.call(f"browse {queue!r}", keys.ready, "TYPE", keys.ready)) == "stream":
-            return self._letters(queue, keys, limit, after)
+        if after is not None and _ENTRY_ID.fullmatch(after):
+            return self._letters_after(queue, keys, limit, after, [])
         section, offset = _cursor(after)
         found = self._link.run(f"browse {queue!r}", "browse", keys.all, section, offset, limit)
-        next_section, next_offset, _, items = found
-        cursor = f"{next_section}:{text(next_offset)}" if next_section else None
-        return Page(items=[_item(*item) for item in items], next=cursor)
+        next_section, next_offset, has_letters, raw_items = found
+        items = [_item(*item) for item in raw_items]
+        if has_letters and not next_section:
+            return self._letters_after(queue, keys, limit, "0-0", items)
+        return Page(items=items, next=f"{next_section}:{text(next_offset)}" if next_section else None)
 
     def stats(self, queue: str) -> Stats:
-        """The counts of one moment. How old a plain list's messages are, nobody knows."""
+        """The counts of one moment. How old a plain list's messages are, nobody knows; letters tell."""
         keys = queue_keys(queue, self._prefix)
-        kind, *counts = self._link.run(f"count {queue!r}", "stats", keys.all)
-        if text(kind) == "stream":
-            letters, oldest, now_ms = counts
-            age_s = max(0, int(now_ms) - _added_ms(text(oldest))) / 1000 if letters else None
-            return Stats(ready=letters, delayed=0, in_flight=0, dead=0, oldest_age_s=age_s)
-        ready, delayed, in_flight, streams = counts
-        dead = sum(self._dead(queue, text(stream)) for stream in streams)
-        return Stats(ready=ready, delayed=delayed, in_flight=in_flight, dead=dead)
+        found = self._link.run(f"count {queue!r}", "stats", keys.all)
+        ready, delayed, in_flight, streams, oldest, now_ms = found
+        return Stats(
+            ready=ready,
+            delayed=delayed,
+            in_flight=in_flight,
+            dead=self._letters.count(queue, streams),
+            oldest_age_s=max(0, int(now_ms) - _added_ms(text(oldest))) / 1000 if oldest else None,
+        )
 
-    def _dead(self, queue: str, dead_letter_queue: str) -> int:
-        target = queue_keys(dead_letter_queue, self._prefix)
-        doing = f"count letters in {dead_letter_queue!r}"
-        return int(self._link.run(doing, "letters", [target.ready, target.sources], queue))
-
-    def _letters(self, queue: str, keys: QueueKeys, limit: int, after: str | None) -> Page:
-        start = f"({after}" if after is not None and "-" in after else "-"
-        command = ("XRANGE", keys.ready, start, "+", "COUNT", limit + 1)
+    def _letters_after(self, queue: str, keys: QueueKeys, limit: int, after: str, items: list[QueueItem]) -> Page:
+        room = limit - len(items)
+        command = ("XRANGE", keys.ready, f"({after}", "+", "COUNT", room + 1)
         found = self._link.call(f"browse {queue!r}", keys.ready, *command)
-        items = [_letter(entry_id, fields) for entry_id, fields in found[:limit]]
-        return Page(items=items, next=items[-1].id if len(found) > limit else None)
+        letters = [_letter(entry_id, fields) for entry_id, fields in found[:room]]
+        last = letters[-1].id if letters else after
+        return Page(items=[*items, *letters], next=last if len(found) > room else None)
 
 
 def _cursor(after: str | None) -> tuple[int, int]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from awf_mq_redis.names import QueueKeys
 
 OLDEST = (6, 2)
-_KINDS = ("list", "list", "zset", "zset", "hash", "hash", "hash", "hash")
+_KINDS = ("list", "list", "zset", "zset", "hash", "hash", "hash", "hash", "hash")
 _BLOCK = "BLMOVE"
 
 log = logging.getLogger("awf_mq_redis")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from awf_core.clock import Clock
+    from awf_mq_redis.letters import Letters
     from awf_mq_redis.link import Link
     from awf_mq_redis.names import QueueKeys
     from awf_mq_redis.sleep import Sleeper
@@ -34,6 +35,7 @@ class Claims:
         self,
         link: Link,
         sleeper: Sleeper,
+        letters: Letters,
         clock: Clock,
         *,
         prefix: str,
@@ -43,6 +45,7 @@ class Claims:
     ) -> None:
         self._link = link
         self._sleeper = sleeper
+        self._letters = letters
         self._clock = clock
         self._prefix = prefix
         self._lease_s = lease_s
@@ -69,7 +72,7 @@ class Claims:
     def _claim(self, queue: str, keys: QueueKeys, limit: int) -> tuple[float, list[Delivery]]:
         """The seconds until something is due, and what was taken."""
         lease_until = self._clock.monotonic() + self._lease_s
-        next_ms, found = self._link.run(
+        next_ms, found, emptied = self._link.run(
             f"take messages from {queue!r}",
             "claim",
             keys.all,
@@ -78,6 +81,10 @@ class Claims:
             secrets.token_hex(4),
             reply_queue_ends_ms(queue),
         )
+        if emptied:
+            # Else a stream is asked for a count of nothing: no reason to give up what was taken.
+            with suppress(BrokerError):
+                self._letters.forget(queue, emptied)
         next_s = float("inf") if next_ms < 0 else next_ms / 1000
         return next_s, [_delivery(queue, lease_until, *entry) for entry in found]
 

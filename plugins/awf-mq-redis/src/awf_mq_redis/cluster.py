@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from awf_mq_redis.wire import Command, NotSent, ServerWire
 
@@ -60,6 +61,11 @@ class ClusterWire:
                 answers.append(self.call(key, *command))
             except ResponseError as error:
                 answers.append(error)
+            except NotSent as error:
+                if not answers:
+                    raise
+                # Some were carried out already, so this is no longer "nothing was sent".
+                raise RedisConnectionError(str(error.__cause__)) from error
         return answers
 
     def everywhere(self, *command: str | bytes | float) -> list[tuple[Callable[..., Any], Any]]:

@@ -60,6 +60,7 @@ _CODE = re.compile(
     r"|UNBLOCKED|NOAUTH|WRONGPASS|TRYAGAIN)\b"
 )
 _DENIED_IN_SCRIPT = re.compile(r"The user executing the script can't")
+_TLS_OURS = re.compile(r"alert (?:certificate required|bad certificate|unknown ca|handshake failure)", re.IGNORECASE)
 _TLS_UNTRUSTED = re.compile(r"certificate|CERTIFICATE_VERIFY_FAILED|Hostname mismatch", re.IGNORECASE)
 _TLS_NONE = re.compile(r"WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER_FAILURE|record layer failure")
 _BY_CODE: dict[str, Kind] = {
@@ -136,6 +137,11 @@ def _away(error: BaseException, text: str, where: str, doing: str, *, in_doubt: 
     if _TLS_NONE.search(text):
         return BrokerMisconfigured(
             f"{where}: the port doesn't speak TLS: {text}", hint="write redis:// without the second s, or use its port"
+        )
+    if "SSL" in text and _TLS_OURS.search(text):
+        return BrokerMisconfigured(
+            f"{where}: the server doesn't take our certificate: {text}",
+            hint="name one it trusts in mq.redis.tls_cert_file, with its key in tls_key_file",
         )
     if "SSL" in text and _TLS_UNTRUSTED.search(text):
         return BrokerMisconfigured(

@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from awf_core.contract import Ack, DeadLetter
 from awf_core.errors import BrokerError, Unroutable
 from awf_mq_redis.link import text
-from awf_mq_redis.names import queue_keys
+from awf_mq_redis.names import queue_keys, storable
 from awf_mq_redis.outgoing import reply_arguments
 from awf_mq_redis.receipt import lost, receipt_of
 from awf_mq_redis.spans import span_ms
@@ -76,7 +76,7 @@ class Far:
             remember = _remember(item)
             if remember is not None:
                 key = state_key(remember.key, self._prefix)
-                command = ("SET", key, remember.value, "PX", max(1, span_ms(remember.ttl_s)))
+                command = ("SET", key, storable(remember.value), "PX", max(1, span_ms(remember.ttl_s)))
                 self._link.call("remember state", key, *command)
             for reply in item.replies:
                 self._push(reply)

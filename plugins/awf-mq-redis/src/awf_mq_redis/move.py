@@ -9,13 +9,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from awf_mq_redis.link import text
-from awf_mq_redis.names import bad_queue_name, queue_keys
+from awf_mq_redis.names import bad_queue_name, queue_keys, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from awf_mq_redis.browse import Browsing
+    from awf_mq_redis.letters import Letters
     from awf_mq_redis.link import Argument, Link
     from awf_mq_redis.names import QueueKeys
 
@@ -25,8 +25,9 @@ _PIECE = 100
 class Moving:
     """Moves and removes messages that nobody holds. Thread-safe."""
 
-    def __init__(self, link: Link, browsing: Browsing, *, prefix: str) -> None:
+    def __init__(self, link: Link, browsing: Browsing, letters: Letters, *, prefix: str) -> None:
         self._link = link
+        self._letters = letters
         self._browsing = browsing
         self._prefix = prefix
 
@@ -60,11 +61,11 @@ class Moving:
         while records == _PIECE and removed < bound:
             more, records, _ = self._purge_piece(doing, keys, is_first=False)
             removed += more
-        self._forget_letters(queue, emptied)
+        self._letters.forget(queue, emptied)
         return removed
 
     def _purge_piece(self, doing: str, keys: QueueKeys, *, is_first: bool) -> tuple[int, int, list[Any]]:
-        removed, records, emptied = self._link.run(doing, "purge", [*keys.all, keys.sources], _PIECE, int(is_first))
+        removed, records, emptied = self._link.run(doing, "purge", keys.all, _PIECE, int(is_first))
         return removed, records, emptied
 
     def _movable(self, queue: str) -> int:
@@ -72,9 +73,9 @@ class Moving:
         return (stats.ready or 0) + (stats.delayed or 0)
 
     def _near(self, doing: str, keys: QueueKeys, to: QueueKeys, limit: int, named: Sequence[str] | None) -> int:
-        all_keys = [*keys.all, keys.sources, *to.all]
+        all_keys = [*keys.all, *to.all]
         moved, emptied = self._link.run(doing, "move", all_keys, limit, secrets.token_hex(4), *_names(named))
-        self._forget_letters(keys.ready.removeprefix(self._prefix), emptied)
+        self._letters.forget(keys.ready.removeprefix(self._prefix), emptied)
         return int(moved)
 
     def _far(self, doing: str, keys: QueueKeys, to: QueueKeys, limit: int, named: Sequence[str] | None) -> int:
@@ -82,19 +83,9 @@ class Moving:
         flat: list[Argument] = [part for parcel in parcels for part in parcel]
         if parcels:
             self._link.run(doing, "put", to.all, secrets.token_hex(4), len(parcels), *flat)
-            emptied = self._link.run(doing, "drop", [*keys.all, keys.sources], len(parcels), *flat)
-            self._forget_letters(keys.ready.removeprefix(self._prefix), emptied)
+            emptied = self._link.run(doing, "drop", keys.all, len(parcels), *flat)
+            self._letters.forget(keys.ready.removeprefix(self._prefix), emptied)
         return len(parcels)
-
-    def _forget_letters(self, stream: str, sources: Sequence[bytes]) -> None:
-        """Queues without letters in `stream` need not remember it. One that got a letter meanwhile is told again."""
-        doing = f"count letters in {stream!r}"
-        sources_key = queue_keys(stream, self._prefix).sources
-        for source in map(text, sources):
-            pointer = queue_keys(source, self._prefix).letters
-            self._link.call(doing, pointer, "HDEL", pointer, stream)
-            if self._link.call(doing, sources_key, "HGET", sources_key, source) is not None:
-                self._link.call(doing, pointer, "HSET", pointer, stream, 1)
 
 
 def _pieces(ids: Sequence[str] | None) -> Iterator[Sequence[str] | None]:
@@ -106,4 +97,4 @@ def _pieces(ids: Sequence[str] | None) -> Iterator[Sequence[str] | None]:
 
 
 def _names(ids: Sequence[str] | None) -> list[Argument]:
-    return [-1] if ids is None else [len(ids), *ids]
+    return [-1] if ids is None else [len(ids), *map(storable, ids)]

@@ -15,18 +15,21 @@ from redis.crc import key_slot
 
 from awf_core.errors import BrokerError, Unroutable
 
-PARTS = ("claiming", "due", "lease", "body", "meta", "past", "letters")
-LETTER_PART = "sources"
+PARTS = ("claiming", "due", "lease", "body", "meta", "past", "letters", "sources")
 PROBE_PART = "probe"
 MAX_QUEUE_NAME = 255
-_INTERNAL = re.compile(r".*\}}(?:.*:)?:(?:{})".format("|".join((*PARTS, LETTER_PART, PROBE_PART))), re.DOTALL)
+_INTERNAL = re.compile(r".*\}}(?:.*:)?:(?:{})".format("|".join((*PARTS, PROBE_PART))), re.DOTALL)
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
 _REPLY_QUEUE = re.compile(r"awf-reply-([0-9a-f]{11})-[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueKeys:
-    """The keys of a queue, in the order every script takes them; `sources` counts a dead-letter stream's letters."""
+    """The keys of a queue; `all` is in the order every script takes them.
+
+    letters   the dead-letter queues that have letters of this one
+    sources   where this is a dead-letter queue: how many letters it has of which queue
+    """
 
     ready: str
     all: tuple[str, ...]
@@ -40,7 +43,7 @@ class QueueKeys:
 @lru_cache(maxsize=1024)
 def queue_keys(queue: str, prefix: str) -> QueueKeys:
     """The keys of `queue`, each with `prefix` before it."""
-    ready = prefix + queue
+    ready = prefix + storable(queue)
     # Two colons after a name with a tag: "{q}" and "q" are different queues and must not share keys.
     base = f"{ready}::" if _TAG.match(ready) else f"{{{ready}}}:"
     inner = [base + part for part in PARTS]
@@ -48,8 +51,8 @@ def queue_keys(queue: str, prefix: str) -> QueueKeys:
         ready=ready,
         all=(ready, *inner),
         landing=inner[0],
-        letters=inner[-1],
-        sources=base + LETTER_PART,
+        letters=inner[-2],
+        sources=inner[-1],
         probe=base + PROBE_PART,
         slot=key_slot(ready.encode("utf-8", "replace")),
     )

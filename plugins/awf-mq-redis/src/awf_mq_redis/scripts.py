@@ -9,12 +9,12 @@ from importlib.resources import files
 
 _QUEUE = ("prelude", "queue")
 _SETTLE = (*_QUEUE, "fence", "replies")
-_MOVE = (*_QUEUE, "parcels")
+_MOVE = (*_QUEUE, "stream", "parcels")
 _PARTS: dict[str, tuple[str, ...]] = {
     "ack": _SETTLE,
     "browse": _QUEUE,
     "bury": _SETTLE,
-    "claim": _QUEUE,
+    "claim": (*_QUEUE, "stream"),
     "drop": _MOVE,
     "extend": (*_QUEUE, "fence"),
     "held": (*_QUEUE, "fence"),
@@ -25,7 +25,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "nack": (*_QUEUE, "fence"),
     "pick": _MOVE,
     "probe": ("prelude",),
-    "purge": _MOVE,
+    "purge": _QUEUE,
     "push": ("prelude", "replies"),
     "put": _MOVE,
     "stats": _QUEUE,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import MovedError, RedisError, ResponseError
 
-from awf_mq_redis.failures import kind_of
+from awf_mq_redis.failures import code_of, is_stale_link, kind_of
 from awf_mq_redis.wire import NotSent
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from awf_mq_redis.names import QueueKeys
 
 PAUSE_S = 0.2
-"""How long to wait where the server can't make us wait: at maxmemory it refuses the blocking move."""
+"""How long to wait where the server can't make us wait: at maxmemory, and for letters, which are in no list."""
 
 SHORTEST_S = 0.001
 
@@ -107,6 +107,8 @@ class Sleeper:
             finally:
                 with self._lock:
                     self._naps.discard(nap)
+            if isinstance(answer, ResponseError) and is_stale_link(answer):
+                raise answer
         if isinstance(answer, ResponseError):
             self._refused(answer, wait_s)
 
@@ -120,7 +122,7 @@ class Sleeper:
         return _answer(connection)
 
     def _refused(self, answer: ResponseError, wait_s: float) -> None:
-        if kind_of(answer) == "full" or isinstance(answer, MovedError):
+        if kind_of(answer) == "full" or isinstance(answer, MovedError) or code_of(answer) == "WRONGTYPE":
             self._stopped.wait(min(wait_s, PAUSE_S))
         elif len(self._move) > 1 and ("unknown command" in str(answer) or kind_of(answer) == "denied"):
             # The older name of the same thing, for servers (and rights) that know only that.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ChildDeadlockedError, RedisError, ResponseError
 
 from awf_mq_redis.failures import is_stale_link
 from awf_mq_redis.pools import make_pool
@@ -66,7 +66,10 @@ class ServerWire:
         with _borrowed(self._commands) as connection:
             packed = connection.pack_commands([command for _, command in commands])
             connection.send_packed_command(packed, check_health=False)
-            return [_answer(connection) for _ in commands]
+            answers = [_answer(connection) for _ in commands]
+            if any(isinstance(answer, ResponseError) and is_stale_link(answer) for answer in answers):
+                connection.disconnect()
+            return answers
 
     def everywhere(self, *command: str | bytes | float) -> list[tuple[Callable[..., Any], Any]]:
         """See Wire."""
@@ -95,7 +98,7 @@ class ServerWire:
 def _borrowed(pool: Any) -> Iterator[Any]:
     try:
         connection = pool.get_connection()
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, ChildDeadlockedError) as error:
         raise NotSent from error
     try:
         yield connection

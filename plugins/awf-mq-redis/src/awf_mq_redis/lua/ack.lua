@@ -1,6 +1,6 @@
 -- End deliveries with their replies and remembered state, each as a whole or not at all.
 -- ARGV: count, lease_ms; ids; then for each: deliveries, state key's position (0 = none) [, value, ttl_ms], replies.
-local bad = wrong_type(QUEUE)
+local bad = wrong_queue()
 if bad then return bad end
 local count, lease_ms = tonumber(argument()), argument()
 local now = now_ms()

@@ -1,6 +1,7 @@
 -- Look at a queue from a section and a place in it on. ARGV: section, offset, limit.
--- Sections: 1 leases, 2 schedule, 3 landing strip, 4 new. Returns {next section or 0, next offset, now, items}.
-local bad = wrong_type(QUEUE)
+-- Sections: 1 leases, 2 schedule, 3 landing strip, 4 new. Returns {next section or 0, next offset, 1 = letters come
+-- after that, items}.
+local bad = wrong_queue()
 if bad then return bad end
 local section, offset, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
@@ -25,7 +26,9 @@ local function plain(list)
   offset = offset + #found
 end
 
+local is_stream = redis.call('TYPE', READY)['ok'] == 'stream'
 local function size(which)
+  if which == 4 and is_stream then return 0 end
   if which == 1 then return redis.call('ZCARD', LEASE) end
   if which == 2 then return redis.call('ZCARD', DUE) end
   return redis.call('LLEN', which == 3 and CLAIMING or READY)
@@ -41,4 +44,4 @@ while section <= 4 do
   section, offset = section + 1, 0
 end
 if section > 4 then section = 0 end
-return {section, whole(offset), whole(now), out}
+return {section, whole(offset), is_stream and 1 or 0, out}

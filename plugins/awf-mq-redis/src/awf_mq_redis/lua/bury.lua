@@ -1,8 +1,8 @@
 -- Move deliveries into a dead-letter stream, with their replies. After the queue's keys: the stream, its sources.
 -- ARGV: count, lease_ms, source queue, dead-letter queue; ids; then for each: deliveries, reason, error, history
 -- (a JSON object a line), replies.
-local STREAM, SOURCES = KEYS[9], KEYS[10]
-local bad = wrong_type(QUEUE) or wrong_type({'stream', 'hash'}, 9)
+local STREAM, STREAM_SOURCES = KEYS[10], KEYS[11]
+local bad = wrong_queue() or wrong_type({'stream', 'hash'}, 10)
 if bad then return bad end
 local count, lease_ms, source, queue = tonumber(argument()), argument(), argument(), argument()
 local now = now_ms()
@@ -20,7 +20,7 @@ local function add_letter(id, meta, letter)
     'error', letter.error, 'history', history, 'id', message_id, 'attempt', meta.attempt,
     'deliveries', meta.deliveries, 'released', meta.released, 'first_seen', meta.first_seen)
   if type(added) == 'table' and added.err then return added.err end
-  redis.call('HINCRBY', SOURCES, source, 1)
+  redis.call('HINCRBY', STREAM_SOURCES, source, 1)
   redis.call('HSET', LETTERS, queue, 1)
 end
 

@@ -1,6 +1,7 @@
--- Take up to `limit` messages under a lease: stranded, due, orphaned, new ones, in this order.
--- ARGV: limit, lease_ms, token, ends_ms (0 = the queue has no end). Returns {ms to the next due time or -1, deliveries}.
-local bad = wrong_type(QUEUE)
+-- Take up to `limit` messages under a lease: stranded, due, orphaned, new ones (or letters), in this order.
+-- ARGV: limit, lease_ms, token, ends_ms (0 = the queue has no end). Returns {ms to the next due
+-- time or -1, deliveries, sources of which a dead-letter stream has no letter left}.
+local bad = wrong_queue()
 if bad then return bad end
 allow_at_maxmemory()
 local limit, token, ends = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4])
@@ -62,10 +63,29 @@ local function take_again(zset)
   if zset == DUE then redis.call('ZREM', DUE, unpack(ids)) end
 end
 
+local function take_letters()
+  local parcels = letters_from(limit - #out)
+  if #parcels == 0 then return end
+  local bodies, metas, leases = {}, {}, {}
+  for _, parcel in ipairs(parcels) do
+    local id = string.format('%013.0f-%s-%04d', now, token, #out + 1)
+    bodies[#bodies + 1] = id
+    bodies[#bodies + 1] = parcel[3]
+    redis.call('HSET', PAST, id, parcel[5])
+    hand_out(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = parcel[4]},
+             parcel[3])
+  end
+  redis.call('HSET', BODY, unpack(bodies))
+  redis.call('HSET', META, unpack(metas))
+  redis.call('ZADD', LEASE, unpack(leases))
+  for _, parcel in ipairs(parcels) do drop_letter(parcel) end
+  drop_empty_stream()
+end
+
 take_new(CLAIMING)
 take_again(DUE)
 take_again(LEASE)
-take_new(READY)
+if is_stream then take_letters() else take_new(READY) end
 
 if ends > 0 and #out > 0 then
   for _, key in ipairs({LEASE, BODY, META}) do redis.call('PEXPIREAT', key, whole(ends)) end
@@ -81,4 +101,4 @@ if #out == 0 then
     end
   end
 end
-return {next_ms, out}
+return {next_ms, out, emptied}

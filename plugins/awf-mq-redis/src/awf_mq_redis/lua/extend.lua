@@ -1,5 +1,5 @@
 -- Renew leases. ARGV: count, lease_ms; ids; deliveries of each. Returns an answer for each.
-local bad = wrong_type(QUEUE)
+local bad = wrong_queue()
 if bad then return bad end
 local count, lease_ms = tonumber(argument()), argument()
 local lease_end = whole(now_ms() + lease_ms)

@@ -1,6 +1,6 @@
 -- What is known of deliveries that are ours: {meta, body, past} for each, '' for one that isn't.
 -- For letters whose stream lies in another slot of a cluster. ARGV: count; ids; deliveries of each.
-local bad = wrong_type(QUEUE)
+local bad = wrong_queue()
 if bad then return bad end
 local ids, found = {}, {}
 for index = 1, tonumber(argument()) do ids[index] = argument() end

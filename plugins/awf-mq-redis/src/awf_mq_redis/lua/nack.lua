@@ -1,7 +1,7 @@
 -- Give deliveries back, due after their delay.
 -- ARGV: count; ids; then for each: deliveries, delay_ms, 1 = a failed attempt, reason as JSON ('' = none).
 local MAX_HISTORY = 50
-local bad = wrong_type(QUEUE)
+local bad = wrong_queue()
 if bad then return bad end
 local count = tonumber(argument())
 local now = now_ms()

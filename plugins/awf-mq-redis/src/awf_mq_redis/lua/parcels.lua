@@ -1,16 +1,5 @@
--- Parcels: messages on their way from one queue to another, {kind, id, body, message_id, past, source}.
+-- Parcels: messages on their way from one queue to another, {kind, id, body, message_id, past, source}. After stream.
 -- kind: letter (of a stream) | due | lease | claiming | ready.
-
-local function letter_parcel(entry)
-  local fields = {}
-  for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
-  local event = cjson.encode({event = 'dead_letter', source = fields.source or '', reason = fields.reason or '',
-    error = fields.error or '', attempt = tonumber(fields.attempt or 1), deliveries = tonumber(fields.deliveries or 0),
-    dead_at = tonumber(string.match(entry[1], '^%d+')) / 1000})
-  local past = fields.history or ''
-  past = past == '' and event or past .. '\n' .. event
-  return {'letter', entry[1], fields.body or '', fields.id or '', past, fields.source or ''}
-end
 
 local function record_parcel(kind, id)
   local meta = read_meta(redis.call('HGET', META, id) or '0:1:0:0:')
@@ -22,23 +11,6 @@ local function is_free(id, now)
   if redis.call('ZSCORE', DUE, id) then return 'due' end
   local lease = redis.call('ZSCORE', LEASE, id)
   if lease and tonumber(lease) <= now then return 'lease' end
-end
-
-local function pick_letters(limit, ids)
-  local parcels = {}
-  if not ids then
-    for _, entry in ipairs(redis.call('XRANGE', READY, '-', '+', 'COUNT', limit)) do
-      parcels[#parcels + 1] = letter_parcel(entry)
-    end
-    return parcels
-  end
-  for _, id in ipairs(ids) do
-    if #parcels < limit and string.match(id, '^%d+%-%d+$') then
-      for _, entry in ipairs(redis.call('XRANGE', READY, id, id)) do parcels[#parcels + 1] = letter_parcel(entry) end
-    end
-  end
-  table.sort(parcels, function(one, other) return one[2] < other[2] end)
-  return parcels
 end
 
 local function pick_named_bodies(parcels, kind, list, limit, wanted)
@@ -56,6 +28,11 @@ local function pick_named_bodies(parcels, kind, list, limit, wanted)
   end
 end
 
+local function pick_named_letter(parcels, id)
+  if not is_stream then return end
+  for _, entry in ipairs(redis.call('XRANGE', READY, id, id)) do parcels[#parcels + 1] = letter_parcel(entry) end
+end
+
 local function pick_named(limit, ids, now)
   local parcels, wanted = {}, {left = 0}
   for _, id in ipairs(ids) do
@@ -65,10 +42,13 @@ local function pick_named(limit, ids, now)
       wanted[hash], wanted.left = (wanted[hash] or 0) + 1, wanted.left + 1
     elseif kind and #parcels < limit then
       parcels[#parcels + 1] = record_parcel(kind, id)
+    elseif #parcels < limit and string.match(id, '^%d+%-%d+$') then
+      pick_named_letter(parcels, id)
     end
   end
+  table.sort(parcels, function(one, other) return one[2] < other[2] end)
   pick_named_bodies(parcels, 'claiming', CLAIMING, limit, wanted)
-  pick_named_bodies(parcels, 'ready', READY, limit, wanted)
+  if not is_stream then pick_named_bodies(parcels, 'ready', READY, limit, wanted) end
   return parcels
 end
 
@@ -86,29 +66,28 @@ local function pick_any(limit, now)
   take_bodies('claiming', CLAIMING)
   take('lease', redis.call('ZRANGEBYSCORE', LEASE, '-inf', whole(now), 'LIMIT', 0, limit - #parcels))
   take('due', redis.call('ZRANGEBYSCORE', DUE, '-inf', '+inf', 'LIMIT', 0, limit - #parcels))
-  take_bodies('ready', READY)
+  if is_stream then
+    for _, parcel in ipairs(letters_from(limit - #parcels)) do parcels[#parcels + 1] = parcel end
+  else
+    take_bodies('ready', READY)
+  end
   return parcels
 end
 
 local function pick(limit, ids)
   local now = now_ms()
-  if redis.call('TYPE', READY)['ok'] == 'stream' then return pick_letters(limit, ids) end
   if ids then return pick_named(limit, ids, now) end
   return pick_any(limit, now)
 end
 
 -- Take what was picked from its queue; returns the sources of which a stream now holds no letter.
-local function drop(parcels, sources_key)
-  local emptied = {}
+local function drop(parcels)
   for _, parcel in ipairs(parcels) do
-    local kind, id, body, source = parcel[1], parcel[2], parcel[3], parcel[6]
+    local kind, id = parcel[1], parcel[2]
     if kind == 'letter' then
-      if redis.call('XDEL', READY, id) == 1 and redis.call('HINCRBY', sources_key, source, -1) <= 0 then
-        redis.call('HDEL', sources_key, source)
-        emptied[#emptied + 1] = source
-      end
+      drop_letter(parcel)
     elseif kind == 'ready' or kind == 'claiming' then
-      redis.call('LREM', kind == 'ready' and READY or CLAIMING, -1, body)
+      redis.call('LREM', kind == 'ready' and READY or CLAIMING, -1, parcel[3])
     else
       redis.call('ZREM', kind == 'due' and DUE or LEASE, id)
       redis.call('HDEL', BODY, id)
@@ -116,9 +95,7 @@ local function drop(parcels, sources_key)
       redis.call('HDEL', PAST, id)
     end
   end
-  if redis.call('TYPE', READY)['ok'] == 'stream' and redis.call('XLEN', READY) == 0 then
-    redis.call('DEL', READY, sources_key)
-  end
+  drop_empty_stream()
   return emptied
 end
 
@@ -153,10 +130,4 @@ local function read_parcels()
     parcels[index] = {argument(), argument(), argument(), argument(), argument(), argument()}
   end
   return parcels
-end
-
-local function wrong_source()
-  local kinds = {unpack(QUEUE)}
-  if redis.call('TYPE', READY)['ok'] == 'stream' then kinds[1] = 'stream' end
-  return wrong_type(kinds)
 end

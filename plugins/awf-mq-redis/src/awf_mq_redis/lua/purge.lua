@@ -1,15 +1,16 @@
--- Remove what nobody holds. KEYS[9]: sources of its letters. ARGV: how many scheduled or orphaned messages at most,
--- 1 = the lists too. Returns {removed, how many of those were scheduled or orphaned, sources without letters now}.
-local bad = wrong_source() or wrong_type({'hash'}, 9)
+-- Remove what nobody holds. ARGV: how many scheduled or orphaned messages at most, 1 = all others too.
+-- Returns {removed, how many of those were scheduled or orphaned, sources without letters now}.
+local bad = wrong_queue()
 if bad then return bad end
-if redis.call('TYPE', READY)['ok'] == 'stream' then
-  local count, sources = redis.call('XLEN', READY), redis.call('HKEYS', KEYS[9])
-  redis.call('DEL', READY, KEYS[9])
-  return {count, 0, sources}
-end
-local removed = 0
+local removed, sources = 0, {}
 if ARGV[2] == '1' then
-  removed = redis.call('LLEN', READY) + redis.call('LLEN', CLAIMING)
+  removed = redis.call('LLEN', CLAIMING)
+  if redis.call('TYPE', READY)['ok'] == 'stream' then
+    removed, sources = removed + redis.call('XLEN', READY), redis.call('HKEYS', SOURCES)
+    redis.call('DEL', SOURCES)
+  else
+    removed = removed + redis.call('LLEN', READY)
+  end
   redis.call('DEL', READY, CLAIMING)
 end
 local limit, now = tonumber(ARGV[1]), whole(now_ms())
@@ -25,4 +26,4 @@ for _, zset in ipairs({DUE, LEASE}) do
     count = count + #ids
   end
 end
-return {removed + count, count, {}}
+return {removed + count, count, sources}

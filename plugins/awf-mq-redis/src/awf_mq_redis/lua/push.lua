@@ -1,4 +1,5 @@
--- Push one reply to a list that ends, or that lies in another slot. KEYS: the list. ARGV: 1, 1, keep_ms, ends_ms, body.
+-- Push replies to a list that ends, or that lies in another slot. KEYS: the list.
+-- ARGV: count, then for each: 1, keep_ms, ends_ms, body.
 local replies = read_replies()
 local misfit = unfit(replies)
 if misfit then return misfit end

@@ -1,0 +1,42 @@
+"""`awf diagram NAME`: a workflow as Mermaid or DOT text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import rich_click as click
+
+from awf_core.cli.output import print_text
+
+
+@click.command(name="diagram")
+@click.argument("name")
+@click.option(
+    "--format",
+    "language",
+    type=click.Choice(["mermaid", "dot"]),
+    default="mermaid",
+    show_default=True,
+    help="The language it is drawn in.",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["TB", "LR", "BT", "RL"]),
+    default="TB",
+    show_default=True,
+    help="Where it leads: from top to bottom, from left to right, or the other way.",
+)
+def diagram_command(*, name: str, language: str, direction: str) -> None:
+    """Draw the workflow NAME (or the workflow file at that path) and print the drawing's text.
+
+    Mermaid is what most forges and editors show; `awf diagram NAME --format dot | dot -Tsvg` makes an image.
+    """
+    from awf_core.cli.step_types import step_types_here
+    from awf_core.workflow.diagram import DRAWINGS, graph_of
+    from awf_core.workflow.discovery import Discovery
+    from awf_core.workflow.load import load_workflow
+
+    path = Discovery(Path.cwd(), os.environ).resolve(name, allow_paths=True)
+    graph = graph_of(load_workflow(path, step_types_here(os.environ)))
+    print_text(DRAWINGS[language](graph, direction=direction))

@@ -1,0 +1,37 @@
+"""The executor that the configuration names for a workflow, for commands that run it here."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from awf_core.config.executor_choice import executor_choice
+from awf_core.engine.executors import BUILTIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from awf_core.config.project import Project
+    from awf_core.engine.executors import Executor
+
+
+def executor_here(project: Project, workflow: str, *, cwd: Path, env: Mapping[str, str]) -> Executor | None:
+    """What runs `workflow` in place of our own engine, able to; None = our own engine.
+
+    Raises ConfigError for an unknown one and for one that can't run here.
+    """
+    choice = executor_choice(project, workflow)
+    if choice.name in (None, BUILTIN):
+        return None
+    from awf_core.engine.executors.registry import Executors
+
+    added: Mapping[str, object] = {}
+    if entry_points(group="awf.plugins"):
+        from awf_core.plugin.manager import build_plugins
+
+        added = build_plugins(None, None, env=env).registered.executors()
+    executor = Executors(added, program=project.executor_path, cwd=cwd, env=env).get(choice.name, where=choice.where)
+    if executor is not None:
+        executor.check()
+    return executor

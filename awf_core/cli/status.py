@@ -1,0 +1,84 @@
+"""`awf status ID`: how a run stands, from the file of its state."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from awf_core.cli.output import format_option, print_json, print_table, print_text
+from awf_core.cli.storage_option import storage_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from awf_core.engine.records.state_json import RunState
+
+
+@click.command(name="status")
+@click.argument("run_id", metavar="ID")
+@storage_option
+@format_option
+def status_command(*, run_id: str, storage: Path | None, output_format: str) -> None:
+    """Show how the run ID stands: its status, where it is, and each step that ran.
+
+    A run whose process died is shown as `running`; `awf resume` goes on with it. Exit code 1 for an unknown run.
+    """
+    from awf_core.engine.records.places import places
+    from awf_core.engine.records.state_file import read_state
+
+    state = read_state(places(os.environ, storage=storage), run_id)
+    shown = _as_json(state)
+    if output_format == "json":
+        print_json(shown)
+    else:
+        _print(shown)
+
+
+def _as_json(state: RunState) -> dict[str, Any]:
+    from awf_core.cli.run_view import steps_of
+    from awf_core.engine.records.timestamps import written
+
+    end = state.completed_at or state.updated_at
+    shown: dict[str, Any] = {
+        "workflow_id": state.run_id,
+        "workflow_name": state.workflow,
+        "status": state.status,
+        "current_step": state.current,
+        "started_at": written(state.started_at),
+    }
+    if state.completed_at:
+        shown["completed_at"] = written(state.completed_at)
+    shown["duration_ms"] = max(0, round((end - state.started_at) * 1000))
+    error = _error(state)
+    return shown | ({"error": error} if error else {}) | {"steps": steps_of(state.states)}
+
+
+def _error(state: RunState) -> str:
+    """Why it is where it is: the error of the state it stopped at, or of the last one, where that failed."""
+    if state.status in ("completed", "running") or not state.states:
+        return ""
+    last = max(state.states.values(), key=lambda record: record.finished_at)
+    return state.states.get(state.current, last).error
+
+
+def _print(shown: dict[str, Any]) -> None:
+    from awf_core.units import format_duration
+
+    print_text(f"Workflow: {shown['workflow_name']}")
+    print_text(f"ID:       {shown['workflow_id']}")
+    print_text(f"Status:   {shown['status']}")
+    print_text(f"Current:  {shown['current_step'] or '-'}")
+    print_text(f"Started:  {shown['started_at']}")
+    print_text(f"Duration: {format_duration(shown['duration_ms'] / 1000)}")
+    if "error" in shown:
+        print_text(f"Error:    {shown['error'].rstrip()}")
+    if shown["steps"]:
+        print_text("")
+        rows = [(step["name"], step["status"], step.get("exit_code", 0), _line(step)) for step in shown["steps"]]
+        print_table(("STEP", "STATUS", "EXIT", "ERROR"), rows)
+
+
+def _line(step: dict[str, Any]) -> str:
+    return str(step.get("error", "")).strip().partition("\n")[0] or "-"

@@ -1,0 +1,136 @@
+"""Messages whose workflows another executor runs: which one, the plan, the run.
+
+Called by the pipeline where the configuration names an executor at all. Such a workflow need not load here, so its
+inputs are checked by name only; the executor checks the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.executors import BUILTIN, Order
+from awf_core.engine.record import Run, RunError
+from awf_core.errors import AwfError, InputError, WorkflowNotFound
+from awf_core.ids import new_id
+from awf_core.worker.decide import UNKNOWN_WORKFLOW
+from awf_core.worker.plan import Rejection, make_rejection
+from awf_core.workflow.input_names import check_names
+from awf_core.workflow.names import InvalidWorkflowName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from awf_core.clock import Clock
+    from awf_core.config.load import Config
+    from awf_core.config.model import WorkflowPolicy
+    from awf_core.engine.cancel import Cancel
+    from awf_core.engine.executors import Executor
+    from awf_core.engine.executors.registry import Executors
+    from awf_core.message import Message
+    from awf_core.workflow.discovery import Discovery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignPlan:
+    """What another executor is going to run."""
+
+    message: Message
+    executor: Executor
+    path: Path
+    inputs: Mapping[str, Any]
+    policy: WorkflowPolicy
+
+
+class Foreign:
+    """Plans and runs what the configuration gives to other executors. Thread-safe.
+
+    `usual` is the executor of all workflows that no rule names one for, None = our own engine.
+    """
+
+    def __init__(
+        self,
+        executors: Executors,
+        *,
+        usual: str | None,
+        policy_for: Callable[[str], WorkflowPolicy],
+        discovery: Discovery,
+        cwd: Path,
+        env: Mapping[str, str],
+        storage: Path | None,
+        clock: Clock,
+    ) -> None:
+        self._executors = executors
+        self._usual = usual
+        self._policy_for = policy_for
+        self._discovery = discovery
+        self._cwd = cwd
+        self._env = env
+        self._storage = storage
+        self._clock = clock
+
+    def plan(self, message: Message, *, project_inputs: Mapping[str, Any]) -> ForeignPlan | Rejection | None:
+        """The plan for `message`; None where our own engine runs its workflow."""
+        policy = self._policy_for(message.workflow)
+        executor = self._executors.get(policy.executor or self._usual, where="executor")
+        if executor is None:
+            return None
+        try:
+            path = self._discovery.resolve(message.workflow, allow_paths=False)
+            check_names(message.inputs)
+        except InvalidWorkflowName as exc:
+            return make_rejection("invalid_workflow_name", exc)
+        except WorkflowNotFound as exc:
+            return make_rejection(UNKNOWN_WORKFLOW, exc)
+        except InputError as exc:
+            return make_rejection("invalid_inputs", exc)
+        inputs = {**project_inputs, **message.inputs}
+        return ForeignPlan(message=message, executor=executor, path=path, inputs=inputs, policy=policy)
+
+    def run(self, plan: ForeignPlan, *, cancel: Cancel, extra_env: Mapping[str, str]) -> Run:
+        """Have it run. What keeps the executor from running it is a failed run."""
+        order = Order(
+            workflow=plan.message.workflow,
+            path=plan.path,
+            inputs=plan.inputs,
+            cwd=self._cwd,
+            env={**self._env, **extra_env},
+            cancel=cancel,
+            storage=self._storage,
+        )
+        began = self._clock.now()
+        try:
+            return plan.executor.execute(order)
+        except AwfError as problem:
+            return _failed(order, problem, began, self._clock.now())
+
+
+def _failed(order: Order, problem: AwfError, began: float, ended: float) -> Run:
+    return Run(
+        run_id=new_id(),
+        workflow=order.workflow,
+        status="failed",
+        exit_code=problem.exit_code,
+        inputs=order.inputs,
+        error=RunError(message=problem.message, code=problem.code),
+        started_at=began,
+        finished_at=ended,
+        duration_ms=max(0, round((ended - began) * 1000)),
+    )
+
+
+def names_executors(config: Config) -> bool:
+    """Whether anything in the configuration names an executor other than our own engine."""
+    named = [config.project.executor, *(rules.executor for rules in config.mq.workflows.values())]
+    return any(name not in (None, BUILTIN) for name in named)
+
+
+def check_executors(config: Config, executors: Executors) -> None:
+    """Raise ConfigError for an executor that is unknown or can't run here, naming the key."""
+    places = [("executor", config.project.executor)]
+    places += [(f"mq.workflows.{name}.executor", rules.executor) for name, rules in config.mq.workflows.items()]
+    for where, name in places:
+        executor = executors.get(name, where=where)
+        if executor is not None:
+            executor.check()
