@@ -79,7 +79,10 @@ class StepTypes:
         if written.lower() in LANGUAGE_TYPES:
             return f"type '{written}' is not supported by this version", f"Supported here: {', '.join(self.names())}."
         close = difflib.get_close_matches(written.lower(), [*self._parsers, *LANGUAGE_TYPES], n=1)
-        advice = f"Did you mean '{close[0]}'?" if close else f"Supported here: {', '.join(self.names())}."
+        here = (
+            f"Supported here: {', '.join(self.names())}; `executor: awf-cli` runs types of the original tool's plugins."
+        )
+        advice = f"Did you mean '{close[0]}'?" if close else here
         return f"unknown step type: {written}", advice
 
 

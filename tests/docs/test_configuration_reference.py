@@ -99,7 +99,11 @@ def test_every_row_says_what_its_key_is_for() -> None:
 def test_the_keys_of_one_workflow_are_those_its_model_reads() -> None:
     shown = {row["Key"].strip("`") for row in table(PAGE.section("## Keys of one workflow"), "Key")}
 
-    assert shown == {"executor", "max_run", *(".".join(path) for path, _ in leaves(WorkflowSettings, ()) if path[0] == "retry")}
+    assert shown == {
+        "executor",
+        "max_run",
+        *(".".join(path) for path, _ in leaves(WorkflowSettings, ()) if path[0] == "retry"),
+    }
 
 
 def test_the_keys_outside_of_mq_are_those_the_project_file_knows() -> None:

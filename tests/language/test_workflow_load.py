@@ -379,7 +379,8 @@ def test_a_type_of_the_language_that_is_not_installed_is_named_as_such(written):
 
 
 @pytest.mark.parametrize(
-    ("written", "hint"), [("stepp", "Did you mean 'step'?"), ("''", "Supported here:"), ("banana", "Supported here:")]
+    ("written", "hint"),
+    [("stepp", "Did you mean 'step'?"), ("''", "Supported here:"), ("banana", "`executor: awf-cli` runs types of")],
 )
 def test_an_unknown_type_is_refused_with_what_there_is(written, hint):
     error = refused(workflow_with(f"{{type: {written}, on_success: done}}"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,8 @@ class History(QuietRecorder):
             try:
                 if self._connection is None:
                     self._connection = connect(self._path)
+                    # Nobody tells a recorder that there will be no more runs.
+                    weakref.finalize(self, self._connection.close)
                 self._connection.execute(
                     f"INSERT INTO execution_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                     values,
@@ -109,20 +113,14 @@ class History(QuietRecorder):
             except sqlite3.Error as problem:
                 raise OSError(errno.EIO, str(problem), str(self._path)) from problem
 
-    def close(self) -> None:
-        """Let go of the file. Idempotent."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode to the history at `path`, made if need be. Raises sqlite3.Error and OSError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     path.touch(mode=0o600)  # errors of steps may hold what others must not read
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
+    with suppress(sqlite3.OperationalError):  # somebody else is making the file; it works without, and he will do it
+        connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.executescript(_SCHEMA)
     return connection

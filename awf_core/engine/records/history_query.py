@@ -18,6 +18,10 @@ _WHERE = (
 )
 
 
+LAST_NS = 2**63 - 1
+"""The last moment the table can hold."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """How the runs of a selection ended."""
@@ -39,7 +43,7 @@ class Selection:
 
     def parameters(self) -> dict[str, object]:
         """The values of the query."""
-        return {"workflow": self.workflow, "status": self.status, "since_ns": round(self.since * 1e9)}
+        return {"workflow": self.workflow, "status": self.status, "since_ns": min(round(self.since * 1e9), LAST_NS)}
 
 
 def read_history(path: Path, selection: Selection, *, limit: int) -> list[HistoryRow]:

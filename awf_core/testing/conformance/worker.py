@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from awf_core.crash_points import CRASH_POINTS, VARIABLE
-from awf_core.testing.actions import assert_quiet, drain, send, take_one
+from awf_core.testing.actions import QUIET_S, assert_quiet, drain, send, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 
@@ -180,14 +180,25 @@ def _malformed(point: str) -> bytes:
 
 
 def _await_all_settled(worker: LoggedProcess, mq: Mq, queues: list[str]) -> None:
-    """Nothing ready, delayed or in flight in any queue, as far as the broker can tell, for as long as it takes."""
+    """Nothing ready, delayed or in flight in any queue, for as long as it takes.
+
+    Not every broker tells what is in flight, so the worker's own log has to say that it settled all it claimed, too.
+    """
     worker.await_line("worker.ready", within_s=RECOVERY_S)
+    since = [0, time.monotonic()]
 
     def left() -> dict[str, int]:
         stats = {queue: mq.stats(queue) for queue in queues}
         return {q: n for q, s in stats.items() if (n := (s.ready or 0) + (s.delayed or 0) + (s.in_flight or 0))}
 
-    eventually(lambda: not left(), RECOVERY_S, what="every queue dry")
+    def is_quiet() -> bool:
+        lines = len(worker.log)
+        if lines != since[0]:
+            since[:] = lines, time.monotonic()
+        has_settled = len(worker.lines("message.claimed")) == len(worker.lines("message.settled"))
+        return has_settled and time.monotonic() - since[1] > QUIET_S
+
+    eventually(lambda: not left() and is_quiet(), RECOVERY_S, what="every queue dry")
 
 
 def _results(kit: Kit, mq: Mq) -> list[dict[str, Any]]:

@@ -14,9 +14,11 @@ from awf_mq_rabbitmq.settings import RabbitMqSettings
 
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext
+from awf_core.testing.certificates import TlsFiles, make_certificates
 from awf_core.testing.proxy import Proxy
 from awf_core.testing.pytest_plugin import kit
 from awf_core.testing.rabbitmq_server import PrivateRabbitMq, rabbitmq_script
+from awf_core.testing.server_process import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,9 +49,29 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMq]:
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """An authority, and a certificate that serves the broker and a client alike."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def tls_port() -> int:
+    """Where the broker speaks TLS, and asks for a certificate."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, tls: TlsFiles, tls_port: int) -> Iterator[PrivateRabbitMq]:
     """The session's broker; use names of your own in it. Restarting it is allowed: tests run one after the other."""
-    with PrivateRabbitMq(tmp_path_factory.mktemp("rabbitmq")) as started:
+    settings = {
+        "listeners.ssl.1": f"127.0.0.1:{tls_port}",
+        "ssl_options.cacertfile": str(tls.authority),
+        "ssl_options.certfile": str(tls.certificate),
+        "ssl_options.keyfile": str(tls.key),
+        "ssl_options.verify": "verify_peer",
+        "ssl_options.fail_if_no_peer_cert": "true",
+    }
+    with PrivateRabbitMq(tmp_path_factory.mktemp("rabbitmq"), settings=settings) as started:
         yield started
 
 
@@ -75,7 +97,12 @@ def make_backend(server: PrivateRabbitMq, tmp_path: Path) -> Iterator[MakeBacken
         quick = {"heartbeat": 2, "publish_timeout": "3s", "connect_timeout": "3s"}
         read = RabbitMqSettings.model_validate({**quick, **settings, "url": url or server.url})
         context = BackendContext(
-            worker="test", clock=SystemClock(), directory=str(tmp_path), concurrency=4, declare=declare, reply_ttl_s=600.0
+            worker="test",
+            clock=SystemClock(),
+            directory=str(tmp_path),
+            concurrency=4,
+            declare=declare,
+            reply_ttl_s=600.0,
         )
         made.append(Backend(read, context))
         if is_open:

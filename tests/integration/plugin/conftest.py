@@ -6,13 +6,16 @@ import importlib
 import sys
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from awf_core.config import backend_names as backend_names_module
+from awf_core.plugin import entries as entries_module
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _NUMBERS = count()
 
@@ -86,6 +89,23 @@ class Packages:
         self.modules.append(module)
         importlib.invalidate_caches()
         return module
+
+
+@pytest.fixture(autouse=True)
+def only_the_core_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the project's own plugins, which a developer's environment has, is seen: only what a test installs."""
+    from importlib.metadata import EntryPoints, entry_points
+
+    def seen(**conditions: str) -> EntryPoints:
+        return EntryPoints(
+            point
+            for point in entry_points(**conditions)
+            if point.dist is not None
+            and (point.dist.name == "awf-core" or tmp_path in Path(str(point.dist.locate_file(""))).parents)
+        )
+
+    for module in (entries_module, backend_names_module):
+        monkeypatch.setattr(module, "entry_points", seen)
 
 
 @pytest.fixture

@@ -23,9 +23,19 @@ def test_a_completed_run_has_two_lines_with_their_keys_in_order(place: Any) -> N
     place.run("x=1")
 
     started, completed = place.lines("audit.jsonl")
-    assert list(started) == "event execution_id timestamp user workflow_name inputs schema_version".split()
+    assert list(started) == ["event", "execution_id", "timestamp", "user", "workflow_name", "inputs", "schema_version"]
     assert list(completed) == (
-        "event execution_id timestamp user workflow_name status exit_code duration_ms schema_version".split()
+        [
+            "event",
+            "execution_id",
+            "timestamp",
+            "user",
+            "workflow_name",
+            "status",
+            "exit_code",
+            "duration_ms",
+            "schema_version",
+        ]
     )
     assert (started["event"], started["execution_id"], started["user"]) == ("workflow.started", RUN_ID, "tester")
     assert (started["inputs"], started["schema_version"]) == ({"x": "1"}, 1)

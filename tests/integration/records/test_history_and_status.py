@@ -70,6 +70,16 @@ def test_a_resumed_run_has_a_row_for_each_time_it_ended(place: Any) -> None:
     assert [(row.run_id, row.status) for row in rows] == [(RUN_ID, "completed"), (RUN_ID, "failed")]
 
 
+def test_a_cancelled_run_has_one_row(place: Any) -> None:
+    place.workflow("a: {type: step, command: 'sleep 60', timeout: 1, on_success: done}")
+    place.run()
+
+    (row,) = read_history(place.records / "history.db", Selection(), limit=10)
+
+    error = "command execution: context deadline exceeded"
+    assert (row.status, row.exit_code, row.error) == ("cancelled", -1, error)
+
+
 def test_processes_and_threads_may_write_at_once(place: Any) -> None:
     place.workflow(OK)
     runs = [threading.Thread(target=place.run, kwargs={"run_id": f"r{number}"}) for number in range(8)]
@@ -120,7 +130,17 @@ def test_history_shows_every_key_as_json_and_a_line_a_run_as_text(place: Any, aw
 
     assert (row["workflow_name"], row["status"], row["exit_code"], row["error_message"]) == ("bad", "failed", 3, "so\n")
     assert list(row) == (
-        "id workflow_id workflow_name status exit_code started_at completed_at duration_ms error_message".split()
+        [
+            "id",
+            "workflow_id",
+            "workflow_name",
+            "status",
+            "exit_code",
+            "started_at",
+            "completed_at",
+            "duration_ms",
+            "error_message",
+        ]
     )
     assert lines[0].split() == ["RUN", "WORKFLOW", "STATUS", "EXIT", "TOOK", "ENDED", "ERROR"]
     assert lines[2].split()[:4] == ["b1", "bad", "failed", "3"]

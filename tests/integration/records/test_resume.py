@@ -172,10 +172,8 @@ def test_a_step_template_is_not_filled_in_again_and_that_is_said(place: Any) -> 
     run = place.resume()
 
     assert (first.states["a"].output, run.states["a"].output) == ("filled\n", "beside\n")
-    assert place.warnings == [
-        "state 'a': its template 't' is not filled in again by a resumed run; "
-        "the command beside `use_template` is what runs"
-    ]
+    said = "state 'a': its template 't' is not filled in again by a resumed run"
+    assert place.warnings == [f"{said}; the command beside `use_template` is what runs"]
 
 
 def refusal(place: Any, **how: Any) -> tuple[int, str, str | None, str | None]:

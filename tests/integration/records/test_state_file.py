@@ -11,7 +11,7 @@ import pytest
 
 from awf_core.engine.agents.conversation import begin, extend
 from awf_core.engine.record import StateRecord, Tokens
-from awf_core.engine.records import state_file, timestamps
+from awf_core.engine.records import timestamps
 from awf_core.engine.records.places import check_run_id, places
 from awf_core.engine.records.state_file import read_state, write_state
 from awf_core.engine.records.state_json import _state, run_state
@@ -21,14 +21,44 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN_ID = "11111111-2222-4333-8444-555555555555"
-KEYS = (
-    "WorkflowID WorkflowName ParentRunID Status CurrentStep ExitCode Inputs States Env StartedAt UpdatedAt CompletedAt "
-    "CurrentLoop CallStack"
-).split()
-STATE_KEYS = (
-    "Name Status Output Stderr ExitCode Attempt Error StartedAt CompletedAt Response JSON Conversation TokensUsed "
-    "TokensInput TokensOutput TokensEstimated OutputPath StderrPath Truncated Data"
-).split()
+KEYS = [
+    "WorkflowID",
+    "WorkflowName",
+    "ParentRunID",
+    "Status",
+    "CurrentStep",
+    "ExitCode",
+    "Inputs",
+    "States",
+    "Env",
+    "StartedAt",
+    "UpdatedAt",
+    "CompletedAt",
+    "CurrentLoop",
+    "CallStack",
+]
+STATE_KEYS = [
+    "Name",
+    "Status",
+    "Output",
+    "Stderr",
+    "ExitCode",
+    "Attempt",
+    "Error",
+    "StartedAt",
+    "CompletedAt",
+    "Response",
+    "JSON",
+    "Conversation",
+    "TokensUsed",
+    "TokensInput",
+    "TokensOutput",
+    "TokensEstimated",
+    "OutputPath",
+    "StderrPath",
+    "Truncated",
+    "Data",
+]
 TWO = "a: {type: step, command: 'echo {{.inputs.x}}', on_success: b}\n  b: {type: step, command: 'exit 3', on_success: done}"
 
 
@@ -229,4 +259,3 @@ def test_the_places_follow_the_environment_and_the_option(tmp_path: Path) -> Non
     assert places({"HOME": "/h", "AWF_AUDIT_LOG": "off"}).audit is None
     assert str(places({"HOME": "/h", "AWF_AUDIT_LOG": "/log"}).audit) == "/log"
     assert places({"HOME": "/h"}, storage=tmp_path).states == tmp_path / "states"
-    assert state_file.StateFiles(places({}, storage=tmp_path)) is not None

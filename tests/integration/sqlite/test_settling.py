@@ -37,7 +37,9 @@ def test_a_batch_is_acknowledged_with_one_delete_and_looked_at_closer_only_when_
     answers = backend.awf_mq_ack([Ack(delivery=delivery) for delivery in deliveries])
     again = backend.awf_mq_ack([Ack(delivery=delivery) for delivery in deliveries])
 
-    deletes = [index for index, text in enumerate(statements) if text.lstrip().startswith("DELETE FROM message\nWHERE id")]
+    deletes = [
+        index for index, text in enumerate(statements) if text.lstrip().startswith("DELETE FROM message\nWHERE id")
+    ]
     assert answers == [None] * 12
     assert all(isinstance(error, LeaseLost) for error in again)
     assert len(deletes) == 2

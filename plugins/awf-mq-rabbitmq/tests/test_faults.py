@@ -1,0 +1,280 @@
+"""What goes wrong between a backend and a broker, each brought about for real."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from awf_core.contract import Ack, Nack, Outgoing
+from awf_core.errors import (
+    BodyTooLarge,
+    BrokerBlocked,
+    BrokerError,
+    BrokerUnavailable,
+    LeaseLost,
+    QueueMissing,
+    Unroutable,
+)
+from awf_core.testing.eventually import eventually
+
+if TYPE_CHECKING:
+    from awf_core.contract import Delivery
+    from awf_core.testing.proxy import Proxy
+    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+
+MakeBackend = Callable[..., Any]
+TIMEOUT_MS = 1500
+
+
+def test_an_ack_after_a_reset_is_lost_and_the_message_goes_to_another(
+    make_backend: MakeBackend, proxy: Proxy, server: PrivateRabbitMq, queue: str
+) -> None:
+    cut, other = make_backend(url=proxy.through(server.url)), make_backend()
+    other.awf_mq_ensure(queue, "work", None)
+    other.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
+    (held,) = _take(cut, queue)
+
+    proxy.cut()
+    (again,) = _take(other, queue)
+    (answer,) = cut.awf_mq_ack([Ack(delivery=held)])
+
+    assert isinstance(answer, LeaseLost)
+    assert "is not ours any more" in str(answer)
+    assert (again.attempt, again.deliveries) == (1, 2)
+    assert list(cut.awf_mq_extend([held])) == [held]
+    assert other.awf_mq_ack([Ack(delivery=again)]) == [None]
+
+
+def test_a_consumer_of_a_silent_connection_is_told_after_the_heartbeat(
+    make_backend: MakeBackend, proxy: Proxy, server: PrivateRabbitMq, queue: str
+) -> None:
+    backend = make_backend(url=proxy.through(server.url), heartbeat=1)
+    backend.awf_mq_ensure(queue, "work", None)
+    backend.awf_mq_consume(queue, 1, 0.0)
+
+    proxy.blackhole()
+    with pytest.raises(BrokerUnavailable) as caught:
+        backend.awf_mq_consume(queue, 1, 30.0)
+
+    assert caught.value.hint == "nothing was heard for longer than mq.rabbitmq.heartbeat; it is connected anew"
+
+
+def test_a_consumer_timeout_costs_the_long_run_and_no_other_and_names_the_remedy(
+    make_backend: MakeBackend, server: PrivateRabbitMq, queue: str
+) -> None:
+    with _broker_set(server, consumer_timeout=TIMEOUT_MS, channel_tick_interval=200):
+        backend, other = make_backend(consumer_timeout="5s"), make_backend()
+        backend.awf_mq_ensure(queue, "work", None)
+        backend.awf_mq_publish([Outgoing(queue=queue, body=b"long", id="long-1")])
+        (long,) = _take(backend, queue)
+        eventually(lambda: _age_s(long) > 0.6, 2.0, what="the long run is older than its channel takes company")
+        backend.awf_mq_publish([Outgoing(queue=queue, body=b"short")])
+        (short,) = _take(backend, queue)
+
+        eventually(lambda: list(backend.awf_mq_extend([long, short])), 10.0, what="the broker took the long one back")
+        with pytest.raises(BrokerUnavailable) as caught:
+            backend.awf_mq_consume(queue, 1, 0.5)
+
+    assert list(backend.awf_mq_extend([long, short])) == [long]
+    assert f"({TIMEOUT_MS} ms): long-1" in str(caught.value)
+    assert f"set `consumer_timeout = {TIMEOUT_MS * 6}`" in str(caught.value.hint)
+    assert backend.awf_mq_ack([Ack(delivery=short)]) == [None]
+    (answer,) = backend.awf_mq_ack([Ack(delivery=long)])
+    assert isinstance(answer, LeaseLost)
+    assert "consumer_timeout" in str(answer.hint)
+    (again,) = _take(other, queue)
+    assert (again.body, again.deliveries) == (b"long", 2)
+
+
+def test_a_queue_deleted_under_its_consumer_is_made_anew(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
+    backend = make_backend()
+    backend.awf_mq_ensure(queue, "work", None)
+    came: list[Delivery] = []
+    waiting = threading.Thread(target=lambda: came.extend(_take(backend, queue)))
+    waiting.start()
+    eventually(lambda: foreign.queue_declare(queue, passive=True).method.consumer_count == 1, what="it consumes")
+
+    foreign.queue_delete(queue)
+    eventually(lambda: make_backend().awf_mq_publish([Outgoing(queue=queue, body=b"x")]) == [None], what="it is back")
+    waiting.join(10.0)
+
+    assert [delivery.body for delivery in came] == [b"x"]
+
+
+def test_a_queue_that_may_not_be_made_is_missing(make_backend: MakeBackend, queue: str) -> None:
+    backend = make_backend(declare="passive")
+
+    with pytest.raises(QueueMissing) as ensured:
+        backend.awf_mq_ensure(queue, "work", None)
+    with pytest.raises(QueueMissing) as consumed:
+        backend.awf_mq_consume(queue, 1, 1.0)
+
+    assert f"there is no queue {queue!r}, and mq.declare is passive" in str(ensured.value)
+    assert f"no queue '{queue}'" in str(consumed.value)
+    assert "awf queue ensure" in str(consumed.value.hint)
+
+
+def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
+    make_backend: MakeBackend, server: PrivateRabbitMq, queue: str
+) -> None:
+    backend, replies = make_backend(publish_timeout="1s"), f"{queue}-replies"
+    for name in (queue, replies):
+        backend.awf_mq_ensure(name, "work", None)
+    backend.awf_mq_publish([Outgoing(queue=queue, body=b"%d" % n) for n in range(3)])
+    first, second, third = _take(backend, queue, 3)
+    result = Ack(delivery=second, replies=[Outgoing(queue=replies, body=b"result")])
+
+    with _alarm(server):
+        plain = backend.awf_mq_ack([Ack(delivery=first)])
+        blocked = [backend.awf_mq_ack([result]), backend.awf_mq_ack([result])]
+        refused = backend.awf_mq_publish([Outgoing(queue=queue, body=b"more")])
+        ready = backend.awf_mq_stats(queue).ready
+
+    assert plain == [None]
+    assert all(isinstance(answer, BrokerBlocked) for (answer,) in blocked)
+    assert "may still be taken when it goes on" in str(blocked[0][0])
+    assert isinstance(refused[0], BrokerBlocked)
+    assert "nothing was sent" in str(refused[0])
+    assert "rabbitmq-diagnostics alarms" in str(refused[0].hint)
+    assert ready == 0
+    eventually(lambda: backend.awf_mq_ack([result]) == [None], what="the result was taken")
+    assert [delivery.body for delivery in _take(backend, replies)] == [b"result"]
+    assert backend.awf_mq_consume(replies, 1, 0.3) == []
+    assert backend.awf_mq_ack([Ack(delivery=third)]) == [None]
+
+
+def test_a_body_the_broker_finds_too_large_spoils_no_other(
+    make_backend: MakeBackend, server: PrivateRabbitMq, queue: str
+) -> None:
+    backend = make_backend()
+    backend.awf_mq_ensure(queue, "work", None)
+
+    with _broker_set(server, max_message_size=5000):
+        bodies = (b"before", b"x" * 6000, b"after")
+        answers = backend.awf_mq_publish([Outgoing(queue=queue, body=body) for body in bodies])
+
+    before, large, after = answers
+    assert isinstance(large, BodyTooLarge)
+    assert "6000 bytes is over the broker's max_message_size of 5000" in str(large)
+    assert after is None
+    assert before is None or (isinstance(before, BrokerUnavailable) and before.in_doubt)
+    assert sorted(delivery.body for delivery in _take(backend, queue, 2)) == [b"after", b"before"]
+
+
+def test_a_reply_nobody_takes_keeps_the_delivery(make_backend: MakeBackend, queue: str) -> None:
+    backend = make_backend()
+    backend.awf_mq_ensure(queue, "work", None)
+    backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
+    (delivery,) = _take(backend, queue)
+
+    nobody = [f"{queue}-nobody", "amq.rabbitmq.reply-to.g1h2AA==.nobody==", "amq.rabbitmq.reply-to"]
+    answers = [backend.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue=q, body=b"r")])])[0] for q in nobody]
+
+    assert all(isinstance(answer, Unroutable) for answer in answers), answers
+    assert f"no queue {queue + '-nobody'!r} takes it" in str(answers[0])
+    assert "property reply_to" in str(answers[2])
+    assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
+
+
+def test_a_retry_queue_that_was_deleted_is_made_anew(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
+    backend = make_backend()
+    backend.awf_mq_ensure(queue, "work", None)
+    backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
+    backend.awf_mq_nack([Nack(delivery=_take(backend, queue)[0], delay_s=1.0)])
+    (delivery,) = _take(backend, queue)
+
+    foreign.queue_delete(f"{queue}.retry.1000")
+    answers = backend.awf_mq_nack([Nack(delivery=delivery, delay_s=0.5)])
+
+    assert answers == [None]
+    assert _take(backend, queue)[0].attempt == 3
+
+
+def test_a_message_nobody_comes_for_goes_to_somebody_who_does(make_backend: MakeBackend, queue: str) -> None:
+    idle, free = make_backend(), make_backend()
+    idle.awf_mq_ensure(queue, "work", None)
+    assert idle.awf_mq_consume(queue, 5, 0.1) == []
+
+    free.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
+
+    assert [delivery.body for delivery in _take(free, queue, within_s=2.0)] == [b"x"]
+
+
+def test_a_worker_whose_broker_dies_in_mid_run_says_so_and_the_run_is_done_again(
+    kit: Any, server: PrivateRabbitMq
+) -> None:
+    mq = kit.mq()
+    mq.publish([Outgoing(queue=kit.names.work, body=kit.message("kit-slow", "m1"))])
+    worker = kit.worker()
+    eventually(lambda: kit.project.runs("kit-slow") == ["m1"], 20.0, what="the run began")
+    server.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+
+    server.restart()
+    eventually(lambda: kit.project.runs("kit-slow") == ["m1", "m1"], 20.0, what="the message was handed out again")
+    kit.project.open_gate()
+    lost = worker.await_line("message.settled", settlement="lost")
+    worker.await_line("message.settled", settlement="ack")
+
+    results = eventually(lambda: _bodies(mq, kit.names.replies), 10.0, what="a result")
+    assert lost["message_id"] == "m1"
+    assert {json.loads(body)["message_id"] for body in results} == {"m1"}
+
+
+@pytest.fixture
+def mq_target(server: PrivateRabbitMq) -> Any:
+    from awf_core.testing.target import MqTarget
+
+    settings = {"url": server.url, "heartbeat": "2s", "publish_timeout": "3s", "connect_timeout": "3s"}
+    return MqTarget(type="rabbitmq", settings=settings, control=server)
+
+
+@contextmanager
+def _broker_set(server: PrivateRabbitMq, **values: int) -> Iterator[None]:
+    """Settings of the broker's that channels opened meanwhile go by."""
+    names = ", ".join(f"{{{name}, {value}}}" for name, value in values.items())
+    was = server.control("eval", f"[{{N, application:get_env(rabbit, N)}} || {{N, _}} <- [{names}]].")
+    server.control("eval", f"[application:set_env(rabbit, N, V) || {{N, V}} <- [{names}]].")
+    try:
+        yield
+    finally:
+        back = (
+            "(fun({N, {ok, V}}) -> application:set_env(rabbit, N, V); ({N, _}) -> application:unset_env(rabbit, N) end)"
+        )
+        server.control("eval", f"[{back}(E) || E <- {was.strip()}].")
+
+
+@contextmanager
+def _alarm(server: PrivateRabbitMq) -> Iterator[None]:
+    server.control("eval", "rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+    try:
+        yield
+    finally:
+        server.control("eval", "rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+
+
+def _take(backend: Any, queue: str, count: int = 1, *, within_s: float = 10.0) -> list[Delivery]:
+    taken: list[Delivery] = []
+
+    def is_there() -> bool:
+        try:
+            taken.extend(backend.awf_mq_consume(queue, count - len(taken), 0.2))
+        except BrokerError:
+            return False
+        return len(taken) == count
+
+    eventually(is_there, within_s, what=f"{count} deliveries of {queue}")
+    return taken
+
+
+def _bodies(mq: Any, queue: str) -> list[bytes]:
+    return [delivery.body for delivery in mq.consume(queue, limit=10, wait_s=0.5)]
+
+
+def _age_s(delivery: Delivery) -> float:
+    return time.monotonic() - delivery.receipt.arrived_at  # type: ignore[attr-defined]

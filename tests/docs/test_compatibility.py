@@ -1,0 +1,73 @@
+"""docs/reference/compatibility.md: every row is held by a test or a case that exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from docs_pages import ROOT, read_page, table
+
+from awf_core.engine.steps import builtin_step_types
+from awf_core.workflow.load import parse_workflow
+from awf_core.workflow.problems import LoadError
+
+NAME = "docs/reference/compatibility.md"
+PAGE = read_page(NAME)
+ROWS = [*table(PAGE.prose, "The original"), *table(PAGE.prose, "Documented")]
+TEST = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
+CASE = re.compile(r"(?<!\[)`([a-z][a-z0-9-]+)`(?!\])")
+
+
+def case_ids() -> set[str]:
+    return {case["id"] for case in json.loads((ROOT / "tests/language/corpus/workflows.json").read_text())}
+
+
+def left_out() -> set[str]:
+    reasons: dict[str, list[str]] = json.loads((ROOT / "tests/language/left_out.json").read_text())
+    return {name for names in reasons.values() for name in names}
+
+
+def row_id(row: dict[str, str]) -> str:
+    return next(iter(row.values()))[:60]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=row_id)
+def test_every_row_is_held_by_tests_and_cases_that_exist(row: dict[str, str]) -> None:
+    shown = row["Shown by"]
+    tests = TEST.findall(shown)
+    cases = CASE.findall(TEST.sub("", shown))
+
+    assert tests or cases
+    assert set(cases) <= case_ids()
+    for function, path in tests:
+        assert f"def {function}(" in ((ROOT / NAME).parent / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=row_id)
+def test_a_row_that_says_the_same_has_no_case_that_differs_on_purpose(row: dict[str, str]) -> None:
+    if row["Here"].startswith("The same"):
+        assert set(CASE.findall(TEST.sub("", row["Shown by"]))) & left_out() == set()
+
+
+def test_every_case_that_differs_on_purpose_is_on_the_page_or_left_to_the_original() -> None:
+    reasons: dict[str, list[str]] = json.loads((ROOT / "tests/language/left_out.json").read_text())
+    on_page = set(CASE.findall(PAGE.text))
+
+    for reason, names in reasons.items():
+        assert reason == "left to the original binary" or set(names) & on_page, reason
+
+
+def test_the_page_lists_every_defect_that_is_known() -> None:
+    assert len(table(PAGE.section("## Defects of the language"), "The original")) == 13
+    assert len(table(PAGE.section("## What its documentation shows and it does not run"), "Documented")) == 7
+
+
+def test_a_state_without_a_type_is_refused_though_it_has_a_template() -> None:
+    text = b"name: w\nstates:\n  initial: a\n  a: {use_template: t, on_success: d}\n  d: {type: terminal}\n"
+
+    with pytest.raises(LoadError) as caught:
+        parse_workflow(text, source=Path("w.yaml"), step_types=builtin_step_types())
+
+    assert caught.value.message == "w.yaml:4: step 'a': unknown step type: "
