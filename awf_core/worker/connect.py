@@ -43,7 +43,7 @@ def connect(
             wait_s = backoff.next_s()
             if clock.monotonic() + wait_s > end:
                 raise
-            muted = throttle.take("connect")
+            muted = throttle.take("broker")
             if muted is not None:
                 log.warning(events.BROKER_UNAVAILABLE, error=str(exc), hint=exc.hint, retry_in_s=round(wait_s, 2))
             if wait(wait_s):

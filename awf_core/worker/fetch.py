@@ -117,7 +117,7 @@ class Fetcher:
 
     def _broker_failed(self, error: BrokerError) -> None:
         wait_s = self._backoff.next_s()
-        muted = self._throttle.take("consume")
+        muted = self._throttle.take("broker")
         if muted is not None:
             log.warning(
                 events.BROKER_UNAVAILABLE,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from awf_core.observe.throttle import Throttle
 
 RETRY_S = 1.0
+LOOK_S = 10.0
+"""How often to ask which are lost, where deliveries are bound to a connection and there is nothing to renew."""
 IDLE_S = 3600.0
 
 log = get_logger(__name__)
@@ -49,7 +51,7 @@ class LeaseKeeper:
         self._clock = clock
         self._throttle = throttle
         lease_s = mq.capabilities.lease_s
-        self._period_s = lease_s / 3 if lease_s is not None else None
+        self._period_s = lease_s / 3 if lease_s is not None else LOOK_S
         self._held: dict[int, Held] = {}
         self._changed = threading.Condition()
         self._next_at = 0.0
@@ -70,7 +72,7 @@ class LeaseKeeper:
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         """These are in hand from now on."""
-        renew_at = None if self._period_s is None else self._clock.monotonic() + self._period_s
+        renew_at = self._clock.monotonic() + self._period_s
         with self._changed:
             for delivery in deliveries:
                 self._held[id(delivery)] = Held(delivery=delivery, renew_at=renew_at)
@@ -147,7 +149,7 @@ class LeaseKeeper:
         """Extend what is due; returns when to look again in any case."""
         now = self._clock.monotonic()
         due = [held for held in list(self._held.values()) if held.renew_at is not None and held.renew_at <= now]
-        if due and self._period_s is not None:
+        if due:
             try:
                 lost = self._mq.extend([held.delivery for held in due])
             except BrokerError as exc:
@@ -159,7 +161,7 @@ class LeaseKeeper:
         return now + IDLE_S
 
     def _say_unavailable(self, error: BrokerError, deliveries: int) -> None:
-        muted = self._throttle.take("extend")
+        muted = self._throttle.take("broker")
         if muted is not None:
             log.warning(events.BROKER_UNAVAILABLE, error=str(error), extending=deliveries, muted=muted)
 

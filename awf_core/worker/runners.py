@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,9 +13,8 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A delivery that runs now; `since` in monotonic seconds."""
+class Running(NamedTuple):
+    """A delivery that runs now; `since` in monotonic seconds. A tuple, because one is made for every message."""
 
     delivery: Delivery
     since: float

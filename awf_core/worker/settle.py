@@ -109,6 +109,7 @@ class Settler:
         self._waiting.append(settlement)
         if len(self._waiting) >= self._wanted:
             with self._changed:
+                self._wanted = UNWANTED
                 self._changed.notify_all()
 
     def stop(self, timeout_s: float) -> int:
@@ -258,7 +259,7 @@ class Settler:
         return replace(settlement, action=replace(settlement.action, replies=()))
 
     def _say_retried(self, settlement: Settlement, error: BrokerError) -> None:
-        muted = self._throttle.take("settle")
+        muted = self._throttle.take("broker")
         if muted is not None:
             log.warning(
                 events.SETTLE_RETRIED,

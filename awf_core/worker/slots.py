@@ -11,6 +11,9 @@ from collections import deque
 GATHER_S = 0.0005
 """How long a busy fetcher lets free slots gather, since one claim for five messages costs little more than for one."""
 
+UNWANTED = 1 << 60
+"""While no fetcher waits, nobody is told of a slot that came free."""
+
 
 class Slots:
     """A counted pool shared by the fetchers of all queues."""
@@ -20,10 +23,12 @@ class Slots:
         self._free = total
         self._sharers = sharers
         self._half = (total + 1) // 2
-        self._wanted = 1
+        # Those in line wait for any slot; a fetcher by itself says for how many.
+        self._wanted = UNWANTED if sharers == 1 else 1
         self._closed = False
         self._line: deque[int] = deque()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     @property
     def in_use(self) -> int:
@@ -66,10 +71,12 @@ class Slots:
     def release(self, count: int = 1) -> None:
         """Give `count` slots back."""
         if count:
-            with self._changed:
+            with self._lock:
                 self._free += count
                 if self._free >= self._wanted:
                     self._changed.notify_all()
+                    if self._sharers == 1:
+                        self._wanted = UNWANTED
 
     def close(self) -> None:
         """From now on `reserve` gives nothing. Idempotent."""
@@ -80,5 +87,5 @@ class Slots:
     def _wait(self, wanted: int, timeout_s: float) -> None:
         """With the lock held: wait until `wanted` slots are free. Waking a fetcher for less would cost a hand-over."""
         self._wanted = wanted
-        self._changed.wait_for(lambda: self._free >= self._wanted or self._closed, timeout_s)
-        self._wanted = 1
+        self._changed.wait_for(lambda: self._free >= wanted or self._closed, timeout_s)
+        self._wanted = UNWANTED

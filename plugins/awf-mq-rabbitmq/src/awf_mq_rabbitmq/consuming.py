@@ -1,15 +1,17 @@
 """Deliveries in and their ends out, on the connection that never publishes. Called by `backend.py` and `settling.py`.
 
-An acknowledgement counts as done when the broker has read it on the channel that the delivery came by; one whose
-channel is gone is LeaseLost, since the broker has given the message to somebody else.
+An acknowledgement goes by the channel that the delivery came by, and AMQP has no answer to it. One whose channel is
+gone is LeaseLost, since the broker has given the message to somebody else.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+
+from pika import exceptions as px
 
 from awf_core.errors import BrokerError, LeaseLost, QueueMissing
 from awf_mq_rabbitmq.failures import (
@@ -17,12 +19,11 @@ from awf_mq_rabbitmq.failures import (
     consumer_timeout_ms,
     reply_text,
     root_cause,
-    timeout_error,
     timeout_hint,
 )
 from awf_mq_rabbitmq.lane import Held, Lane
 from awf_mq_rabbitmq.link import Link
-from awf_mq_rabbitmq.subscription import ANSWER_S, Subscription
+from awf_mq_rabbitmq.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,11 +99,11 @@ class Consuming:
         return held if held.lane.death is None else self._lost(held, held.lane.death)
 
     def ack(self, helds: Sequence[Held]) -> list[LeaseLost | None]:
-        """Acknowledge; None for each that the broker has read."""
+        """Acknowledge; None for each that was written to its channel."""
         return self._settle(helds, Lane.ack)
 
     def requeue(self, helds: Sequence[Held]) -> list[LeaseLost | None]:
-        """Give back at once; None for each that the broker has read."""
+        """Give back at once; None for each that was written to its channel."""
         return self._settle(helds, Lane.requeue)
 
     def went_up(self, _connection: Any) -> None:
@@ -130,30 +131,24 @@ class Consuming:
             return found
 
     def _settle(
-        self, helds: Sequence[Held], end: Callable[[Lane, Sequence[Held], Future[None]], None]
+        self, helds: Sequence[Held], end: Callable[[Lane, Sequence[Held]], BaseException | None]
     ) -> list[LeaseLost | None]:
         by_lane: dict[Lane, list[Held]] = defaultdict(list)
         for held in helds:
             held.is_settled = True
             by_lane[held.lane].append(held)
-        fences: dict[Lane, Future[None]] = {lane: Future() for lane in by_lane}
+        ended: Future[dict[Lane, BaseException | None]] = Future()
 
         def act() -> None:
-            for lane, ours in by_lane.items():
-                end(lane, ours, fences[lane])
+            try:
+                ended.set_result({lane: end(lane, ours) for lane, ours in by_lane.items()})
+            except px.AMQPError as error:
+                ended.set_result(dict.fromkeys(by_lane, error))
 
         if not self.link.post(act):
             return [self._lost(held, closed_error(self._target.where, "settle")) for held in helds]
-        _, late = wait(fences.values(), ANSWER_S)
-        if late:
-            self.link.abort(timeout_error(self._target.where, "settle messages", ANSWER_S))
-        return [self._answer(held, fences[held.lane]) for held in helds]
-
-    def _answer(self, held: Held, fence: Future[None]) -> LeaseLost | None:
-        if not fence.done():
-            return self._lost(held, timeout_error(self._target.where, "settle messages", ANSWER_S))
-        reason = fence.exception()
-        return None if reason is None else self._lost(held, reason)
+        reasons = ended.result()
+        return [None if (reason := reasons[held.lane]) is None else self._lost(held, reason) for held in helds]
 
     def _lost(self, held: Held, reason: BaseException) -> LeaseLost:
         timeout_ms = consumer_timeout_ms(reason)

@@ -5,17 +5,17 @@ A delay is a stay in a queue whose messages all stay equally long, so that none 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from awf_core.errors import BrokerError, Unroutable
-from awf_mq_rabbitmq.names import bucket_ms, too_long
+from awf_mq_rabbitmq.names import bucket_ms, is_direct, too_long
 from awf_mq_rabbitmq.wire import header_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from awf_mq_rabbitmq.publishing import Parcel, Publishing
+    from awf_mq_rabbitmq.requesters import Requesters
     from awf_mq_rabbitmq.settings import RabbitMqSettings
     from awf_mq_rabbitmq.topology import Topology
 
@@ -25,16 +25,24 @@ if TYPE_CHECKING:
 class Delaying:
     """Finds and publishes through retry queues. Thread-safe."""
 
-    def __init__(self, publishing: Publishing, topology: Topology, settings: RabbitMqSettings) -> None:
+    def __init__(
+        self, publishing: Publishing, topology: Topology, requesters: Requesters, settings: RabbitMqSettings
+    ) -> None:
+        self._requesters = requesters
         self._publishing = publishing
         self._topology = topology
         self._delays_s = settings.delays_s
 
     def way(self, queue: str, delay_s: float) -> str:
         """Where to publish for `queue` with that delay: itself, or a retry queue, made if need be. Raises errors."""
-        if delay_s <= 0:
-            return queue
-        delay_ms = None if math.isnan(delay_s) else bucket_ms(delay_s, self._delays_s)
+        if is_direct(queue):
+            self._requesters.look(queue)
+        elif delay_s > 0:
+            return self._retry_queue(queue, delay_s)
+        return queue
+
+    def _retry_queue(self, queue: str, delay_s: float) -> str:
+        delay_ms = bucket_ms(delay_s, self._delays_s)
         if delay_ms is None:
             raise too_long(delay_s, self._delays_s, self._publishing.link.where)
         return self._topology.retry_queue(queue, delay_ms)

@@ -242,9 +242,11 @@ def _tls_error(error: ssl.SSLError, where: str) -> BrokerError:
 
 
 def _away(error: BaseException, where: str, doing: str, *, in_doubt: bool) -> BrokerUnavailable:
+    text = reply_text(error)
     if isinstance(error, socket.gaierror):
         hint = "the host name is not known here: check it in mq.rabbitmq.url, and the resolver"
-    elif isinstance(error, workflow.AMQPConnectorStackTimeout):
+    elif isinstance(error, (workflow.AMQPConnectorStackTimeout, px.ConnectionOpenAborted)):
+        text = "no answer in AMQP within mq.rabbitmq.connect_timeout"
         hint = "something answers on that port, and not with AMQP: is it RabbitMQ's, and does it want TLS (amqps://)?"
     elif isinstance(error, px.AMQPHeartbeatTimeout):
         hint = "nothing was heard for longer than mq.rabbitmq.heartbeat; it is connected anew"
@@ -252,4 +254,4 @@ def _away(error: BaseException, where: str, doing: str, *, in_doubt: bool) -> Br
         hint = "the broker was stopped, or an operator closed the connection; it is connected anew"
     else:
         hint = "check that the broker runs and can be reached from here"
-    return BrokerUnavailable(f"{where}: can't {doing}: {reply_text(error)}", hint=hint, in_doubt=in_doubt)
+    return BrokerUnavailable(f"{where}: can't {doing}: {text}", hint=hint, in_doubt=in_doubt)

@@ -14,7 +14,6 @@ from pika import exceptions as px
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from concurrent.futures import Future
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +33,11 @@ class Consumer:
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """The original of a delivery: what is behind its receipt. `sent` remembers what was published on its behalf."""
+    """The original of a delivery: what is behind its receipt.
+
+    `arrived_at` in monotonic seconds, `seen_at_s` (when it was handed out) in epoch seconds; `sent` remembers what was
+    published on its behalf.
+    """
 
     lane: Lane
     consumer: Consumer
@@ -44,6 +47,7 @@ class Held:
     body: bytes
     is_redelivered: bool
     arrived_at: float
+    seen_at_s: float = 0.0
     is_settled: bool = False
     sent: dict[object, Any] = field(default_factory=dict)
 
@@ -72,8 +76,6 @@ class Lane:
         self.unsettled: dict[int, Held] = {}
         self.consumers: dict[str, Consumer] = {}
         self.is_retired = False
-        self._prefetch = 0
-        self._fences: set[Future[None]] = set()
         self._on_death = on_death
         channel.add_on_close_callback(lambda _, reason: self.die(reason))
 
@@ -100,7 +102,6 @@ class Lane:
         tag = f"awf-{channel.channel_number}-{len(self.consumers)}-{time.monotonic_ns():x}"
         consumer = Consumer(tag=tag, prefetch=prefetch)
         self.consumers = {**{t: c for t, c in self.consumers.items() if c.is_active or c.held}, tag: consumer}
-        self._prefetch = prefetch
         channel.basic_qos(prefetch_count=prefetch)
         channel.basic_consume(
             queue,
@@ -129,34 +130,32 @@ class Lane:
         self.is_retired = True
         self._close_when_done()
 
-    def ack(self, helds: Sequence[Held], fence: Future[None] | None) -> None:
-        """Acknowledge; `fence` is done when the broker has read it, and fails when the channel dies before."""
-        if not self._can_settle(fence):
-            return
-        plan = ack_plan(self._forget(helds), next(iter(self.unsettled), None))
-        if plan.up_to is not None:
-            self.channel.basic_ack(plan.up_to, multiple=True)
-        for tag in plan.singly:
-            self.channel.basic_ack(tag)
-        self._await(fence)
+    def ack(self, helds: Sequence[Held]) -> BaseException | None:
+        """Acknowledge; why not, where the channel is gone."""
+        if self._reason_gone() is None:
+            plan = ack_plan(self._forget(helds), next(iter(self.unsettled), None))
+            if plan.up_to is not None:
+                self.channel.basic_ack(plan.up_to, multiple=True)
+            for tag in plan.singly:
+                self.channel.basic_ack(tag)
+            self._close_when_done()
+            return None
+        return self._reason_gone()
 
-    def requeue(self, helds: Sequence[Held], fence: Future[None] | None) -> None:
-        """Give back, to be handed out again at once. The broker counts it as a delivery."""
-        if not self._can_settle(fence):
-            return
-        for tag in self._forget(helds):
-            self.channel.basic_nack(tag, requeue=True)
-        self._await(fence)
+    def requeue(self, helds: Sequence[Held]) -> BaseException | None:
+        """Give back, to be handed out again at once, which the broker counts; why not, where the channel is gone."""
+        if self._reason_gone() is None:
+            for tag in self._forget(helds):
+                self.channel.basic_nack(tag, requeue=True)
+            self._close_when_done()
+            return None
+        return self._reason_gone()
 
     def die(self, reason: BaseException) -> None:
         """The channel is gone, or what it holds is no longer ours."""
         if self.death is not None:
             return
         self.death = reason
-        for fence in self._fences:
-            if not fence.done():
-                fence.set_exception(reason)
-        self._fences.clear()
         self._on_death(self, reason)
 
     def close(self) -> None:
@@ -171,12 +170,11 @@ class Lane:
             self.channel.basic_cancel(consumer.tag, callback=answered)
         return len(going)
 
-    def _can_settle(self, fence: Future[None] | None) -> bool:
-        if self.death is None and self.channel.is_open:
-            return True
-        if fence is not None and not fence.done():
-            fence.set_exception(self.death or px.ChannelWrongStateError("the channel is closing"))
-        return False
+    def _reason_gone(self) -> BaseException | None:
+        if self.death is None and not self.channel.is_open:
+            closing: BaseException = px.ChannelWrongStateError("the channel is closing")
+            return closing
+        return self.death
 
     def _forget(self, helds: Sequence[Held]) -> list[int]:
         """The tags that are still to be settled, in order. An unknown tag would cost the channel."""
@@ -184,18 +182,6 @@ class Lane:
         for held in ours:
             held.consumer.held -= 1
         return [held.tag for held in ours]
-
-    def _await(self, fence: Future[None] | None) -> None:
-        if fence is not None:
-            # The cheapest question there is; it changes nothing, and its answer comes after what was sent before it.
-            self._fences.add(fence)
-            self.channel.basic_qos(prefetch_count=self._prefetch, callback=lambda _: self._passed(fence))
-        self._close_when_done()
-
-    def _passed(self, fence: Future[None]) -> None:
-        self._fences.discard(fence)
-        if not fence.done():
-            fence.set_result(None)
 
     def _close_when_done(self) -> None:
         if self.is_retired and not self.unsettled and self.channel.is_open:

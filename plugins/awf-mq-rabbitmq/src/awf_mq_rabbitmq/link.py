@@ -90,7 +90,7 @@ class Link:
 
         Raises the contract's error when that attempt fails.
         """
-        if self.is_up:
+        if self._is_ready:
             return
         with self._changed:
             self._start()
@@ -98,11 +98,14 @@ class Link:
             self.post(self._hurry)
             wait_s = self._target.settings.connect_timeout_s * (len(self._target.nodes) + 1) + 1.0
             self._changed.wait_for(lambda: self._is_ready or self._is_closed or self._rounds > rounds, wait_s)
-            if self.is_up:
-                return
-            if self._is_closed:
-                raise closed_error(self.where, "connect")
-            raise self._error or timeout_error(self.where, "connect", wait_s)
+        self._raise_unless_up(wait_s)
+
+    def _raise_unless_up(self, waited_s: float) -> None:
+        if self._is_ready:
+            return
+        if self._is_closed:
+            raise closed_error(self.where, "connect")
+        raise self._error or timeout_error(self.where, "connect", waited_s)
 
     def down_error(self) -> BrokerError:
         """Why it can't be used now."""

@@ -36,6 +36,11 @@ def bad_queue_name(queue: str, where: str) -> BrokerError | None:
     )
 
 
+def is_direct(queue: str) -> bool:
+    """Whether `queue` is an address of the broker's direct reply-to."""
+    return queue.startswith(DIRECT + ".")
+
+
 def is_short(text: str) -> bool:
     """Whether `text` fits where AMQP wants a short string."""
     try:

@@ -1,8 +1,9 @@
 """Messages out, with the broker's word for each, on the connection that does nothing else. Called by `backend.py`,
 `settling.py` and `operating.py`.
 
-Every message is mandatory: one that no queue takes comes back, and is told apart from those that were taken. Never
-publishes anything twice by itself unless the broker surely dropped it.
+Every message for a queue is mandatory: one that no queue takes comes back, and is told apart from those that were
+taken. (Direct replies come back always, delivered or not.) Never publishes anything twice by itself unless the broker
+surely dropped it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from awf_core.errors import BodyTooLarge, BrokerBlocked, BrokerError, BrokerUnav
 from awf_core.units import format_duration
 from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error, too_large_bytes
 from awf_mq_rabbitmq.link import Link
+from awf_mq_rabbitmq.names import is_direct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +111,8 @@ class Publishing:
         again by the same parcel.
         """
         end = time.monotonic() + self._timeout_s
-        for parcel in parcels:
+        # The broker's words mostly come in order: once the last has its own, so have the others.
+        for parcel in reversed(parcels):
             if not parcel.is_done and not self._await(parcel, end - time.monotonic()):
                 if not self.is_blocked:
                     self.link.abort(timeout_error(self.link.where, DOING, self._timeout_s, in_doubt=True))
@@ -172,8 +175,9 @@ class Publishing:
             if channel is None or not channel.is_open:
                 self._postpone(parcel)
                 continue
+            is_mandatory = not is_direct(parcel.queue)
             try:
-                channel.basic_publish("", parcel.queue, parcel.body, parcel.properties, mandatory=True)
+                channel.basic_publish("", parcel.queue, parcel.body, parcel.properties, mandatory=is_mandatory)
             except Exception as error:  # noqa: BLE001 - whatever the library thinks of one message is that message's
                 parcel.finish(broker_error(error, where=self.link.where, doing=f"publish to {parcel.queue!r}"))
                 continue

@@ -15,6 +15,7 @@ from awf_mq_rabbitmq.headers import COUNTED_BY_BROKER
 from awf_mq_rabbitmq.operating import Operating
 from awf_mq_rabbitmq.publishing import Parcel, Publishing
 from awf_mq_rabbitmq.replies import Answer, DirectReplies, new_queue_name
+from awf_mq_rabbitmq.requesters import Requesters
 from awf_mq_rabbitmq.settling import Settling
 from awf_mq_rabbitmq.topology import Topology
 from awf_mq_rabbitmq.wire import delivery_of, outgoing_parcel, problem
@@ -40,7 +41,8 @@ class Session:
         self._publishing = Publishing(target)
         self._consuming = Consuming(target, is_held_back=lambda: self._publishing.is_blocked)
         self.topology = Topology(self._consuming.link, settings, context.declare)
-        self._delaying = Delaying(self._publishing, self.topology, settings)
+        self._requesters = Requesters(target)
+        self._delaying = Delaying(self._publishing, self.topology, self._requesters, settings)
         self.settling = Settling(
             self._consuming,
             self._delaying,
@@ -62,6 +64,7 @@ class Session:
         self.is_closed = True
         self.interrupt()
         self._publishing.close()
+        self._requesters.close()
         self._consuming.close()
 
     def interrupt(self) -> None:
@@ -75,7 +78,9 @@ class Session:
             return self._direct.consume(queue, limit, wait_s)
         helds = self._consuming.consume(queue, limit, wait_s, self.topology.recreate)
         now_s = self._clock.now()
-        return [delivery_of(held, now_s) for held in helds if not self._was_recounted(held)]
+        for held in helds:
+            held.seen_at_s = now_s
+        return [delivery_of(held) for held in helds if not self._was_recounted(held)]
 
     def publish(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
         """See `awf_mq_publish`."""

@@ -74,7 +74,7 @@ class Settling:
 
     def recount(self, held: Held) -> bool:
         """Put a copy that says that it was handed out before in place of `held`; False where that failed."""
-        make = partial(recount_parcel, held, now_s=self._clock.now())
+        make = partial(recount_parcel, held)
         ((_, error),) = self._delaying.publish([make])
         if error is None:
             self._consuming.ack([held])
@@ -119,8 +119,7 @@ class Settling:
 
     def _retry(self, held: Held, nack: Nack) -> Parcel:
         queue = self._delaying.way(held.queue, nack.delay_s)
-        now_s = self._clock.now()
-        make = partial(retry_parcel, held, queue, now_s=now_s, is_counted=nack.counted)
+        make = partial(retry_parcel, held, queue, is_counted=nack.counted)
         return _once(held, ("retry", queue, nack.counted), make, None)
 
     def _letter(self, held: Held, letter: DeadLetter) -> Parcel:

@@ -99,15 +99,12 @@ class Subscription:
 
     def _wait(self, limit: int, began_at: float, wait_s: float) -> list[Held]:
         """With the condition held."""
+        self._raise_failure()
         ask_at = began_at + min(LAG_S, wait_s) if self._holds_any() else began_at
         if self._missing() < 0 or self._is_aged():
             self._ask()
         while not self._is_stopped:
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
-            if not self._link.is_up:
-                raise self._link.down_error()
+            self._raise_failure()
             if self._inbox:
                 return [self._inbox.popleft() for _ in range(min(limit, len(self._inbox)))]
             now = time.monotonic()
@@ -119,6 +116,13 @@ class Subscription:
                 return []
             self.condition.wait((min(end_at, ask_at) if now < ask_at else end_at) - now)
         return []
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if not self._link.is_up:
+            raise self._link.down_error()
 
     def _missing(self) -> int:
         """How many more the broker would have to be allowed to send; negative = fewer."""
@@ -243,7 +247,7 @@ class Subscription:
         while self._inbox:
             held = self._inbox.pop()
             held.is_settled = True
-            held.lane.requeue([held], None)
+            held.lane.requeue([held])
 
     def _cancelled(self, lane: Lane, _frame: Any) -> None:
         lane.die(CancelledByBroker(f"the broker ended the consumer of {self.queue!r}: is the queue still there?"))

@@ -19,7 +19,7 @@ from awf_core.contract import Delivery, QueueItem
 from awf_core.errors import BodyTooLarge, BrokerError, BrokerMisconfigured
 from awf_mq_rabbitmq import headers as noted
 from awf_mq_rabbitmq.headers import Counts, foreign, read_counts, read_death, written_counts
-from awf_mq_rabbitmq.names import bad_queue_name, is_short
+from awf_mq_rabbitmq.names import bad_queue_name, is_direct, is_short
 from awf_mq_rabbitmq.publishing import Parcel
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ MAX_HEADER_FRAME_BYTES = 120_000
 MAX_EXPIRY_S = 4_000_000.0
 
 
-def delivery_of(held: Held, now_s: float) -> Delivery:
-    """The contract's view of a message that came at `now_s` (epoch seconds)."""
+def delivery_of(held: Held) -> Delivery:
+    """The contract's view of a message in hand."""
     properties, headers = held.properties, held.properties.headers or {}
-    counts = counts_of(held, now_s)
+    counts = counts_of(held)
     return Delivery(
         queue=held.queue,
         body=held.body,
@@ -51,15 +51,15 @@ def delivery_of(held: Held, now_s: float) -> Delivery:
     )
 
 
-def counts_of(held: Held, now_s: float) -> Counts:
-    """The counts of a message in hand; it is first seen now, unless it says otherwise."""
+def counts_of(held: Held) -> Counts:
+    """The counts of a message in hand; it is first seen when it was handed out, unless it says otherwise."""
     headers = held.properties.headers or {}
     counts = read_counts(headers)
     if noted.COUNTED_BY_BROKER not in headers and held.is_redelivered:
         # A classic queue tells that it was handed out before, and not how often.
         counts = replace(counts, deliveries=counts.deliveries + 1)
     if counts.first_seen_ms is None:
-        counts = replace(counts, first_seen_ms=int(now_s * 1000))
+        counts = replace(counts, first_seen_ms=int(held.seen_at_s * 1000))
     return counts
 
 
@@ -77,9 +77,9 @@ def outgoing_parcel(message: Outgoing, *, expires_s: float | None, queue: str | 
     return Parcel(queue=queue or message.queue, properties=properties, body=message.body)
 
 
-def retry_parcel(held: Held, queue: str, *, now_s: float, is_counted: bool) -> Parcel:
+def retry_parcel(held: Held, queue: str, *, is_counted: bool) -> Parcel:
     """The copy of `held` that waits in `queue`, or goes back to its own."""
-    counts = counts_of(held, now_s)
+    counts = counts_of(held)
     counts = replace(
         counts,
         attempt=counts.attempt + (1 if is_counted else 0),
@@ -89,16 +89,16 @@ def retry_parcel(held: Held, queue: str, *, now_s: float, is_counted: bool) -> P
     return _copy(held.properties, held.body, queue, {**_kept(held.properties.headers), **written_counts(counts)})
 
 
-def recount_parcel(held: Held, *, now_s: float) -> Parcel:
+def recount_parcel(held: Held) -> Parcel:
     """The copy of `held` that says on itself that it was handed out before: what a classic queue doesn't count."""
-    counts = written_counts(counts_of(held, now_s))
+    counts = written_counts(counts_of(held))
     return _copy(held.properties, held.body, held.queue, {**_kept(held.properties.headers), **counts})
 
 
 def letter_parcel(held: Held, letter: DeadLetter, *, now_s: float) -> Parcel:
     """The dead letter of `held`."""
     headers = held.properties.headers or {}
-    counts = counts_of(held, now_s)
+    counts = counts_of(held)
     history = [*noted.read_history(headers), *letter.history]
     return _copy(
         held.properties,
@@ -178,6 +178,10 @@ def problem(message: Outgoing, *, max_body_bytes: int, where: str) -> BrokerErro
         return BrokerMisconfigured(
             f"{where}: expires_s is {message.expires_s}, which is not a time the broker can keep",
             hint=f"give at most {MAX_EXPIRY_S:.0f} seconds (46 days)",
+        )
+    if message.delay_s > 0 and is_direct(message.queue):
+        return BrokerMisconfigured(
+            f"{where}: a direct reply can't be delayed, and delay_s is {message.delay_s}", hint="leave the delay out"
         )
     if message.expires_s is not None and message.delay_s > 0:
         return BrokerMisconfigured(

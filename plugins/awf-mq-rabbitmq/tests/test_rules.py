@@ -1,0 +1,168 @@
+"""What is decided without a broker: settings, addresses, names, acknowledgements, and the map of errors."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import ssl
+from typing import Any
+
+import pytest
+from awf_mq_rabbitmq import failures, headers
+from awf_mq_rabbitmq.address import parse_url
+from awf_mq_rabbitmq.lane import AckPlan, ack_plan
+from awf_mq_rabbitmq.names import bad_queue_name, bucket_ms, is_retry_queue, retry_queue
+from awf_mq_rabbitmq.settings import DELAYS_S, RabbitMqSettings
+from awf_mq_rabbitmq.topology import queue_arguments, retry_arguments
+from hypothesis import given
+from hypothesis import strategies as st
+from pika import exceptions as px
+from pydantic import ValidationError
+
+from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, QueueMissing
+
+WHERE = "amqp://broker:5672/"
+
+
+@given(held=st.sets(st.integers(1, 60), min_size=1), data=st.data())
+def test_acknowledging_ends_what_is_done_and_nothing_else(held: set[int], data: Any) -> None:
+    done = data.draw(st.sets(st.sampled_from(sorted(held)), min_size=1))
+    left = held - done
+
+    plan = ack_plan(done, min(left, default=None))
+
+    ended = {tag for tag in held if plan.up_to is not None and tag <= plan.up_to} | set(plan.singly)
+    assert ended == done
+
+
+def test_what_is_contiguous_is_acknowledged_at_once() -> None:
+    assert ack_plan([3, 1, 2], 7) == AckPlan(up_to=3, singly=())
+    assert ack_plan([3, 1, 9], 2) == AckPlan(up_to=1, singly=(3, 9))
+    assert ack_plan([5], None) == AckPlan(up_to=5, singly=())
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "expected_ms"), [(0.1, 1000), (1.0, 1000), (1.01, 2000), (301, 900_000), (1e9, None)]
+)
+def test_a_delay_is_rounded_up_and_never_down(delay_s: float, expected_ms: int | None) -> None:
+    assert bucket_ms(delay_s, DELAYS_S) == expected_ms
+
+
+def test_retry_queues_are_known_by_their_names() -> None:
+    assert is_retry_queue(retry_queue("a.retry.b", 5000))
+    assert not is_retry_queue("a.retry.b")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("amqp://host", ("amqp://host:5672/", "/")),
+        ("amqp://u:p@host:1/%2F", ("amqp://host:1/", "/")),
+        ("amqps://host/shop", ("amqps://host:5671/shop", "shop")),
+        ("amqp://[::1]:7,b/x%2Fy", ("amqp://[::1]:7,b:5672/x%2Fy", "x/y")),
+    ],
+)
+def test_a_url_is_read_and_shown_without_its_account(url: str, expected: tuple[str, str]) -> None:
+    address = parse_url(url)
+
+    assert (address.shown, address.vhost) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"url": "http://h"}, "no such kind of address"),
+        ({"url": "amqp://u:s3cret@h:0"}, "is no host:port"),
+        ({"url": "amqp://h/a/b"}, "'a/b' is no virtual host"),
+        ({"url": "amqp://h?heartbeat=1"}, "options are not taken in the URL"),
+        ({"tls_ca_file": "ca.pem"}, "write amqps://"),
+        ({"url": "amqps://h", "tls_key_file": "k.pem"}, "tls_key_file needs tls_cert_file"),
+        ({"delays": ["5s", "1s"]}, "delays have to grow"),
+        ({"heartbeat": "0s"}, "heartbeat"),
+        ({"no_such": 1}, "no_such"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_with_the_reason(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said.replace("(", r"\(")) as caught:
+        RabbitMqSettings.model_validate(settings)
+
+    assert "s3cret" not in str(caught.value.errors(include_input=False))
+
+
+def test_queues_are_declared_to_lose_nothing() -> None:
+    settings = RabbitMqSettings()
+
+    work = queue_arguments(settings, "work", "dead")
+    retry = retry_arguments(settings, "work", 5000)
+
+    assert (work["x-queue-type"], work["x-delivery-limit"]) == ("quorum", 1000)
+    assert (work["x-dead-letter-exchange"], work["x-dead-letter-routing-key"]) == ("", "dead")
+    assert (work["x-dead-letter-strategy"], work["x-overflow"]) == ("at-least-once", "reject-publish")
+    assert (retry["x-message-ttl"], retry["x-dead-letter-routing-key"]) == (5000, "work")
+    assert "x-expires" not in retry
+    assert "x-dead-letter-exchange" not in queue_arguments(settings, "work", None)
+    assert queue_arguments(RabbitMqSettings(queue_type="classic"), "work", "dead") == {"x-queue-type": "classic"}
+
+
+def test_a_name_no_queue_can_have_is_refused() -> None:
+    for name in ("", "x" * 256, "\ud800", "amq.rabbitmq.reply-to"):
+        assert bad_queue_name(name, WHERE) is not None, name
+    assert bad_queue_name("ü" * 127, WHERE) is None
+
+
+def test_counts_that_anybody_may_have_written_are_read_with_care() -> None:
+    forged = {headers.ATTEMPT: "many", headers.DELIVERIES: -5, headers.RELEASED: True, headers.FIRST_SEEN: 1 << 60}
+
+    assert headers.read_counts(forged) == headers.Counts()
+    assert headers.read_history({headers.HISTORY: "[" * 100_000}) == []
+    assert headers.read_history({headers.HISTORY: '[1, {"a": 2}]'}) == [{"a": 2}]
+
+
+def test_a_history_that_grew_too_long_keeps_its_end() -> None:
+    text = headers.written_history([{"n": n, "error": "x" * 1000} for n in range(100)])
+
+    kept = headers.read_history({headers.HISTORY: text})
+    assert len(text) <= headers.MAX_HISTORY_CHARS + 2
+    assert [entry["n"] for entry in kept] == list(range(100 - len(kept), 100))
+
+
+def test_every_error_of_the_client_library_becomes_one_of_the_contract() -> None:
+    classes = [each for _, each in inspect.getmembers(px, inspect.isclass) if issubclass(each, Exception)]
+    assert len(classes) > 30
+
+    for each in classes:
+        is_closing = issubclass(each, (px.ChannelClosed, px.ConnectionClosed))
+        error = each(541, "because") if is_closing else each.__new__(each)
+        mapped = failures.broker_error(error, where=WHERE, doing="look")
+        assert isinstance(mapped, BrokerError), each
+        assert WHERE in str(mapped), each
+        assert mapped.hint, each
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (px.ChannelClosedByBroker(404, "NOT_FOUND - no queue 'q' in vhost '/'"), QueueMissing),
+        (px.ChannelClosedByBroker(403, "ACCESS_REFUSED"), BrokerMisconfigured),
+        (px.ConnectionClosedByBroker(320, "CONNECTION_FORCED - shutdown"), BrokerUnavailable),
+        (px.AMQPConnectionError(socket.gaierror(-2, "Name or service not known")), BrokerUnavailable),
+        (ssl.SSLCertVerificationError("certificate verify failed"), BrokerMisconfigured),
+        (ConnectionResetError(104, "Connection reset by peer"), BrokerUnavailable),
+    ],
+)
+def test_errors_say_who_has_to_act(error: BaseException, expected: type[BrokerError]) -> None:
+    assert type(failures.broker_error(error, where=WHERE, doing="look")) is expected
+
+
+def test_a_consumer_timeout_is_read_from_the_brokers_words() -> None:
+    text = (
+        "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. "
+        "This timeout value can be configured, see consumers doc guide to learn more"
+    )
+    error = px.ChannelClosedByBroker(406, text)
+
+    assert failures.consumer_timeout_ms(error) == 1_800_000
+    told = failures.consumer_timeout_error(WHERE, "q", 1_800_000, ["m-1"])
+    assert "consumer timeout of 30m (1800000 ms): m-1" in str(told)
+    assert "consumer_timeout = 10800000" in str(told.hint)
+    assert "mq.max_run below 30m" in str(told.hint)
