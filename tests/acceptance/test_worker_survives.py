@@ -9,7 +9,6 @@ from eventually import eventually
 from plugin_package import install_plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from awf_process import WorkerProcess

@@ -69,10 +69,7 @@ def test_a_json_line_has_time_level_event_logger_and_fields():
 def test_a_text_line_reads_from_left_to_right():
     written = text(lambda: log.warning(events.LEASE_LOST, id="m-1", why="too late", ok=True, parts=[1, "a"], gone=None))
 
-    assert written == (
-        "2026-01-02T03:04:05.678Z warning lease.lost  "
-        'id=m-1 why="too late" ok=true parts=1,a\n'
-    )
+    assert written == ('2026-01-02T03:04:05.678Z warning lease.lost  id=m-1 why="too late" ok=true parts=1,a\n')
 
 
 def test_bound_fields_are_on_every_line_and_the_logger_itself_is_unchanged():
