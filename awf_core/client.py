@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.clock import SystemClock
 from awf_core.config.load import load_config
 from awf_core.contract import Ack, Delivery, Nack, Outgoing
-from awf_core.errors import InputError, UsageError, WaitTimeout
+from awf_core.errors import BrokerError, BrokerUnavailable, InputError, UsageError, WaitTimeout
 from awf_core.ids import new_id
 from awf_core.message import Limits, Malformed, decode, encode
 from awf_core.plugin.assemble import assemble
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from awf_core.mq import Mq
 
 WAIT_STEP_S = 1.0
+RETRY_S = 0.2
+PATIENCE_S = 60.0
+"""How long a wait goes on although the broker doesn't answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class Client:
 
     def close(self) -> None:
         """Let go of the connection. Idempotent."""
+        self._is_open = False
         self._assembly.mq.close()
 
     def submit(
@@ -143,25 +149,30 @@ class Client:
         """The result of a submission, as the object published to its reply queue.
 
         Raises WaitTimeout after `timeout_s` seconds (the message goes its way all the same), UsageError for a
-        submission that asked for no reply.
+        submission that asked for no reply, BrokerUnavailable when the broker stays away for PATIENCE_S seconds.
         """
         if submission.reply_to is None:
             raise UsageError("nobody asked for a reply", hint="submit with expect_reply=True or reply_to=…")
         mq = self._open()
-        end = self._clock.monotonic() + timeout_s
+        answered_at = self._clock.monotonic()
+        end = answered_at + timeout_s
         while True:
-            left_s = end - self._clock.monotonic()
+            now = self._clock.monotonic()
+            left_s = end - now
             if left_s <= 0:
                 raise WaitTimeout(
                     f"no result of message '{submission.id}' within {format_duration(timeout_s)}",
                     hint=f"it goes its way; its result will be in queue '{submission.reply_to}'",
                 )
-            for delivery in mq.consume(submission.reply_to, limit=1, wait_s=min(left_s, WAIT_STEP_S)):
-                if (result := _result_for(submission, delivery)) is not None:
-                    mq.ack([Ack(delivery=delivery)])
+            try:
+                if (result := _look(mq, submission, submission.reply_to, wait_s=min(left_s, WAIT_STEP_S))) is not None:
                     return result
-                # Somebody else's, in a reply queue that is shared.
-                mq.nack([Nack(delivery=delivery, delay_s=WAIT_STEP_S, counted=False, reason="not the one waited for")])
+                answered_at = self._clock.monotonic()
+            except BrokerUnavailable:
+                # A broker that restarts is no reason to lose sight of a run that may have taken hours.
+                if now - answered_at > PATIENCE_S:
+                    raise
+                time.sleep(min(left_s, RETRY_S))
 
     def _open(self) -> Mq:
         if not self._is_open:
@@ -195,6 +206,19 @@ def _body(request: Request, message_id: str) -> bytes:
             hint="give texts, numbers, booleans, null, and lists and objects of these",
             code="USER.INPUT.INVALID_FORMAT",
         ) from exc
+
+
+def _look(mq: Mq, submission: Submission, queue: str, *, wait_s: float) -> dict[str, Any] | None:
+    """The result of `submission`, if it comes to `queue` within `wait_s` seconds. Raises BrokerError."""
+    for delivery in mq.consume(queue, limit=1, wait_s=wait_s):
+        if (result := _result_for(submission, delivery)) is not None:
+            # Where the ack fails, what is in hand counts for more than what stays in the queue for a while.
+            with suppress(BrokerError):
+                mq.ack([Ack(delivery=delivery)])
+            return result
+        # Somebody else's, in a reply queue that is shared.
+        mq.nack([Nack(delivery=delivery, delay_s=WAIT_STEP_S, counted=False, reason="not the one waited for")])
+    return None
 
 
 def _result_for(submission: Submission, delivery: Delivery) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ A *backend* is one class behind an entry point of group `awf.mq`; the entry poin
         def awf_mq_open(self) -> None: ...
 
 Any other plugin is a module (or object) behind an entry point of group `awf.plugins`; it implements events or
-registrations, or wraps a backend hook with `@hookimpl(wrapper=True)` (`return (yield)` passes the result on).
+registrations, or wraps a backend hook with `@hookimpl(wrapper=True)` (`return (yield)` passes the result on; a wrapper
+may answer something else, and can't replace the arguments). `docs/plugins/write-an-extension.md` has one of each.
 
 Rules that hold for every hook:
   * synchronous and thread-safe: the worker calls from several threads at once. Coroutine functions are refused.
@@ -202,7 +203,7 @@ class EventSpecs:
 
     @hookspec
     def awf_message_settled(self, delivery: Delivery, settlement: str, reason: str, duration_s: float) -> None:
-        """A delivery ended: `ack`, `nack` or `dead_letter`, accepted by the broker; or `lost` when the lease was."""
+        """A delivery ended: `ack`, `nack`, `dead_letter`, `discard`, and the broker accepted it; or `lost`."""
 
     @hookspec
     def awf_worker_stopping(self, worker: str, reason: str) -> None:
@@ -218,11 +219,17 @@ class RegistrationSpecs:
 
     @hookspec
     def awf_register_operations(self, register: Callable[[str, object], None]) -> None:
-        """Call `register(name, operation)` for each operation of `type: operation` states."""
+        """Call `register(name, operation)` for each operation of `type: operation` states.
+
+        See `awf_core.engine.operations.Operation`.
+        """
 
     @hookspec
     def awf_register_agent_providers(self, register: Callable[[str, object], None]) -> None:
-        """Call `register(name, provider)` for each `provider:` of agent states."""
+        """Call `register(name, provider)` for each `provider:` of agent states.
+
+        See `awf_core.engine.agents.AgentProvider`.
+        """
 
     @hookspec
     def awf_register_executors(self, register: Callable[[str, object], None]) -> None:

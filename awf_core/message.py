@@ -33,7 +33,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message that can be planned. `id` is the body's, else the broker's stable id, else made for this delivery."""
+    """A message that can be planned. `id` is the body's, else the broker's stable id, else made for this delivery.
+
+    `id` and a `correlation_id` from the metadata have at most MAX_ID_CHARS: brokers have small fields for them.
+    """
 
     id: str
     workflow: str
@@ -61,11 +64,14 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
     if reason is None:
         reason = _first_fault(document)
     fields: Mapping[str, Any] = document if isinstance(document, dict) else {}
-    message_id = _text_or_none(fields.get("id"), MAX_ID_CHARS) or delivery.id or f"gen-{new_id()}"
+    own_id = _text_or_none(fields.get("id"), MAX_ID_CHARS)
+    message_id = own_id or _text_or_none(delivery.id, MAX_ID_CHARS) or f"gen-{new_id()}"
     metadata = fields.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     reply_to = _text_or_none(fields.get("reply_to")) or delivery.reply_to
-    correlation_id = delivery.correlation_id or _text_or_none(metadata.get("correlation_id")) or message_id
+    correlation_id = (
+        delivery.correlation_id or _text_or_none(metadata.get("correlation_id"), MAX_ID_CHARS) or message_id
+    )
     if reason is not None:
         return Malformed(
             reason=reason,

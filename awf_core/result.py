@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # For texts that the fast encoder refuses.
 _slow_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
+SHORT_BYTES = 500
+"""How much is left of each text in a result that is shortened."""
+
 Status = Literal["completed", "failed", "cancelled", "rejected"]
 
 
@@ -102,6 +105,24 @@ def cut(text: str, max_bytes: int) -> str:
         return text
     kept = encoded[:max_bytes].decode("utf-8", "ignore")
     return f"{kept}\n[cut by awf: the first {max_bytes} of {len(encoded)} bytes]"
+
+
+def shortened(body: bytes) -> bytes:
+    """A result with only what tells how its message ended: for a queue that is too small for all of it.
+
+    Texts are cut to SHORT_BYTES, `outputs` and `metadata` left out. A body of another form is cut to SHORT_BYTES.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        return cut(body.decode("utf-8", "replace"), SHORT_BYTES).encode()
+    error = document.get("error")
+    if isinstance(error, dict):
+        document["error"] = {key: cut_value(value, SHORT_BYTES) for key, value in error.items()}
+    shown = {key: cut_value(value, SHORT_BYTES) if key != "error" else value for key, value in document.items()}
+    return _slow_json(shown | {"outputs": {}, "metadata": {}}).encode("utf-8", "replace")
 
 
 def cut_value(value: object, max_bytes: int) -> object:

@@ -31,6 +31,7 @@ SECTIONS = {
     "memory": "resident memory and its slope",
     "latency": "submit to result through a warm worker",
     "engine": "the engine alone, in this process",
+    "redis_worker": "no-op messages and latency on a Redis of its own, peers in the same rounds",
     "peers": "other workers, from the folder in AWF_BENCH_PEERS",
     "soak": "memory over many messages; only when asked for",
 }

@@ -5,13 +5,16 @@ CPU time per operation, so that neighbours disturb little; the median of some re
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.machine import Routing
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import StepResult, builtin_step_types
+from awf_core.workflow.catalogue import Catalogue
+from awf_core.workflow.discovery import Discovery
 from awf_core.workflow.expressions import compile_expression
 from awf_core.workflow.load import parse_workflow
 from awf_core.workflow.scope import Scope
@@ -25,9 +28,15 @@ if TYPE_CHECKING:
     from awf_core.engine.steps import StepContext
     from awf_core.workflow.fields import StateFields
     from awf_core.workflow.model import State, Workflow
+    from awf_core.workflow.step_types import StepTypes
     from bench.plan import Plan
 
 STATES = 50
+STATE_AIM_US = 60.0
+FEW_ITEMS, MANY_ITEMS = 1_000, 10_000
+GROWTH_AIM = 1.5
+"""How much dearer an item may be among many than among few: 1 = the time grows as the items do."""
+OLD_S = 3600
 BATCH_S = 0.2
 TEMPLATE = "deploy {{.inputs.name}} to {{escape .inputs.target}}: {{.states.build.Output}}"
 EXPRESSION = 'states.build.ExitCode == 0 && inputs.name in ["app", "api"]'
@@ -74,7 +83,7 @@ class NothingStep:
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Runs, routed states, the two small languages, and a load."""
+    """Runs, routed states, loops, the two small languages, and a load."""
     step_types = builtin_step_types()
     step_types.register(NothingStep())
     engine = Engine(step_types=step_types, env={})
@@ -95,12 +104,74 @@ def measure(plan: Plan) -> list[Figure]:
         "rendering a template with three values": (lambda: template.render(scope), 1),
         "evaluating a condition": (lambda: expression.evaluate_bool(scope), 1),
         "loading a workflow of four states": (lambda: parsed(LOADED), 1),
+        "finding it again, unchanged": (catalogue_hit(plan.directory, step_types), 1),
     }
     rounds: dict[str, list[float]] = {name: [] for name in operations}
     for _ in range(plan.repeats):
         for name, (operation, parts) in operations.items():
             rounds[name].append(cpu_us(operation, min(BATCH_S, plan.limit_s)) / parts)
-    return [Figure(name=name, unit="µs", rounds=tuple(values)) for name, values in rounds.items()]
+    return [
+        *(Figure(name=name, unit="µs", rounds=tuple(values), **aim_of(name)) for name, values in rounds.items()),
+        *loop_figures(engine, parsed, plan),
+    ]
+
+
+def aim_of(name: str) -> dict[str, Any]:
+    """The aim of a figure, as fields of it."""
+    return {"aim": STATE_AIM_US, "better": "less"} if name.startswith("a state ") else {}
+
+
+def catalogue_hit(directory: Path, step_types: StepTypes) -> Callable[[], object]:
+    """Looks up a workflow that was loaded before and has not changed since."""
+    path = directory / ".awf" / "workflows" / "release.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(LOADED, encoding="utf-8")
+    # A file just written is read again each time, so this one is made to look old.
+    os.utime(path, (time.time() - OLD_S,) * 2)
+    catalogue = Catalogue(Discovery(directory, {"HOME": str(directory)}), step_types)
+    if catalogue.get("release") is not catalogue.get("release"):
+        raise BenchFailed("the workflow was loaded twice though its file had not changed")
+    return lambda: catalogue.get("release")
+
+
+def loop_figures(engine: Engine, parsed: Callable[[str], Workflow], plan: Plan) -> list[Figure]:
+    """What an item of a `for_each` costs, and how much dearer it is among ten times as many."""
+    few, many = (parsed(loop_over(count)) for count in (FEW_ITEMS, MANY_ITEMS))
+    per_item: dict[int, list[float]] = {FEW_ITEMS: [], MANY_ITEMS: []}
+    for _ in range(plan.repeats):
+        for workflow, count in ((few, FEW_ITEMS), (many, MANY_ITEMS)):
+            per_item[count].append(once_us(engine, workflow, count) / count)
+    growth = tuple(more / less for less, more in zip(per_item[FEW_ITEMS], per_item[MANY_ITEMS], strict=True))
+    return [
+        Figure(name=f"an item of a for_each of {MANY_ITEMS:,}", unit="µs", rounds=tuple(per_item[MANY_ITEMS])),
+        Figure(
+            name=f"the same beside an item of {FEW_ITEMS:,}", unit="×", rounds=growth, aim=GROWTH_AIM, better="less"
+        ),
+    ]
+
+
+def loop_over(count: int) -> str:
+    """A workflow that goes `count` times through a body of one step that does nothing."""
+    return f"""\
+name: loop
+states:
+  initial: each
+  each: {{type: for_each, items: {list(range(count))}, max_iterations: {count}, body: [b], on_complete: done}}
+  b: {{type: nothing, on_success: each}}
+  done: {{type: terminal}}
+"""
+
+
+def once_us(engine: Engine, workflow: Workflow, count: int) -> float:
+    """CPU microseconds of one run. Raises BenchFailed when it did not go through all the items."""
+    started_s = time.process_time()
+    run = engine.execute(workflow, {})
+    passed_us = 1e6 * (time.process_time() - started_s)
+    if run.status != "completed" or len(run.path) != count + 2:
+        raise BenchFailed(
+            f"the loop over {count} items ended as {run.status} after {len(run.path)} states: {run.error}"
+        )
+    return passed_us
 
 
 def chain_of(count: int) -> str:

@@ -27,12 +27,22 @@ def measure(plan: Plan) -> list[Figure]:
         project.fill("noop", 1)
         with Worker(project) as worker:
             worker.wait_until_ready()
-            for _ in range(WARM_UP):
-                _once_ms(client)
-            took_ms = _at_a_steady_rate(client, plan.latency_s)
+            warm_up(client)
+            return percentiles(client, plan.latency_s, name="submit to result")
+
+
+def warm_up(client: Client) -> None:
+    """A few that are not counted."""
+    for _ in range(WARM_UP):
+        _once_ms(client)
+
+
+def percentiles(client: Client, seconds: float, *, name: str) -> list[Figure]:
+    """Of messages submitted at a steady rate for so long, each waited for."""
+    took_ms = _at_a_steady_rate(client, seconds)
     note = f"{len(took_ms)} messages at {PER_S}/s"
     return [
-        Figure(name=f"submit to result, p{percent}", unit="ms", rounds=(percentile(took_ms, percent / 100),), note=note)
+        Figure(name=f"{name}, p{percent}", unit="ms", rounds=(percentile(took_ms, percent / 100),), note=note)
         for percent in (50, 90, 99)
     ]
 

@@ -41,7 +41,7 @@ def measure(plan: Plan) -> list[Figure]:
     python = interpreter(folder, os.environ)
     runs: list[dict[str, Any]] = []
     for kind, names in CONTESTANTS.items():
-        runs += _run(folder, python, kind, names, plan)
+        runs += run(folder, python, kind, names, plan)
     return figures(runs)
 
 
@@ -75,7 +75,8 @@ def figures(runs: Sequence[dict[str, Any]]) -> list[Figure]:
     return found
 
 
-def _run(folder: Path, python: Path, kind: str, names: Sequence[str], plan: Plan) -> list[dict[str, Any]]:
+def run(folder: Path, python: Path, kind: str, names: Sequence[str], plan: Plan) -> list[dict[str, Any]]:
+    """The records of `plan.rounds` rounds of these contestants. Raises BenchFailed."""
     with tempfile.TemporaryDirectory(prefix="awf-bench-peers-", dir=plan.directory) as directory:
         out = Path(directory) / "results.json"
         count = plan.messages if kind == "throughput" else plan.commands

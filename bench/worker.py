@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bench.project import Project
+    from bench.redis_project import RedisProject
 
 POLL_S = 0.02
 STOP_WITHIN_S = 15.0
@@ -44,8 +45,10 @@ class Sample:
 class Worker:
     """`awf worker OPTIONS` in `project`."""
 
-    def __init__(self, project: Project, *options: str, log_level: str = "info") -> None:
-        self._log = project.path / "worker.log"
+    def __init__(
+        self, project: Project | RedisProject, *options: str, log_level: str = "info", log_name: str = "worker.log"
+    ) -> None:
+        self._log = project.path / log_name
         self.samples: list[Sample] = []
         with self._log.open("wb") as log:
             self.spawned_at_s = time.time()

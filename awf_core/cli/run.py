@@ -29,6 +29,8 @@ from awf_core.workflow.problems import LoadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from awf_core.engine.record import Run
+
 STDIN = 0
 
 
@@ -76,11 +78,15 @@ def run_command(
             raise error_of(refused) from refused
         print_json(refused_json(asked.name, refused))
         context.exit(refused.exit_code)
+    _show(run, is_json=is_json)
+    context.exit(run.exit_code)
+
+
+def _show(run: Run, *, is_json: bool) -> None:
     if is_json:
         print_json(run.as_json())
     else:
         note(summary(run))
-    context.exit(run.exit_code)
 
 
 def warn(text: str) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from awf_core.engine.events import Events
     from awf_core.engine.record import Run
     from awf_core.workflow.model import Workflow
+    from awf_core.workflow.step_types import StepTypes
 
 Phase = Literal["config", "inputs", "load"]
 
@@ -87,13 +88,12 @@ def run_here(
     for warning in project.warnings:
         warn(warning)
     with phase("inputs"):
-        directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
-        inputs = {**project.inputs, **_given(asked, directories)}
+        inputs = {**project.inputs, **_given(asked, cwd, env)}
     kept = places(env, storage=asked.storage)
     discovery = Discovery(cwd, env)
+    with phase("load"):
+        path = discovery.resolve(asked.name, allow_paths=True)
     if executor is not None:
-        with phase("load"):
-            path = discovery.resolve(asked.name, allow_paths=True)
         order = Order(
             workflow=asked.name, path=path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=kept.storage
         )
@@ -101,19 +101,9 @@ def run_here(
             return executor.execute(order)
     with phase("config"):
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
-    with phase("load"):
-        workflow = load_workflow(discovery.resolve(asked.name, allow_paths=True), step_types)
-    for warning in workflow.warnings:
-        warn(warning)
-    with phase("inputs"):
-        _refuse_missing(workflow, inputs)
-    engine = Engine(
-        step_types=step_types,
-        events=events,
-        env=env,
-        find=Catalogue(discovery, step_types).get,
-        recorder=all_records(kept, warn=warn),
-    )
+    workflow = _loaded(path, step_types, inputs, warn)
+    find, recorder = Catalogue(discovery, step_types).get, all_records(kept, warn=warn)
+    engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
     return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=asked.run_id)
 
 
@@ -126,9 +116,20 @@ def phase(name: Phase) -> Iterator[None]:
         raise Refused(name, error) from error
 
 
-def _given(asked: Asked, directories: Sequence[Path]) -> dict[str, Any]:
+def _given(asked: Asked, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
     from_file = read_inputs_file(asked.inputs_file) if asked.inputs_file is not None else {}
     return {**from_file, **parse_pairs(asked.pairs, prompt_dirs=directories)}
+
+
+def _loaded(path: Path, step_types: StepTypes, inputs: Mapping[str, Any], warn: Callable[[str], None]) -> Workflow:
+    with phase("load"):
+        workflow = load_workflow(path, step_types)
+    for warning in workflow.warnings:
+        warn(warning)
+    with phase("inputs"):
+        _refuse_missing(workflow, inputs)
+    return workflow
 
 
 def _refuse_missing(workflow: Workflow, inputs: Mapping[str, Any]) -> None:

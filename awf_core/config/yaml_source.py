@@ -6,14 +6,16 @@ Never builds Python objects.
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
-from awf_core.config.yaml_scalars import plain_value, tagged_value
 from awf_core.errors import ConfigError
+from awf_core.yaml_scalars import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,11 +102,36 @@ def _line(node: yaml.Node) -> int:
 
 def _scalar(node: yaml.ScalarNode, label: str) -> object:
     if node.tag == _PLAIN:
-        return plain_value(node.value)
+        return _plain_value(node.value)
     try:
-        return tagged_value(node.tag, node.value)
+        return _tagged_value(node.tag, node.value)
     except ValueError as exc:
         raise ConfigError(f"{label}:{_line(node)}: {exc}") from exc
+
+
+def _plain_value(text: str) -> object:
+    value = resolve(text)
+    # A configuration has no use for what else a timestamp knows.
+    return str(value) if isinstance(value, str) else value
+
+
+def _tagged_value(tag: str, text: str) -> object:
+    """The value of a scalar with an explicit `!!` tag. Raises ValueError where the text does not fit the tag."""
+    if tag == "tag:yaml.org,2002:str":
+        return text
+    if tag == "tag:yaml.org,2002:binary":
+        return _binary(text)
+    value = _plain_value(text)
+    if tag == "tag:yaml.org,2002:float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _binary(text: str) -> str:
+    try:
+        return b64decode(text, validate=False).decode("utf-8", "replace")
+    except binascii.Error as exc:
+        raise ValueError(f"{text[:40]!r} is not base64") from exc
 
 
 class _Builder:

@@ -13,19 +13,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import Clock, SystemClock
-from awf_core.engine.allowance import DEADLINE_TEXT, Allowance
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.children import ChildRuns
-from awf_core.engine.ending import TIMEOUT_REASON, Ending, make_run
+from awf_core.engine.conclude import aborted, after, arrive, stopped
+from awf_core.engine.ending import Ending, make_run
 from awf_core.engine.events import Events, NoEvents
 from awf_core.engine.execution import Caller, Execution
-from awf_core.engine.exit_class import error_type
 from awf_core.engine.expand import expand_templates
-from awf_core.engine.hooks import HookFailed, run_hook, run_strict_hook
-from awf_core.engine.machine import Goto, Unhandled, Unroutable
+from awf_core.engine.records.recorder import QuietRecorder
 from awf_core.engine.steps.context import StepAborted
 from awf_core.engine.surroundings import read_surroundings
-from awf_core.engine.visit import Visit, Visitor, route
+from awf_core.engine.turning_points import run_end_hooks, run_start_hooks
+from awf_core.engine.visit import Visitor
 from awf_core.errors import AwfError, InputError
 from awf_core.ids import new_id
 from awf_core.workflow import inputs as input_rules
@@ -33,17 +32,16 @@ from awf_core.workflow.model import TerminalSpec
 from awf_core.workflow.step_templates import StepTemplates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from awf_core.engine.allowance import Allowance
     from awf_core.engine.children import Find
     from awf_core.engine.execution import Resumption
+    from awf_core.engine.hooks import Level
     from awf_core.engine.record import Run
     from awf_core.engine.records.recorder import Recorder
-    from awf_core.workflow.model import HookAction, State, Workflow
+    from awf_core.workflow.model import Workflow
     from awf_core.workflow.step_types import StepTypes
-
-CANCEL_HOOK_S = 10.0
-"""The longest a cancelled run's `workflow_cancel` hooks may take together: who cancels is waiting."""
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 
@@ -71,6 +69,7 @@ class Engine:
         self._step_types = step_types
         self._templates = StepTemplates()
         self._events = events or NoEvents()
+        self._recorder = recorder or QuietRecorder()
         self._surroundings = read_surroundings(os.environ if env is None else env)
         self._visitor = Visitor(
             step_types=step_types,
@@ -78,9 +77,8 @@ class Engine:
             events=self._events,
             rng=rng or random.Random(),  # noqa: S311 - spreads retries, guards nothing
             children=ChildRuns(find=find, start=self._start_child),
-            recorder=recorder,
+            recorder=self._recorder,
         )
-        self._recorder = recorder
 
     def execute(
         self,
@@ -141,11 +139,9 @@ class Engine:
                 depth=depth,
             ),
         )
-        if self._recorder is not None:
-            self._recorder.child_started(parent, execution)
+        self._recorder.child_started(parent, execution)
         run = self._complete(execution, inputs, is_prepared=False)
-        if self._recorder is not None:
-            self._recorder.child_finished(parent, execution, run)
+        self._recorder.child_finished(parent, execution, run)
         return run
 
     def _complete(self, execution: Execution, inputs: Mapping[str, Any], *, is_prepared: bool) -> Run:
@@ -155,8 +151,6 @@ class Engine:
         return self._ended(execution, refused)
 
     def _run_recorded(self, execution: Execution, first: str) -> Run:
-        if self._recorder is None:
-            return self._ended(execution, self._run(execution, first))
         self._recorder.started(execution)
         run = self._ended(execution, self._run(execution, first))
         self._recorder.finished(execution, run)
@@ -202,34 +196,12 @@ class Engine:
         return None
 
     def _run(self, execution: Execution, first: str) -> Ending:
-        hooks = execution.workflow.hooks
-        ending = self._start(execution, hooks.start) if hooks.start else None
-        if ending is None:
-            ending = self._walk(execution, first)
-        match ending.status:
-            case "completed":
-                self._hook(execution, hooks.end, "workflow_end hook")
-            case "cancelled":
-                self._hook(execution, hooks.cancel, "workflow_cancel hook", is_cancelled=True)
-            case "failed" if not ending.is_quiet:
-                self._hook(execution, hooks.error, "workflow_error hook", message=ending.message)
-        return ending
+        def log(level: Level, text: str) -> None:
+            self._visitor.log(execution, level, text)
 
-    def _start(self, execution: Execution, actions: Sequence[HookAction]) -> Ending | None:
-        try:
-            run_strict_hook(
-                actions,
-                execution=execution,
-                scope=execution.scope(""),
-                allowance=execution.allowance,
-                log=lambda level, text: self._visitor.log(execution, level, text),
-            )
-        except HookFailed as problem:
-            message = f"workflow_start hook failed: {problem}"
-            if execution.cancel.requested:
-                return _cancelled(execution, message)
-            return Ending(status="failed", message=message, is_quiet=True)
-        return None
+        ending = run_start_hooks(execution, log) or self._walk(execution, first)
+        run_end_hooks(execution, ending, log)
+        return ending
 
     def _walk(self, execution: Execution, name: str) -> Ending:
         states = execution.workflow.states
@@ -238,108 +210,22 @@ class Engine:
             if state is None:
                 return Ending(status="failed", message=f"step not found: {name}")
             if isinstance(state.spec, TerminalSpec):
-                return _arrive(execution, state, state.spec)
+                return arrive(execution, state, state.spec)
             execution.current = name
-            if (stopped := execution.allowance.stop_text()) is not None:
-                return _stopped(execution, stopped)
+            if (stop_text := execution.allowance.stop_text()) is not None:
+                return stopped(execution, stop_text)
             try:
-                following = _after(state, self._visitor.visit(state, execution), execution)
+                following = after(state, self._visitor.visit(state, execution), execution)
             except StepAborted as abort:
-                return _aborted(execution, abort)
+                return aborted(execution, abort)
             if isinstance(following, Ending):
                 return following
             name = following.state
-            if self._recorder is not None:
-                self._note_progress(self._recorder, execution, name)
+            self._note_progress(execution, name)
 
-    def _note_progress(self, recorder: Recorder, execution: Execution, following: str) -> None:
+    def _note_progress(self, execution: Execution, following: str) -> None:
         """Records say where a run will go on, so that one that dies on the way is resumed behind what it did."""
         if following in execution.workflow.states:
             done, execution.current = execution.current, following
-            recorder.progressed(execution)
+            self._recorder.progressed(execution)
             execution.current = done
-
-    def _hook(
-        self,
-        execution: Execution,
-        actions: Sequence[HookAction],
-        name: str,
-        *,
-        message: str | None = None,
-        is_cancelled: bool = False,
-    ) -> None:
-        if not actions:
-            return
-        # A cancelled run's own token would stop its cancel hooks before they begin.
-        allowance = (
-            Allowance(clock=self._clock, cancel=Cancel(), deadline=self._clock.monotonic() + CANCEL_HOOK_S)
-            if is_cancelled
-            else Allowance(clock=self._clock, cancel=execution.cancel)
-        )
-        run_hook(
-            actions,
-            name=name,
-            execution=execution,
-            scope=execution.scope(execution.current, error=_error_seen(execution, message)),
-            allowance=allowance,
-            log=lambda level, text: self._visitor.log(execution, level, text),
-        )
-
-
-def _after(state: State, visit: Visit, execution: Execution) -> Goto | Ending:
-    result = visit.result
-    message = result.failure or f"step {state.name}: {result.error}"
-    if result.cause == "cancelled":
-        return _cancelled(execution, message)
-    if result.cause == "timeout" and (stopped := execution.allowance.stop_text()) is not None:
-        return _stopped(execution, stopped, message=message)
-    match route(state, visit):
-        case Goto() as goto:
-            return goto
-        case Unroutable(message=why):
-            return Ending(status="failed", message=why)
-        case Unhandled() if result.cause == "timeout":
-            return Ending(status="cancelled", message=message, cancel_reason=TIMEOUT_REASON)
-        case Unhandled():
-            return Ending(status="failed", message=message, code=result.code, is_structural=result.is_structural)
-
-
-def _arrive(execution: Execution, state: State, spec: TerminalSpec) -> Ending:
-    execution.current = state.name
-    execution.path.append(state.name)
-    if spec.exit_code is not None:
-        execution.context_exit_code = spec.exit_code
-    if spec.status == "success":
-        return Ending(status="completed")
-    message = f"workflow reached terminal failure state: {state.name}"
-    if spec.message is not None:
-        try:
-            message = spec.message.render(execution.scope(state.name))
-        except AwfError:
-            message = spec.message.text
-    return Ending(status="failed", message=message)
-
-
-def _aborted(execution: Execution, abort: StepAborted) -> Ending:
-    if execution.cancel.requested:
-        return _cancelled(execution, abort.message)
-    if abort.result is not None and abort.result.cause == "timeout":
-        return Ending(status="cancelled", message=abort.message, cancel_reason=TIMEOUT_REASON)
-    return Ending(status="failed", message=abort.message, code=abort.code, is_structural=abort.is_structural)
-
-
-def _stopped(execution: Execution, stop_text: str, *, message: str = "") -> Ending:
-    if stop_text == DEADLINE_TEXT:
-        return Ending(status="cancelled", message=message or stop_text, cancel_reason=TIMEOUT_REASON)
-    return _cancelled(execution, message or stop_text)
-
-
-def _cancelled(execution: Execution, message: str) -> Ending:
-    return Ending(status="cancelled", message=message, cancel_reason=execution.cancel.reason)
-
-
-def _error_seen(execution: Execution, message: str | None) -> Mapping[str, Any] | None:
-    if message is None:
-        return None
-    # The exit code is always 0 here: the language promises no more.
-    return {"Message": message, "State": execution.current, "ExitCode": 0, "Type": error_type(message)}

@@ -16,6 +16,7 @@ from awf_core.engine.machine import next_state
 from awf_core.engine.record import StateRecord
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
 from awf_core.engine.streaming import MaskedOutput
+from awf_core.errors import redact_url
 
 if TYPE_CHECKING:
     import random
@@ -71,7 +72,7 @@ class Visitor:
         events: Events,
         rng: random.Random,
         children: ChildRuns,
-        recorder: Recorder | None = None,
+        recorder: Recorder,
     ) -> None:
         self._step_types = step_types
         self._children = children
@@ -104,26 +105,21 @@ class Visitor:
             admit(state, context)
         execution.path.append(state.name)
         self._events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
-        if self._recorder is not None:
-            self._recorder.step_started(execution, state, loop)
+        self._recorder.step_started(execution, state, loop)
         self._hook(state.pre, "pre-hook", context)
         try:
             result = self._run(step_type, state, context)
         except StepAborted as abort:
             if abort.result is not None:
                 execution.record(state.name, _record(abort.result, started_at, self._clock.now()))
-            self._finished(execution, state, "failed", started)
-            if self._recorder is not None:
-                record = None if abort.result is None else execution.records.get(state.name)
-                self._recorder.step_finished(execution, state, loop, record)
+            record = None if abort.result is None else execution.records.get(state.name)
+            self._finished(execution, state, "failed", started, loop, record)
             raise
         execution.record(state.name, _record(result, started_at, self._clock.now()))
         context.scope.states = execution.states
         if not result.cause or context.outer.stop_text() is None:
             self._hook(state.post, "post-hook", context)
-        self._finished(execution, state, result.status, started)
-        if self._recorder is not None:
-            self._recorder.step_finished(execution, state, loop, execution.records.get(state.name))
+        self._finished(execution, state, result.status, started, loop, execution.records.get(state.name))
         return Visit(result=result, step_type=step_type, scope=context.scope)
 
     def log(self, execution: Execution, level: Level, text: str) -> None:
@@ -168,10 +164,11 @@ class Visitor:
             return step_type.run(state, context)
         except StepAborted:
             raise
-        except Exception as problem:
-            # A step type may be anybody's; its bug fails this run and no other.
+        except (Exception, SystemExit) as problem:
+            # A step type may be anybody's; its bug, or its sys.exit, fails this run and no other.
             _log.exception("step type %r raised in state %r", state.type, state.name)
-            text = f"step {state.name}: step type '{state.type}' broke: {type(problem).__name__}: {problem}"
+            why = redact_url(f"{type(problem).__name__}: {problem}")
+            text = f"step {state.name}: step type '{state.type}' broke: {why}"
             raise StepAborted(text, code="SYSTEM.INTERNAL.UNMAPPED") from problem
         finally:
             if isinstance(output, MaskedOutput):
@@ -196,10 +193,19 @@ class Visitor:
                 log=context.log,
             )
 
-    def _finished(self, execution: Execution, state: State, status: str, started: float) -> None:
+    def _finished(
+        self,
+        execution: Execution,
+        state: State,
+        status: str,
+        started: float,
+        loop: Mapping[str, Any] | None,
+        record: StateRecord | None,
+    ) -> None:
         self._events.step_finished(
             execution.run_id, execution.workflow.name, state.name, status, self._clock.monotonic() - started
         )
+        self._recorder.step_finished(execution, state, loop, record)
 
 
 def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...]) -> None:

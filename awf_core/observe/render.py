@@ -27,6 +27,9 @@ _CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI_AND_BREAKS
 _BARE = re.compile(r"[^\s\"'=\\]+")
 _KNOWN_KEYS: dict[str, bool] = {}
 _MAX_KNOWN_KEYS = 1000
+MAX_TEXT_CHARS = 4096
+"""How much of a text goes into a line: names, ids and errors may come from strangers, or quote what they sent."""
+MAX_TRACE_CHARS = 16384
 
 
 def json_renderer(clock: Clock) -> Renderer:
@@ -89,7 +92,7 @@ def _take_exception(event: EventDict) -> None:
         return
     caught = _exception(info)
     if caught is not None:
-        event["exception"] = "".join(traceback.format_exception(caught)).rstrip()
+        event["exception"] = _end_of("".join(traceback.format_exception(caught)).rstrip())
 
 
 def _exception(info: object) -> BaseException | None:
@@ -109,6 +112,8 @@ def _safe(key: str, value: object) -> object:
     if secret and value is not None:
         return MASK
     if isinstance(value, str):
+        if len(value) > MAX_TEXT_CHARS and key != "exception":
+            return _beginning_of(value)
         return redact_url(value) if "://" in value else value
     if value is None or isinstance(value, (bool, int, float)):
         return value
@@ -120,7 +125,23 @@ def _safe(key: str, value: object) -> object:
 
 
 def _plain(value: object) -> str:
-    return redact_url(str(value))
+    return _beginning_of(str(value))
+
+
+def _beginning_of(text: str) -> str:
+    """`text` without passwords, as much of it as goes into a line."""
+    if len(text) <= MAX_TEXT_CHARS:
+        return redact_url(text)
+    # The cut may have gone through a password, and left its URL without the `@` it is known by.
+    kept = redact_url(text[:MAX_TEXT_CHARS] + "@").removesuffix("@")
+    return f"{kept}… ({len(text)} characters)"
+
+
+def _end_of(trace: str) -> str:
+    """The last part of a traceback, which says what was raised; cut between lines, for words are what is redacted."""
+    if len(trace) <= MAX_TRACE_CHARS:
+        return trace
+    return "…\n" + trace[-MAX_TRACE_CHARS:].partition("\n")[2]
 
 
 def _quoted(value: object) -> str:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from awf_core.clock import Clock, SystemClock
-from awf_core.config.model import WorkflowPolicy, policy_for
+from awf_core.config.model import MqSettings, WorkflowPolicy, policy_for
 from awf_core.contract import Formatted
 from awf_core.engine.executors.registry import Executors
 from awf_core.engine.records.keep import all_records, audit_only
 from awf_core.engine.records.places import AUDIT_VARIABLE, places
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
+from awf_core.errors import ConfigError
 from awf_core.message import Limits
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
@@ -33,6 +34,7 @@ from awf_core.worker.serve import Serving, Worker
 from awf_core.worker.settle import Settler
 from awf_core.workflow.catalogue import Catalogue
 from awf_core.workflow.discovery import Discovery
+from awf_core.workflow.names import MAX_NAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,8 +97,6 @@ def build_worker(
     name = worker_name(options.name)
     assembly = assemble(config, worker=name, queues=options.queues, clock=clock)
     observers = Observers(assembly.plugins, clock=clock)
-    step_types = step_types_with(assembly, notify_backend=config.notify_backend)
-    rules = make_rules(config, assembly, worker=name, cwd=cwd, burst=options.burst)
     throttle = Throttle(clock)
     leases = LeaseKeeper(assembly.mq, clock, throttle)
     settler = Settler(
@@ -107,28 +107,15 @@ def build_worker(
         is_lost=leases.is_lost,
         in_hand=leases.count,
     )
-    discovery = Discovery(cwd, env)
-    catalogue = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
-    engine = Engine(
-        step_types=step_types,
-        clock=clock,
-        events=RunEvents(observers),
-        env=env,
-        find=catalogue.get,
-        recorder=make_recorder(config, env),
-    )
-    policy_for = _policies(config)
-    pipeline = Pipeline(
-        rules,
-        catalogue=catalogue,
-        engine=engine,
+    pipeline = make_pipeline(
+        config,
+        assembly,
+        make_rules(config, assembly, worker=name, cwd=cwd, burst=options.burst),
         leases=leases,
         observers=observers,
+        settler=settler,
+        env=env,
         clock=clock,
-        policy_for=policy_for,
-        format_result=_formatter(assembly.plugins),
-        submit=settler.submit,
-        foreign=make_foreign(config, assembly, policy_for, discovery, cwd=cwd, env=env, clock=clock),
     )
     worker = Worker(
         make_serving(config, options, worker=name, queues=assembly.queues),
@@ -143,11 +130,49 @@ def build_worker(
     return worker, assembly
 
 
+def make_pipeline(
+    config: Config,
+    assembly: Assembly,
+    rules: Rules,
+    *,
+    leases: LeaseKeeper,
+    observers: Observers,
+    settler: Settler,
+    env: Mapping[str, str],
+    clock: Clock,
+) -> Pipeline:
+    """What becomes of a message, with the workflows and the engine it takes. Raises ConfigError."""
+    discovery = Discovery(rules.cwd, env)
+    step_types = step_types_with(assembly, notify_backend=config.notify_backend)
+    catalogue = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
+    engine = Engine(
+        step_types=step_types,
+        clock=clock,
+        events=RunEvents(observers),
+        env=env,
+        find=catalogue.get,
+        recorder=make_recorder(config, env),
+    )
+    policy_for = _policies(config)
+    return Pipeline(
+        rules,
+        catalogue=catalogue,
+        engine=engine,
+        leases=leases,
+        observers=observers,
+        clock=clock,
+        policy_for=policy_for,
+        format_result=_formatter(assembly.plugins),
+        submit=settler.submit,
+        foreign=make_foreign(config, assembly, policy_for, discovery, cwd=rules.cwd, env=env, clock=clock),
+    )
+
+
 def make_rules(config: Config, assembly: Assembly, *, worker: str, cwd: Path, burst: bool) -> Rules:
     """What the configuration says of every message."""
     mq, capabilities = config.mq, assembly.mq.capabilities
     dead_letter_queue = mq.dead_letter.queue if mq.dead_letter.enabled else None
-    reserved = {*assembly.queues, mq.dead_letter.queue, mq.undeliverable.queue}
+    reserved = {*assembly.queues, assembly.default_queue, mq.dead_letter.queue, mq.undeliverable.queue}
     max_hold_s = capabilities.max_hold_s
     return Rules(
         worker=worker,
@@ -157,6 +182,7 @@ def make_rules(config: Config, assembly: Assembly, *, worker: str, cwd: Path, bu
         dead_letter_queue=dead_letter_queue,
         max_output_bytes=mq.result.max_output_bytes,
         max_hold_s=None if max_hold_s is None else max(1.0, max_hold_s - HOLD_MARGIN_S),
+        max_delay_s=capabilities.max_delay_s,
         release_counts=capabilities.release_counts,
         unknown_hold_s=0.0 if burst else None,
         project_inputs=config.inputs,
@@ -209,6 +235,7 @@ def make_foreign(
 def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues: Sequence[str]) -> Serving:
     """How the worker serves."""
     mq = config.mq
+    _refuse_own_graves(mq, queues)
     return Serving(
         worker=worker,
         queues=tuple(dict.fromkeys(queues)),
@@ -220,6 +247,20 @@ def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues:
         burst=options.burst,
         max_messages=options.max_messages,
     )
+
+
+def _refuse_own_graves(mq: MqSettings, queues: Sequence[str]) -> None:
+    """A worker that consumed what it buries would dig for ever."""
+    graves = {"mq.undeliverable.queue": mq.undeliverable.queue}
+    if mq.dead_letter.enabled:
+        graves["mq.dead_letter.queue"] = mq.dead_letter.queue
+    for key, queue in graves.items():
+        if queue in queues:
+            raise ConfigError(
+                f"{key} is '{queue}', a queue this worker consumes: what it puts there would come back at once",
+                hint=f"consume another queue, or give {key} a name of its own; "
+                "`awf dlq replay` puts dead letters back to work",
+            )
 
 
 def _formatter(plugins: Plugins) -> Callable[[Delivery, Message | None, Outcome], Formatted]:
@@ -235,11 +276,14 @@ def _formatter(plugins: Plugins) -> Callable[[Delivery, Message | None, Outcome]
     return ask_plugins
 
 
-def _policies(config: Config) -> functools._lru_cache_wrapper[WorkflowPolicy]:
-    """The policy of a workflow by name, worked out once each; names come from strangers, so not kept without end."""
+def _policies(config: Config) -> Callable[[str], WorkflowPolicy]:
+    """The policy of a workflow by name, worked out once each; names come from strangers, so not kept without end.
+
+    A name too long for any workflow gets the rules of none.
+    """
 
     @functools.lru_cache(maxsize=POLICIES_KEPT)
     def policy(workflow: str) -> WorkflowPolicy:
         return policy_for(config.mq, workflow)
 
-    return policy
+    return lambda workflow: policy(workflow if len(workflow) <= MAX_NAME_BYTES else "")

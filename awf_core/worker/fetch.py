@@ -9,10 +9,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from awf_core.contract import Nack
-from awf_core.errors import BrokerError
+from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.worker.backoff import Backoff
+from awf_core.worker.defects import UNEXPECTED, say_defect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,8 @@ class Fetcher:
     """Consumes one queue until told to stop.
 
     `on_deliveries` gets each batch; `on_empty` is called when a consume brought nothing, `on_consumed` after every
-    consume that the broker answered. All three on this fetcher's thread.
+    consume that the broker answered, `on_refused` when it says that asking again can't help. All on this fetcher's
+    thread; it asks again in any case.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Fetcher:
         on_deliveries: Callable[[Sequence[Delivery]], None],
         on_consumed: Callable[[], None],
         on_empty: Callable[[str], None],
+        on_refused: Callable[[BrokerMisconfigured], None],
     ) -> None:
         self._mq = mq
         self._queue = queue
@@ -60,6 +63,7 @@ class Fetcher:
         self._on_deliveries = on_deliveries
         self._on_consumed = on_consumed
         self._on_empty = on_empty
+        self._on_refused = on_refused
         self._stop = threading.Event()
         self._backoff = Backoff()
         self._thread = threading.Thread(target=self._run, name=f"awf-fetch-{queue}", daemon=True)
@@ -80,7 +84,11 @@ class Fetcher:
         while not self._stop.is_set():
             reserved = self._slots.reserve(SHARED_WAIT_S, is_busy=self._is_busy)
             if reserved:
-                self._fetch(reserved)
+                try:
+                    self._fetch(reserved)
+                except UNEXPECTED:
+                    say_defect(self._throttle)
+                    self._stop.wait(self._backoff.next_s())
 
     def _fetch(self, reserved: int) -> None:
         granted = self._budget.take(reserved)
@@ -101,8 +109,10 @@ class Fetcher:
 
     def _consume(self, limit: int) -> Sequence[Delivery]:
         try:
-            deliveries = self._mq.consume(self._queue, limit=limit, wait_s=self._next_wait_s)
+            deliveries = list(self._mq.consume(self._queue, limit=limit, wait_s=self._next_wait_s))
         except BrokerError as exc:
+            if isinstance(exc, BrokerMisconfigured):
+                self._on_refused(exc)
             self._broker_failed(exc)
             return ()
         if self._backoff.failures:
@@ -140,10 +150,14 @@ class Fetcher:
 
 
 class Budget:
-    """How many messages a worker may still take (`--max-messages`); None = no end. Thread-safe."""
+    """How many messages a worker may still take (`--max-messages`); None = no end. Thread-safe.
+
+    Granted is not yet taken: a fetcher may hold a grant for as long as its queue is empty.
+    """
 
     def __init__(self, total: int | None) -> None:
         self._left = total
+        self._untaken = total
         self._lock = threading.Lock()
 
     def take(self, wanted: int) -> int:
@@ -161,7 +175,13 @@ class Budget:
             with self._lock:
                 self._left += count
 
+    def use(self, count: int) -> None:
+        """So many messages were taken. Called once they are in hand, so that none is overlooked in between."""
+        if self._untaken is not None:
+            with self._lock:
+                self._untaken -= count
+
     @property
     def is_spent(self) -> bool:
-        """Whether nothing more may be taken."""
-        return self._left == 0
+        """Whether as many messages as there may be were taken."""
+        return self._untaken == 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from awf_core.errors import BrokerError
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
+from awf_core.worker.defects import UNEXPECTED, say_defect
 from awf_core.worker.outcome import MAX_RUN
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ RETRY_S = 1.0
 LOOK_S = 10.0
 """How often to ask which are lost, where deliveries are bound to a connection and there is nothing to renew."""
 IDLE_S = 3600.0
+JOIN_S = 2.0
+"""How long a broker's slow answer may hold up the end of the process."""
 
 log = get_logger(__name__)
 
@@ -56,6 +59,7 @@ class LeaseKeeper:
         self._changed = threading.Condition()
         self._next_at = 0.0
         self._stopped = False
+        self._all_cancelled_for: str | None = None
         self._thread = threading.Thread(target=self._keep, name="awf-lease", daemon=True)
 
     def start(self) -> None:
@@ -68,7 +72,7 @@ class LeaseKeeper:
             self._stopped = True
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(JOIN_S)
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         """These are in hand from now on."""
@@ -83,6 +87,8 @@ class LeaseKeeper:
         held = self._held.get(id(delivery))
         if held is not None:
             held.cancel = cancel
+            if self._all_cancelled_for is not None:
+                cancel.request(self._all_cancelled_for)
             if max_run_s is not None:
                 with self._changed:
                     held.deadline = self._clock.monotonic() + max_run_s
@@ -104,7 +110,8 @@ class LeaseKeeper:
         return held is not None and held.is_lost
 
     def cancel_all(self, reason: str) -> int:
-        """Cancel everything that runs; returns how many."""
+        """Cancel everything that runs, and what is about to; returns how many run."""
+        self._all_cancelled_for = reason
         running = [held.cancel for held in list(self._held.values()) if held.cancel is not None]
         for cancel in running:
             cancel.request(reason)
@@ -126,13 +133,20 @@ class LeaseKeeper:
 
     def _keep(self) -> None:
         while not self._stopped:
-            self._end_overdue()
-            next_at = self._renew_due()
+            next_at = self._look()
             with self._changed:
                 self._next_at = min(next_at, self._earliest())
                 wait_s = self._next_at - self._clock.monotonic()
                 if wait_s > 0 and not self._stopped:
                     self._changed.wait(wait_s)
+
+    def _look(self) -> float:
+        """Do what is due; returns when to look again in any case."""
+        try:
+            self._end_overdue()
+        except UNEXPECTED:
+            say_defect(self._throttle)
+        return self._renew_due()
 
     def _earliest(self) -> float:
         times = [t for held in list(self._held.values()) for t in (held.renew_at, held.deadline) if t is not None]
@@ -149,16 +163,20 @@ class LeaseKeeper:
         """Extend what is due; returns when to look again in any case."""
         now = self._clock.monotonic()
         due = [held for held in list(self._held.values()) if held.renew_at is not None and held.renew_at <= now]
-        if due:
-            try:
-                lost = self._mq.extend([held.delivery for held in due])
-            except BrokerError as exc:
-                self._say_unavailable(exc, len(due))
-                for held in due:
-                    held.renew_at = now + min(RETRY_S, self._period_s)
-                return now + min(RETRY_S, self._period_s)
-            self._renewed(due, lost, now + self._period_s)
-        return now + IDLE_S
+        if not due:
+            return now + IDLE_S
+        try:
+            self._renewed(due, self._mq.extend([held.delivery for held in due]), now + self._period_s)
+        except BrokerError as exc:
+            self._say_unavailable(exc, len(due))
+        except UNEXPECTED:
+            say_defect(self._throttle)
+        else:
+            return now + IDLE_S
+        retry_at = now + min(RETRY_S, self._period_s)
+        for held in due:
+            held.renew_at = None if held.is_lost else retry_at
+        return retry_at
 
     def _say_unavailable(self, error: BrokerError, deliveries: int) -> None:
         muted = self._throttle.take("broker")

@@ -40,7 +40,7 @@ def of_run(
         status=run.status,
         exit_code=run.exit_code,
         output=cut(json_value(run.output), max_output_bytes),
-        outputs={name: cut_value(json_value(value), max_output_bytes) for name, value in run.outputs.items()},
+        outputs={name: _shown(value, max_output_bytes) for name, value in run.outputs.items()},
         error=None
         if error is None
         else ResultError(code=error.code, message=cut(json_value(error.message), max_output_bytes), state=error.state),
@@ -52,6 +52,14 @@ def of_run(
         worker=worker,
         metadata=message.metadata,
     )
+
+
+def _shown(value: object, max_output_bytes: int) -> object:
+    try:
+        return cut_value(json_value(value), max_output_bytes)
+    except RecursionError:
+        # The run is over, and must not be repeated because of what cannot be shown of it.
+        return "[cut by awf: nested too deep]"
 
 
 def of_rejection(

@@ -24,6 +24,7 @@ from awf_core.result import cut, format_result
 from awf_core.worker import decide
 from awf_core.worker import outcome as outcome_of
 from awf_core.worker.decide import Dead, Done, GiveBack, Retry, Verdict
+from awf_core.worker.defects import UNEXPECTED
 from awf_core.worker.foreign import Foreign, ForeignPlan
 from awf_core.worker.plan import Plan, Rejection, crash_loop, internal_error, make_plan, malformed
 from awf_core.worker.reply import ReplyRules, reply_fault
@@ -59,6 +60,7 @@ class Rules:
     dead_letter_queue: str | None
     max_output_bytes: int
     max_hold_s: float | None
+    max_delay_s: float | None
     release_counts: bool
     unknown_hold_s: float | None = None
     project_inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -101,7 +103,7 @@ class Pipeline:
         _log_claimed(delivery, message)
         try:
             settlement = self._settlement(*self._process(delivery, message), delivery, message, received_at)
-        except Exception as exc:
+        except UNEXPECTED as exc:
             log.exception(events.INTERNAL_ERROR, message_id=message.id)
             settlement = self._settlement(*self._broken(exc, delivery, message), delivery, message, received_at)
         crash_point("pipeline.decided")
@@ -119,7 +121,9 @@ class Pipeline:
         verdict = decide.decide_run(run, delivery, plan.policy.retry, now=self._clock.now(), chance=_chance())
         return verdict, self._outcome_of_run(run, delivery, plan.message, verdict)
 
-    def _broken(self, error: Exception, delivery: Delivery, message: Message | Malformed) -> tuple[Verdict, Outcome]:
+    def _broken(
+        self, error: BaseException, delivery: Delivery, message: Message | Malformed
+    ) -> tuple[Verdict, Outcome]:
         rejection = internal_error(error)
         retry = self._policy_for(message.workflow or "").retry
         verdict = decide.decide_internal_error(
@@ -217,9 +221,9 @@ class Pipeline:
                 label, action = "ack", self._acked(outcome, delivery, message)
             case Retry(delay_s=delay_s, reason=error):
                 reason = _first_line(error)
-                action = Nack(delivery=delivery, delay_s=delay_s, reason=cut(error, 1000))
+                action = Nack(delivery=delivery, delay_s=self._kept(delay_s), reason=cut(error, 1000))
             case GiveBack(delay_s=delay_s, reason=reason):
-                action = Nack(delivery=delivery, delay_s=delay_s, counted=False, reason=reason)
+                action = Nack(delivery=delivery, delay_s=self._kept(delay_s), counted=False, reason=reason)
             case Dead(reason=reason, error=error):
                 action = self._burial(reason, error, outcome, delivery, message)
                 label = "dead_letter" if isinstance(action, DeadLetter) else "discard"
@@ -231,6 +235,11 @@ class Pipeline:
             received_at=received_at,
             unsafe=reply_fault(message.reply_to, self._rules.reply) if message.reply_to else None,
         )
+
+    def _kept(self, delay_s: float) -> float:
+        """`delay_s`, or the longest delay this broker can keep: a nack it refuses would never settle anything."""
+        longest_s = self._rules.max_delay_s
+        return delay_s if longest_s is None else min(delay_s, longest_s)
 
     def _acked(self, outcome: Outcome, delivery: Delivery, message: Message | Malformed) -> Action:
         return Ack(delivery=delivery, replies=self._replies(outcome, delivery, message))
@@ -277,7 +286,7 @@ class Pipeline:
             if isinstance(formatted, Formatted):
                 return formatted
             log.error(events.PLUGIN_FAILED, hook=FORMAT_HOOK, error=f"returned {formatted!r}, not a Formatted")
-        except Exception:
+        except UNEXPECTED:
             log.exception(events.PLUGIN_FAILED, hook=FORMAT_HOOK, message_id=outcome.message_id)
         return format_result(delivery, message, outcome)
 

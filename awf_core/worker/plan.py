@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.errors import AwfError, InputError, WorkflowNotFound
+from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.worker.decide import UNKNOWN_WORKFLOW
 from awf_core.workflow.input_names import check_untrusted
 from awf_core.workflow.inputs import check_required
@@ -80,9 +80,9 @@ def crash_loop(error: str) -> Rejection:
     return Rejection(reason="crash_loop", error=error, code=None, exit_code=4)
 
 
-def internal_error(error: Exception) -> Rejection:
-    """A defect of ours met while a message was handled."""
-    text = f"internal error: {type(error).__name__}: {error}"
+def internal_error(error: BaseException) -> Rejection:
+    """A defect of ours met while a message was handled. Its text goes into letters and results: no password in it."""
+    text = redact_url(f"internal error: {type(error).__name__}: {error}")
     return Rejection(reason="internal_error", error=text, code="SYSTEM.INTERNAL.UNMAPPED", exit_code=4)
 
 

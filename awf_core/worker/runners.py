@@ -6,6 +6,8 @@ import queue
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from awf_core.worker.defects import UNEXPECTED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -29,11 +31,13 @@ class Runners:
         *,
         handle: Callable[[Delivery], None],
         give_back: Callable[[Delivery], None],
+        on_defect: Callable[[Delivery], None],
         on_free: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._handle = handle
         self._give_back = give_back
+        self._on_defect = on_defect
         self._on_free = on_free
         self._clock = clock
         self._work: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
@@ -77,6 +81,9 @@ class Runners:
                 self._give_back(delivery)
             else:
                 self._running[key] = Running(delivery, self._clock.monotonic())
-                self._handle(delivery)
+                try:
+                    self._handle(delivery)
+                except UNEXPECTED:
+                    self._on_defect(delivery)
                 del self._running[key]
             self._on_free()

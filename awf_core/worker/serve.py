@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from awf_core.contract import Nack
-from awf_core.errors import BrokerError
+from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.worker.connect import connect, ensure_queues
+from awf_core.worker.defects import say_defect
 from awf_core.worker.fetch import ALONE_WAIT_S, SHARED_WAIT_S, Budget, Fetcher
 from awf_core.worker.runners import Runners
 from awf_core.worker.settle import Settlement
@@ -42,6 +43,7 @@ SHORT_WAIT_S = 0.2
 REPORT_EVERY_S = 5.0
 STOP_RUNS_WITHIN_S = 8.0
 SETTLE_WITHIN_S = 5.0
+DEFECT_DELAY_S = 30.0
 log = get_logger(__name__)
 
 
@@ -98,6 +100,7 @@ class Worker:
             serving.concurrency,
             handle=pipeline.handle,
             give_back=self._give_back,
+            on_defect=self._handled_badly,
             on_free=self._slots.release,
             clock=clock,
         )
@@ -105,6 +108,7 @@ class Worker:
         self._signals = StopSignals(clock)
         self._ready = threading.Lock()
         self._is_dry = False
+        self._refusal: BrokerMisconfigured | None = None
         self.tally = Tally()
 
     def serve(self) -> int:
@@ -187,6 +191,7 @@ class Worker:
             on_deliveries=self._take,
             on_consumed=self._consumed,
             on_empty=self._found_empty,
+            on_refused=self._refused,
         )
 
     def _consume_wait_s(self) -> float:
@@ -198,11 +203,18 @@ class Worker:
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         self._leases.take(deliveries)
+        self._budget.use(len(deliveries))
         self._runners.put(deliveries)
 
     def _consumed(self) -> None:
         if self._ready.acquire(blocking=False):
             log.info(events.WORKER_READY, worker=self._serving.worker, queues=list(self._serving.queues))
+
+    def _refused(self, error: BrokerMisconfigured) -> None:
+        """Before the first answer: nothing runs and nothing ever will. Later on somebody may be mending it."""
+        if not self._ready.locked():
+            self._refusal = error
+            self._signals.wake()
 
     def _found_empty(self, queue: str) -> None:  # noqa: ARG002
         if self._serving.burst and not self._leases.count() and self._all_dry():
@@ -223,11 +235,23 @@ class Worker:
             Settlement(action=action, label="nack", reason="drain", received_at=self._clock.monotonic())
         )
 
+    def _handled_badly(self, delivery: Delivery) -> None:
+        """The pipeline itself broke, which it never should: the message comes again, later and counted."""
+        say_defect(self._throttle)
+        longest_s = self._mq.capabilities.max_delay_s
+        delay_s = DEFECT_DELAY_S if longest_s is None else min(DEFECT_DELAY_S, longest_s)
+        action = Nack(delivery=delivery, delay_s=delay_s, reason="internal_error")
+        self._settler.submit(
+            Settlement(action=action, label="nack", reason="internal_error", received_at=self._clock.monotonic())
+        )
+
     def _wait_for_end(self) -> str:
         """Sleep until there is a reason to stop."""
         while True:
             if self._signals.is_asked(None):
                 return "signal"
+            if self._refusal is not None and not self._ready.locked():
+                raise self._refusal
             if self._is_dry:
                 return "dry"
             if self._budget.is_spent and not self._leases.count():

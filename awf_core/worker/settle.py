@@ -23,7 +23,9 @@ from awf_core.errors import (
 )
 from awf_core.observe import events
 from awf_core.observe.log import get_logger, lines_together
+from awf_core.result import shortened
 from awf_core.worker.backoff import Backoff
+from awf_core.worker.defects import UNEXPECTED, say_defect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +40,9 @@ UNDELIVERABLE = (Unroutable, QueueMissing, BodyTooLarge, BrokerMisconfigured)
 
 GATHER_S = 0.002
 """How long a settlement waits for others that run beside it."""
+
+JOIN_S = 2.0
+"""How long a broker's slow answer may hold up the end of the process."""
 
 UNWANTED = 1 << 60
 """While a flush is under way nobody waits to be told of more."""
@@ -119,7 +124,7 @@ class Settler:
             self._stopped = True
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(JOIN_S)
         return self.pending
 
     def _run(self) -> None:
@@ -131,7 +136,7 @@ class Settler:
                 if self._stopped:
                     return
                 batch = self._take_batch()
-            unsettled = self._flush(batch)
+            unsettled = self._flush_safely(batch)
             if not unsettled:
                 self._backoff.reset()
                 continue
@@ -172,6 +177,14 @@ class Settler:
         self._busy = len(batch)
         return batch
 
+    def _flush_safely(self, batch: Sequence[Settlement]) -> list[Settlement]:
+        try:
+            return self._flush(batch)
+        except UNEXPECTED:
+            # Those that went through are told again that they did, or that they are no longer ours.
+            say_defect(self._throttle)
+            return list(batch)
+
     def _flush(self, batch: Sequence[Settlement]) -> list[Settlement]:
         """Settle a batch; returns what has to be tried again."""
         batch, again = self._keep_unsafe(batch)
@@ -206,9 +219,13 @@ class Settler:
 
     def _call(self, group: Sequence[Settlement], call: Callable[[], Sequence[BrokerError | None]]) -> list[Settlement]:
         try:
-            results = call()
+            results = _as_many(call(), len(group))
         except BrokerError as exc:
             results = [exc] * len(group)
+        except UNEXPECTED:
+            # Whether it took effect is anybody's guess; where it did, the next try is told that it is no longer ours.
+            say_defect(self._throttle)
+            return list(group)
         else:
             crash_point(_SETTLED[type(group[0].action)])
         with lines_together():
@@ -239,10 +256,9 @@ class Settler:
         replies = _replies(settlement.action)
         kept = [_undeliverable(reply, self._undeliverable_queue, why) for reply in replies]
         crash_point("settle.before_redirect")
-        try:
-            failed = next((e for e in self._mq.publish(kept) if e is not None), None)
-        except BrokerError as exc:
-            failed = exc
+        failed = self._publish(kept)
+        if isinstance(failed, BodyTooLarge):
+            failed = self._publish([_shortened(reply) for reply in kept])
         if failed is not None:
             self._say_retried(settlement, failed)
             return settlement
@@ -257,6 +273,18 @@ class Settler:
             )
         assert not isinstance(settlement.action, Nack)
         return replace(settlement, action=replace(settlement.action, replies=()))
+
+    def _publish(self, replies: Sequence[Outgoing]) -> BrokerError | None:
+        """Publish; returns what went wrong first."""
+        try:
+            # A list of its own: a wrapper may take out of it what it sends elsewhere.
+            answers = _as_many(self._mq.publish(list(replies)), len(replies))
+        except BrokerError as exc:
+            return exc
+        except UNEXPECTED as exc:
+            say_defect(self._throttle)
+            return BrokerError(f"the backend broke: {type(exc).__name__}")
+        return next((error for error in answers if error is not None), None)
 
     def _say_retried(self, settlement: Settlement, error: BrokerError) -> None:
         muted = self._throttle.take("broker")
@@ -275,6 +303,12 @@ def _nobody(settlement: Settlement, label: str) -> None:
     """Before the start there is nobody to tell, and nothing to be told."""
 
 
+def _as_many(answers: Sequence[BrokerError | None], count: int) -> Sequence[BrokerError | None]:
+    if len(answers) != count or not all(answer is None or isinstance(answer, BrokerError) for answer in answers):
+        raise TypeError(f"the backend answered {count} settlements with {answers!r:.200}")
+    return answers
+
+
 def _replies(action: Action) -> Sequence[Outgoing]:
     return () if isinstance(action, Nack) else action.replies
 
@@ -283,3 +317,9 @@ def _undeliverable(reply: Outgoing, queue: str, why: str) -> Outgoing:
     """`reply` as it is kept in the undeliverable queue: same body, with where it should have gone and why not."""
     headers = {**reply.headers, "awf-reply-to": reply.queue[:255], "awf-undeliverable": why[:500]}
     return replace(reply, queue=queue, headers=headers, expires_s=None)
+
+
+def _shortened(reply: Outgoing) -> Outgoing:
+    """`reply` where even the queue of last resort is too small for it."""
+    headers = {**reply.headers, "awf-shortened-from-bytes": str(len(reply.body))}
+    return replace(reply, body=shortened(reply.body), headers=headers)

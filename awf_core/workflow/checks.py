@@ -24,18 +24,26 @@ if TYPE_CHECKING:
 
 def check_rules(read: Sequence[ReadState], *, initial: str, states_fields: Fields, findings: Findings) -> None:
     """Put what breaks a rule into `findings`; the first broken rule of each state."""
-    names = {one.name for one in read} | {one.inline.name for one in read if one.inline is not None}
-    if initial not in names:
-        text = f"initial state '{initial}' not found in steps"
-        line = states_fields.line_of("initial")
-        problem = Problem(message=text, line=line, code=MISSING_STATE, hint=_close(initial, names))
+    written = {name for name, _, _ in states_fields.entries()} - {"initial"}
+    names = written | {one.inline.name for one in read if one.inline is not None}
+    problem = None
+    if initial and initial not in names:
+        problem = _no_such_beginning(initial, names, states_fields)
+    elif len(read) == len(written) and not any(one.is_terminal or one.inline is not None for one in read):
+        problem = _no_end(states_fields)
+    if problem is not None:
         findings.add(Stage.RULES, problem)
-    elif not any(one.is_terminal or one.inline is not None for one in read):
-        hint = "Add a state such as `done: {type: terminal}` and lead to it."
-        text = "at least one terminal state is required"
-        findings.add(Stage.RULES, Problem(message=text, line=states_fields.line, hint=hint))
-    else:
-        _check_states(read, names, findings)
+    _check_states(read, names, findings, stage=Stage.RULES if problem is None else Stage.LINKS)
+
+
+def _no_such_beginning(initial: str, names: Collection[str], fields: Fields) -> Problem:
+    text = f"initial state '{initial}' not found in steps"
+    return Problem(message=text, line=fields.line_of("initial"), code=MISSING_STATE, hint=_close(initial, names))
+
+
+def _no_end(fields: Fields) -> Problem:
+    hint = "Add a state such as `done: {type: terminal}` and lead to it."
+    return Problem(message="at least one terminal state is required", line=fields.line, hint=hint)
 
 
 def check_plugins(plugins: Mapping[str, str], fields: Fields, findings: Findings) -> None:
@@ -46,7 +54,7 @@ def check_plugins(plugins: Mapping[str, str], fields: Fields, findings: Findings
             findings.add(Stage.RULES, Problem(message=text, line=fields.line_of("plugins")))
 
 
-def _check_states(read: Sequence[ReadState], names: Collection[str], findings: Findings) -> None:
+def _check_states(read: Sequence[ReadState], names: Collection[str], findings: Findings, *, stage: Stage) -> None:
     branches = {name for one in read for name in one.links.branches}
     bodies = {name for one in read for name in one.links.body}
     for one in read:
@@ -60,7 +68,7 @@ def _check_states(read: Sequence[ReadState], names: Collection[str], findings: F
             must_lead=one.is_command and one.name not in branches,
             in_loop_body=one.name in bodies,
         )
-        findings.attempt(check, Stage.RULES, one.fields, prefix=f"step '{one.name}': ")
+        findings.attempt(check, stage, one.fields, prefix=f"step '{one.name}': ")
 
 
 def _check_state(state: State, links: Links, names: Collection[str], *, must_lead: bool, in_loop_body: bool) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from awf_core.errors import WorkflowNotFound
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
 from awf_core.workflow.packs import pack_candidates, pack_directories, pack_lists
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from awf_core.workflow.durations import parse_duration_ns, whole_seconds
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.problems import FieldProblem, StepProblem
 from awf_core.workflow.yaml_decode import (
     WrongShape,

@@ -1,7 +1,7 @@
 """Problems collected while a workflow is read, by the stage in which the original tool would meet them.
 
-Used by the loader only. The earliest stage with a problem is the one reported, because later ones would mostly repeat
-it in other words.
+Used by the loader only. The earliest stage with a problem is the one reported, as the original does; those of later
+stages are kept beside it for `awf validate`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ T = TypeVar("T")
 
 
 class Stage(enum.IntEnum):
-    """When a problem shows: wrong types of values, missing keys, values without meaning, rules between states."""
+    """When a problem shows: wrong types of values, missing keys, values without meaning, rules, rules between states.
+
+    Whether states know each other is asked only of a workflow that has a beginning and an end.
+    """
 
     SHAPE = 0
     REQUIRED = 1
     MAPPING = 2
     RULES = 3
+    LINKS = 4
 
 
 class Findings:
@@ -68,6 +72,6 @@ class Findings:
 
     def raise_if_any(self) -> None:
         """Raise LoadError with the problems of the earliest stage that has some."""
-        for problems in self._problems.values():
-            if problems:
-                raise LoadError(self._source, problems)
+        first, *later = [problems for problems in self._problems.values() if problems] or [[]]
+        if first:
+            raise LoadError(self._source, first, later=[problem for problems in later for problem in problems])

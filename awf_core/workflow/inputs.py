@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import InputError
-from awf_core.workflow.go_text import float_text, printed, quoted, type_name
+from awf_core.workflow.go_numbers import float_text
+from awf_core.workflow.go_quoting import quoted
+from awf_core.workflow.go_text import printed, type_name
 from awf_core.workflow.patterns import PatternError, matches
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ def lint_file(path: Path, step_types: StepTypes, *, known_inputs: Collection[str
     try:
         return lint(load_workflow(path, step_types), known_inputs=known_inputs)
     except LoadError as error:
-        return list(error.problems)
+        return sorted((*error.problems, *error.later), key=lambda problem: (problem.line, problem.message))
 
 
 def lint(workflow: Workflow, *, known_inputs: Collection[str] = ()) -> list[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.model import TerminalSpec
 from awf_core.workflow.problems import Problem
 from awf_core.workflow.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, STEP_STATE, WORKFLOW
@@ -31,6 +31,10 @@ _SNAKE = {
 }
 """What these have under a name without a dot."""
 _TYPES = {"workflow": WORKFLOW, "context": CONTEXT, "error": ERROR, "loop": LOOP}
+_AWF = frozenset(
+    f"{name}_dir" for name in ("config", "data", "scripts", "prompts", "workflows", "plugins", "skills", "roles")
+)
+"""What `.awf` has everywhere; `pack_name` only in packs."""
 _HANDLED = frozenset({"items", "limit"})
 """Keys whose failure is one of the step, which its `on_failure` may handle."""
 
@@ -108,6 +112,8 @@ class _Checker:
                 return f"error reference {raw} used outside of error hook context in {at.key}"
             case "loop" if at.state is not None and not self._ways.may_be_in_loop(at.state.name):
                 return f"loop reference {raw} used outside of a loop in {at.key}"
+            case "awf" if path[0] not in _AWF and path[0] != "pack_name":
+                return f"invalid awf property {quoted(path[0])} in {at.key}"
             case "workflow" | "context" | "error" | "loop" if not _has(root, path[0], reference):
                 return f"invalid {root} property {quoted(path[0])} in {at.key}"
         return None

@@ -15,7 +15,8 @@ from awf_core.errors import SystemFailure, WorkflowNotFound
 from awf_core.workflow.checks import check_plugins, check_rules
 from awf_core.workflow.fields import Fields, StateFields
 from awf_core.workflow.findings import Findings, Stage
-from awf_core.workflow.go_text import quoted, type_name
+from awf_core.workflow.go_quoting import quoted
+from awf_core.workflow.go_text import type_name
 from awf_core.workflow.hook_actions import read_workflow_hooks
 from awf_core.workflow.input_definitions import read_inputs
 from awf_core.workflow.model import State, Workflow
@@ -122,15 +123,18 @@ class _Loading:
         }
 
     def _initial(self, states_fields: Fields | None, *, has_name: bool) -> str:
-        initial = ""
-        if states_fields is not None:
+        initial: str | None
+        if states_fields is None:
+            # Missing, or of a shape that is a problem already.
+            initial = "" if self._root.raw("states") is None else None
+        else:
             read = states_fields.text
-            initial = self._findings.attempt(lambda: read("initial"), Stage.SHAPE, states_fields) or ""
-        if not has_name or not initial:
+            initial = self._findings.attempt(lambda: read("initial"), Stage.SHAPE, states_fields)
+        if not has_name or initial == "":
             field = "states.initial" if has_name else "name"
             line = states_fields.line if has_name and states_fields is not None else self._root.line
             self._findings.add(Stage.REQUIRED, Problem(message=MISSING_FIELD, line=line, field=field))
-        return initial
+        return initial or ""
 
     def _read_states(self, states_fields: Fields) -> list[ReadState]:
         entries = [entry for entry in states_fields.entries() if entry[0] != "initial"]

@@ -71,10 +71,11 @@ class LoadError(WorkflowError):
     """A workflow file that does not load, with everything that is wrong with it.
 
     `message` locates each problem, one a line, by line number; `text` has the bare texts, sorted, as the original
-    tool reports them. `code` is MISSING_STATE when one of the problems is.
+    tool reports them. `code` is MISSING_STATE when one of the problems is. `later` are problems that would show only
+    when these are mended; they are for `awf validate`, and in none of the texts.
     """
 
-    def __init__(self, source: Path, problems: Sequence[Problem]) -> None:
+    def __init__(self, source: Path, problems: Sequence[Problem], *, later: Sequence[Problem] = ()) -> None:
         ordered = sorted(problems, key=lambda problem: (problem.line, problem.message))
         codes = [problem.code for problem in ordered]
         shown = [problem.located(source) for problem in ordered[:MAX_SHOWN]]
@@ -87,4 +88,5 @@ class LoadError(WorkflowError):
         )
         self.source = source
         self.problems = tuple(ordered)
+        self.later = tuple(later)
         self.text = "\n".join(sorted(problem.message for problem in ordered))

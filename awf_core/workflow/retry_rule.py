@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from awf_core.workflow.durations import parse_duration_ns, whole_milliseconds
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.model import RetryRule
 from awf_core.workflow.problems import StepProblem
 

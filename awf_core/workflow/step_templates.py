@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError
-from awf_core.workflow.go_text import printed, quoted
+from awf_core.workflow.go_quoting import quoted
+from awf_core.workflow.go_text import printed
 from awf_core.workflow.step_template_file import PrimaryState, TemplateFile, read_template_file
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.model import TERMINAL, TerminalSpec
 from awf_core.workflow.problems import StepProblem
 from awf_core.workflow.templates import compile_template

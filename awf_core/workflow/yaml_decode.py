@@ -14,9 +14,9 @@ import binascii
 import math
 from typing import TYPE_CHECKING, Any
 
-from awf_core.workflow.go_text import float_text
+from awf_core.workflow.go_numbers import float_text
 from awf_core.workflow.yaml_nodes import YamlError
-from awf_core.workflow.yaml_scalars import Timestamp, resolve, timestamp
+from awf_core.yaml_scalars import Timestamp, resolve, timestamp
 
 if TYPE_CHECKING:
     from awf_core.workflow.yaml_nodes import Node

@@ -27,7 +27,7 @@ from yaml.events import (
 from yaml.reader import ReaderError
 from yaml.scanner import ScannerError
 
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 
 if TYPE_CHECKING:
     from yaml._yaml import Mark as CMark

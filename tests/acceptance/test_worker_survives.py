@@ -165,3 +165,37 @@ def test_a_result_plugin_that_exits_python_changes_nothing_for_the_message(
     assert project.results()[0]["message_id"] == "m"
     assert worker.stop() == 0
     assert (project.starts(), project.count()) == (1, 0)
+
+
+def test_a_worker_that_may_not_consume_says_so_and_ends_with_two(project: Project, start_with: Plugged) -> None:
+    error = "BrokerMisconfigured('broker: may not read the queue', hint='grant it')"
+    source = "from awf_core.errors import BrokerMisconfigured\n" + RAISES_AT_FIRST
+    worker = start_with(source.format(hook="awf_mq_consume", times=10**9, error=error))
+
+    assert worker.end() == 2
+    said = "".join(line["text"] for line in worker.lines(""))
+    assert "Error: broker: may not read the queue\nHint: grant it\n" in said
+
+
+def test_a_worker_whose_rights_are_taken_away_later_waits_for_them(project: Project, start_with: Plugged) -> None:
+    project.workflow("hello")
+    worker = start_with(
+        """
+from awf_core.errors import BrokerMisconfigured
+calls = 0
+
+@hookimpl(wrapper=True)
+def awf_mq_consume():
+    global calls
+    calls += 1
+    if calls in (2, 3):
+        raise BrokerMisconfigured("broker: may not read the queue")
+    return (yield)
+"""
+    )
+    worker.await_line("broker.unavailable", error="broker: may not read the queue")
+
+    project.put({"workflow": "hello", "reply_to": "results"})
+
+    eventually(project.results)
+    assert worker.stop() == 0

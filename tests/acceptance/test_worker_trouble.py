@@ -140,6 +140,28 @@ def test_a_queue_locked_during_a_run_delays_the_result_and_repeats_nothing(
     assert worker.lines("message.settled", settlement="ack")
 
 
+def test_a_worker_that_is_told_to_stop_while_its_queue_hangs_does_not_hang_with_it(
+    project: Project, start_worker: StartWorker
+) -> None:
+    project.mq(sqlite={"busy_timeout": "60s"}, grace="200ms")
+    go = project.marks / "go"
+    project.workflow("slow", f"echo x >> {project.marks}/starts; while [ ! -e {go} ]; do sleep 0.02; done")
+    project.put({"id": "m", "workflow": "slow"})
+    worker = start_worker()
+    eventually(lambda: project.starts() == 1, 15)
+
+    with closing(sqlite3.connect(project.queue_file, isolation_level=None)) as stubborn:
+        stubborn.execute("BEGIN IMMEDIATE")
+        go.touch()
+        worker.await_line("run.finished")
+        code = worker.stop(within_s=20)
+        stubborn.execute("ROLLBACK")
+
+    assert code == 5
+    assert worker.lines("worker.stopped")[0]["unsettled"] == 1
+    assert project.count() == 1
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with one megabyte on it."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
+from clean_venv import clean_python, install
 
 from awf_core.cli.new_plugin import new_command, renamed, template_files
 from awf_core.errors import SystemFailure, UsageError
@@ -73,32 +71,6 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
     with pytest.raises(SystemFailure, match="file"):
         write("acme", tmp_path / "file" / "below")
-
-
-def clean_python(directory: Path) -> Path:
-    """A virtual environment that has the third-party libraries of this one, and nothing of ours."""
-    venv.create(directory, with_pip=False, symlinks=True)
-    python = directory / "bin" / "python"
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    # A path in a .pth file brings packages into reach, and does not read the .pth files (our own editable one) there.
-    (Path(site) / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python
-
-
-def install(python: Path, *packages: Path) -> None:
-    """With this environment's pip, from the local trees alone."""
-    subprocess.run(
-        [
-            sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps",
-            "--no-build-isolation", "--ignore-installed", "--disable-pip-version-check", *packages,
-        ],
-        check=True, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
 
 
 def test_a_new_plugin_passes_the_kit_in_a_clean_environment(tmp_path):

@@ -7,6 +7,8 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import pytest
+from awf_mq_rabbitmq.settings import RabbitMqSettings
+from awf_mq_redis.settings import RedisSettings
 from docs_pages import read_page, table
 
 from awf_core.backends.sqlite.settings import SqliteSettings
@@ -41,15 +43,23 @@ def is_duration(field: FieldInfo) -> bool:
 
 
 def shown_default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "–"
     if field.default is None:
         return "null"
+    if isinstance(field.default, tuple):
+        return ", ".join(map(format_duration, field.default))
     if is_duration(field):
         return format_duration(field.default)
+    if field.default == "":
+        return "empty"
     return field.default if isinstance(field.default, str) else json.dumps(field.default)
 
 
 def shown_allowed(field: FieldInfo) -> str:
     values = get_args(field.annotation)
+    if values and get_origin(field.annotation) is tuple:
+        return "list of durations"
     if values and all(isinstance(value, str) for value in values):
         return ", ".join(values)
     bounds = _allowed(field.metadata).removeprefix(" (allowed: ").removesuffix(")")
@@ -83,7 +93,12 @@ def documented_rows(heading: str) -> dict[str, tuple[str, str, str]]:
 
 @pytest.mark.parametrize(
     ("heading", "model", "prefix"),
-    [("## Keys under `mq`", MqSettings, ("mq",)), ("## Keys under `mq.sqlite`", SqliteSettings, ("mq", "sqlite"))],
+    [
+        ("## Keys under `mq`", MqSettings, ("mq",)),
+        ("## Keys under `mq.sqlite`", SqliteSettings, ("mq", "sqlite")),
+        ("## Keys under `mq.redis`", RedisSettings, ("mq", "redis")),
+        ("## Keys under `mq.rabbitmq`", RabbitMqSettings, ("mq", "rabbitmq")),
+    ],
 )
 def test_every_key_is_documented_with_its_default_its_range_and_its_variable(
     heading: str, model: type[BaseModel], prefix: tuple[str, ...]

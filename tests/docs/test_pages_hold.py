@@ -6,6 +6,8 @@ import re
 from functools import cache
 
 import pytest
+from awf_mq_rabbitmq.settings import RabbitMqSettings
+from awf_mq_redis.settings import RedisSettings
 from docs_pages import ROOT, Page, page_names, read_page
 
 from awf_core.backends.sqlite.settings import SqliteSettings
@@ -111,9 +113,16 @@ def keys(model: object, prefix: str) -> set[str]:
     return found
 
 
+@cache
+def known_keys() -> set[str]:
+    backends = {"sqlite": SqliteSettings, "redis": RedisSettings, "rabbitmq": RabbitMqSettings}
+    below = {key for name, model in backends.items() for key in keys(model, f"mq.{name}")}
+    return keys(MqSettings, "mq") | below | {f"mq.{name}" for name in backends}
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_configuration_key_that_a_page_names_exists(name: str) -> None:
-    known = keys(MqSettings, "mq") | keys(SqliteSettings, "mq.sqlite") | {"mq.sqlite"}
+    known = known_keys()
     named = {code.partition(":")[0] for code in CODE.findall(read_page(name).prose) if re.match(r"mq\.[a-z]", code)}
 
     assert {key for key in named if key not in known and "<" not in key} == set()
@@ -124,9 +133,7 @@ def variables() -> set[str]:
     """Every AWF_ variable the code, the build and the examples mention, and those of keys and options."""
     files = [*(ROOT / "awf_core").rglob("*.py"), *(ROOT / "bench").rglob("*.py"), ROOT / "Makefile"]
     mentioned = {found for file in files for found in re.findall(r"AWF_[A-Z_]+[A-Z]", file.read_text(encoding="utf-8"))}
-    of_keys = {
-        "AWF_" + key.upper().replace(".", "_") for key in keys(MqSettings, "mq") | keys(SqliteSettings, "mq.sqlite")
-    }
+    of_keys = {"AWF_" + key.upper().replace(".", "_") for key in known_keys()}
     of_options = set(re.findall(r"AWF_[A-Z_]+[A-Z]", read_page("docs/reference/cli.md").text))
     return mentioned | of_keys | of_options
 

@@ -61,7 +61,7 @@ def test_limits_and_engine_are_measured_without_a_worker(tmp_path: Path) -> None
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     values = [figure["value"] for figure in figures_by_name(out).values()]
-    assert len(values) == 11
+    assert len(values) == 14
     assert all(value > 0 for value in values)
 
 

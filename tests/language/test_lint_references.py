@@ -50,6 +50,7 @@ def errors(command: str, **how: object) -> list[str]:
         ),
         ("{{states.a.stdout}}", 'invalid state property "stdout" for step "a" in command'),
         ("{{.workflow.id}}", 'invalid workflow property "id" in command'),
+        ("{{.awf.script_dir}}", 'invalid awf property "script_dir" in command'),
         ("{{.context.working_dir}}", 'invalid context property "working_dir" in command'),
         ("{{context.WorkingDir}}", 'invalid context property "WorkingDir" in command'),
         ("{{.error.Message}}", 'error reference "{{.error.Message}}" used outside of error hook context in command'),

@@ -575,3 +575,45 @@ def test_lint_of_a_file_that_does_not_load_lists_every_reason(tmp_path):
     assert [(problem.line, problem.severity) for problem in found] == [(4, "error"), (5, "error")]
     path.write_text(workflow_with(f"{{{COMMAND}}}"))
     assert lint_file(path, builtin_step_types()) == []
+
+
+def test_lint_lists_at_once_what_loading_would_tell_step_by_step(tmp_path):
+    path = tmp_path / "w.yaml"
+    path.write_text("""name: w
+states:
+  initial: zzz
+  a: {type: step, command: x, on_success: gone, on_failure: b}
+  b: {type: banana}
+  c: {type: step, command: x, on_success: b, retry: {max_attempts: 0}}
+  d: {type: step, command: x, on_success: d, timeout: soon}
+  e: {type: terminal, status: odd}
+""")
+
+    found = lint_file(path, builtin_step_types())
+
+    assert [(problem.line, problem.message) for problem in found] == [
+        (3, "initial state 'zzz' not found in steps"),
+        (4, "step 'a': on_success references unknown state 'gone'"),
+        (5, "step 'b': unknown step type: banana"),
+        (6, "step 'c': retry config: max_attempts must be >= 1"),
+        (7, "invalid duration: soon"),
+        (8, "step 'e': invalid terminal status \"odd\": must be 'success' or 'failure'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ("  initial: [a]\n  a: {type: terminal}", ["line 3: cannot unmarshal !!seq into string"]),
+        ("  initial: a\n  a: {type: banana}", ["step 'a': unknown step type: banana"]),
+        ("  - a", ["line 3: cannot unmarshal !!seq into repository.yamlStates"]),
+    ],
+)
+def test_lint_does_not_take_a_fault_for_others_that_follow_from_it(tmp_path, states, expected):
+    path = tmp_path / "w.yaml"
+    path.write_text(f"name: w\nstates:\n{states}\n")
+
+    found = lint_file(path, builtin_step_types())
+
+    assert len(found) == len(expected)
+    assert all(text in problem.message for text, problem in zip(expected, found, strict=True))

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from awf_core.workflow.fields import Fields
-from awf_core.workflow.go_text import float_text, printed, quoted, type_name
+from awf_core.workflow.go_numbers import float_text
+from awf_core.workflow.go_quoting import quoted
+from awf_core.workflow.go_text import printed, type_name
 from awf_core.workflow.problems import FieldProblem
 from awf_core.workflow.yaml_decode import as_any
 from awf_core.workflow.yaml_nodes import MAX_BYTES, MAX_DEPTH, MAX_NODES, YamlError, read_yaml
-from awf_core.workflow.yaml_scalars import Timestamp
+from awf_core.yaml_scalars import Timestamp
 
 CORPUS = Path(__file__).parent / "corpus" / "yaml_scalars.json"
 CASES = json.loads(CORPUS.read_text(encoding="utf-8"))["cases"]
@@ -120,6 +122,13 @@ def test_a_timestamp_prints_with_its_zone_and_is_text_to_everything_else():
 )
 def test_what_is_almost_a_timestamp_stays_text(scalar):
     assert type(fields_of(f"v: {scalar}\n").raw("v")) is str
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value"), [(".5_12", 0.512), ("1_0.5_0", 10.5), (".5__1", ".5__1"), (".5_", ".5_"), ("._5", "._5")]
+)
+def test_underscores_stand_between_the_digits_of_a_number(scalar, value):
+    assert fields_of(f"v: {scalar}\n").raw("v") == value
 
 
 def test_numbers_that_no_machine_holds_stay_text():

@@ -148,6 +148,14 @@ def test_the_awf_directories_follow_the_environment() -> None:
     assert own["prompts_dir"] == "/own/prompts"
 
 
+def test_validate_knows_the_directories_that_runs_see() -> None:
+    from awf_core.workflow import lint_references
+
+    seen = read_surroundings({"HOME": "/home/u"}).awf
+
+    assert set(seen) == set(lint_references._AWF)
+
+
 def test_a_record_shows_templates_only_what_its_step_has() -> None:
     plain = StateRecord(status="failed", output="o", exit_code=3)
     model = StateRecord(status="completed", response={"a": 1}, json=[1], tokens=Tokens(used=5))

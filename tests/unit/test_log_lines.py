@@ -133,6 +133,30 @@ def test_an_exception_is_written_once_with_its_traceback_and_no_secret(form):
     assert json.loads(written)["exception"].endswith("***@h") if form == "json" else True
 
 
+@pytest.mark.parametrize("before", range(4060, 4100, 3))
+def test_a_long_text_is_cut_and_a_password_at_the_cut_is_masked(before: int):
+    value = "x" * before + " amqp://u:" + "geheim" * 10 + "@host and more"
+
+    (line,) = lines("info", lambda: log.info("e", error=value, fields={"nested": value}))
+
+    assert "geh" not in json.dumps(line)
+    assert line["error"].endswith(f"… ({len(value)} characters)")
+    assert len(line["error"]) < 4200
+
+
+def test_of_a_long_traceback_the_end_is_kept():
+    def raise_long() -> None:
+        try:
+            raise ValueError("redis://me:hunter2@h " + "y\n" * 20_000 + "the end")
+        except ValueError:
+            log.exception("e")
+
+    (line,) = lines("info", raise_long)
+
+    assert len(line["exception"]) < 17_000
+    assert line["exception"].endswith("the end")
+
+
 def test_an_exception_can_be_handed_over():
     (line,) = lines("info", lambda: log.warning("x", exc_info=KeyError("k")))
 

@@ -106,6 +106,13 @@ def test_functions_give_what_go_gives(call: str, expected: str) -> None:
     assert rendered(call) == expected
 
 
+@pytest.mark.parametrize("function", ["js", "html", "print", "trimSpace"])
+def test_a_byte_that_is_no_text_passes_through_unchanged(function: str) -> None:
+    template = compile_template(f"{{{{{function} .inputs.x}}}}")
+
+    assert template.render(Scope(inputs={"x": "a\udcffb"})) == "a\udcffb"
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [

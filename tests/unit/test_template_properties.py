@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from awf_core.workflow.go_quoting import quoted, unquote
 from awf_core.workflow.scope import Scope
 from awf_core.workflow.templates import TemplateError, compile_template
-from awf_core.workflow.templates.quoting import quote, unquote
 
 QUICK = settings(max_examples=150, deadline=None)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
@@ -135,7 +135,7 @@ def test_text_without_an_action_renders_as_itself(text: str) -> None:
 @QUICK
 @given(text=TEXT)
 def test_a_string_literal_prints_the_string(text: str) -> None:
-    assert rendered("{{" + quote(text) + "}}") == text
+    assert rendered("{{" + quoted(text) + "}}") == text
 
 
 @QUICK

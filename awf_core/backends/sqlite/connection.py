@@ -150,6 +150,8 @@ class Connections:
                 return
             if give_up():
                 raise GaveUp
+            if not self._is_open:
+                raise BrokerUnavailable(f"{self.path}: the queue was closed", hint="call awf_mq_open first")
             time.sleep(_RETRY_S)
 
     @contextmanager

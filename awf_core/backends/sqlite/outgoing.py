@@ -12,7 +12,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 from awf_core.backends.sqlite.wallclock import MAX_SPAN_S, span_ms
-from awf_core.errors import BodyTooLarge, BrokerError, BrokerMisconfigured, Unroutable
+from awf_core.clock import iso_utc
+from awf_core.errors import BodyTooLarge, BrokerError, BrokerMisconfigured, QueueMissing, Unroutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +33,8 @@ _REPLY_QUEUE = re.compile(r"awf-reply-([0-9a-f]{11})-[0-9a-f]{24}")
 Row = tuple[str, int, int, int | None, str | None, str | None, str | None, str | None, str | None, str | bytes]
 
 
-def problem(message: Outgoing, path: Path) -> BrokerError | None:
-    """Why `message` can't be stored in the queue file `path`; None when it can."""
+def problem(message: Outgoing, path: Path, now_ms: int) -> BrokerError | None:
+    """Why `message` can't be stored in the queue file `path` at `now_ms`; None when it can."""
     if len(message.body) > MAX_BODY_BYTES:
         return BodyTooLarge(
             f"{path}: a body for {message.queue!r} of {len(message.body)} bytes, over {MAX_BODY_BYTES}",
@@ -44,9 +45,22 @@ def problem(message: Outgoing, path: Path) -> BrokerError | None:
             f"{path}: priority {message.priority!r} for {message.queue!r}: this backend has none",
             hint="leave it out and use a queue of its own, or a backend with priorities",
         )
-    return bad_queue_name(message.queue, path) or bad_span("delay_s", message.delay_s, path) or (
-        None if message.expires_s is None else bad_span("expires_s", message.expires_s, path)
-    )  # fmt: skip
+    return (
+        bad_queue_name(message.queue, path)
+        or bad_span("delay_s", message.delay_s, path)
+        or (None if message.expires_s is None else bad_span("expires_s", message.expires_s, path))
+        or _over(message.queue, path, now_ms)
+    )
+
+
+def _over(queue: str, path: Path, now_ms: int) -> BrokerError | None:
+    named = _REPLY_QUEUE.fullmatch(queue)
+    if named is None or int(named[1], 16) > now_ms:
+        return None
+    return QueueMissing(
+        f"{path}: the private reply queue {queue!r} is over since {iso_utc(int(named[1], 16) / 1000)}",
+        hint="nobody waits there any more; ask for the reply queue with a longer time, or raise mq.reply.ttl",
+    )
 
 
 def bad_queue_name(queue: str, path: Path) -> BrokerError | None:

@@ -28,7 +28,8 @@ class Publishing:
 
     def publish(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
         """Store what can be stored; the rest gets its error. Raises when nothing was stored."""
-        answers = [problem(message, self._connections.path) for message in messages]
+        now_ms = self._clock.now_ms()
+        answers = [problem(message, self._connections.path, now_ms) for message in messages]
         good = [message for message, answer in zip(messages, answers, strict=True) if answer is None]
         try:
             self._store(good)

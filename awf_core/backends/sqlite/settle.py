@@ -134,7 +134,8 @@ class Settling:
             return [delivery for delivery in deliveries if not _extend(connection, delivery, due_ms)]
 
     def _reply_problem(self, replies: Sequence[Outgoing]) -> BrokerError | None:
-        found = (problem(reply, self._connections.path) for reply in replies)
+        now_ms = self._clock.now_ms() if replies else 0
+        found = (problem(reply, self._connections.path, now_ms) for reply in replies)
         return next((error for error in found if error is not None), None)
 
     def _settle(

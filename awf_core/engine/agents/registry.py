@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from awf_core.engine.additions import with_added
 from awf_core.engine.agents import AgentProvider
-from awf_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,21 +13,7 @@ if TYPE_CHECKING:
 
 def agent_providers_with(added: Mapping[str, Any]) -> dict[str, AgentProvider]:
     """Every provider by name. Raises ConfigError for one of `added` without `run`, or with a built-in one's name."""
-    providers = _builtin()
-    for name, provider in added.items():
-        if not isinstance(provider, AgentProvider):
-            raise ConfigError(
-                f"agent provider {name!r} of a plugin is {type(provider).__qualname__}, which has no method "
-                "run(request, context)",
-                hint="See awf_core.engine.agents.AgentProvider.",
-            )
-        if name in providers:
-            raise ConfigError(
-                f"agent provider {name!r} is registered twice: it is built in, and a plugin adds it",
-                hint="Give the plugin's provider a name of its own.",
-            )
-        providers[name] = provider
-    return providers
+    return with_added(_builtin(), added, what="agent provider", protocol=AgentProvider, method="run(request, context)")
 
 
 def _builtin() -> dict[str, AgentProvider]:

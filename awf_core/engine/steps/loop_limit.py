@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError
 from awf_core.workflow.expressions import compile_expression
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.problems import StepProblem
 from awf_core.workflow.scope import Scope
 from awf_core.workflow.templates import Template, compile_template

@@ -22,7 +22,7 @@ from awf_core.engine.steps.parallel_outcome import (
     rewritten,
     verdict,
 )
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.model import TERMINAL
 from awf_core.workflow.problems import Problem, StepProblem
 

@@ -20,7 +20,7 @@ from awf_core.workflow.expressions.frame import Frame
 from awf_core.workflow.expressions.parser import parse
 from awf_core.workflow.expressions.text_builtins import SPACES
 from awf_core.workflow.expressions.values import Byte, plain, truncated, type_name
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 
 if TYPE_CHECKING:
     from awf_core.workflow.expressions.frame import Code

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.workflow.expressions.errors import Fault
 from awf_core.workflow.expressions.literals import unescape
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

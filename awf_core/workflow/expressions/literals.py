@@ -9,7 +9,7 @@ import math
 import re
 
 from awf_core.workflow.expressions.errors import Fault
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 

@@ -12,7 +12,7 @@ from awf_core.workflow.expressions.errors import Fault
 from awf_core.workflow.expressions.moments import Moment, Span
 from awf_core.workflow.expressions.time_layouts import write
 from awf_core.workflow.expressions.values import AnyMap, NilMap, is_array, type_name
-from awf_core.workflow.go_text import float_text
+from awf_core.workflow.go_numbers import float_text
 
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _MAX_DEPTH = 200

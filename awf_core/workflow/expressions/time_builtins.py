@@ -16,7 +16,7 @@ from awf_core.workflow.expressions.moments import Moment, Span
 from awf_core.workflow.expressions.natures import DURATION, LOCATION, TEXT, TIME
 from awf_core.workflow.expressions.signatures import BuiltinFunction, takes
 from awf_core.workflow.expressions.values import as_text
-from awf_core.workflow.go_text import quoted
+from awf_core.workflow.go_quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

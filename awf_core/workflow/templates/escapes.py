@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote_plus
 
-from awf_core.workflow.templates.quoting import is_printable, to_bytes
+from awf_core.workflow.go_quoting import is_printable, to_bytes
 
 GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _SHELL_SPECIAL = re.compile(r"[ \t\n\"'\\$`!*?\[\](){}<>|&;]")
@@ -42,7 +42,7 @@ def _js_char(char: str) -> str:
         return _JS_SHORT[char]
     code = ord(char)
     if 0xD800 <= code < 0xE000:
-        return "\ufffd"
+        return char  # a byte that is no text stays one
     return char if code > 0x7F and is_printable(char) else f"\\u{code:04X}"
 
 

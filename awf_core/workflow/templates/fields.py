@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.templates.calls import Function, call_function
 from awf_core.workflow.templates.errors import FunctionError
-from awf_core.workflow.templates.quoting import quote
 from awf_core.workflow.templates.values import (
     INVALID,
     MAP,
@@ -46,7 +46,7 @@ def find_field(
     if type(receiver) is Struct and name in receiver.type.fields and not operands and final is MISSING:
         return receiver.get(name)
     if receiver is INVALID:
-        state.fail(f"nil data; no entry for key {quote(name)}")
+        state.fail(f"nil data; no entry for key {quoted(name)}")
     if receiver is None:
         state.fail(f"nil pointer evaluating interface {{}}.{name}")
     method = _method(receiver, name)
@@ -92,7 +92,7 @@ def _map_element(state: State, target: Value, name: str, *, has_arguments: bool)
         state.fail(f"{name} is not a method but has arguments")
     value = map_get(target, name)
     if value is MISSING:
-        state.fail(f"map has no entry for key {quote(name)}")
+        state.fail(f"map has no entry for key {quoted(name)}")
     return value
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.workflow.templates.number_text import int_text
+from awf_core.workflow.go_numbers import int_text
 from awf_core.workflow.templates.printer import Printer
 from awf_core.workflow.templates.values import INT, INVALID, STRING, UINT, Pointer, Value, kind_of, type_name
 

@@ -10,13 +10,13 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from awf_core.workflow.go_quoting import from_bytes, quoted, to_bytes
 from awf_core.workflow.templates import comparisons, escapes, formatting, indexing
 from awf_core.workflow.templates.calls import Function
 from awf_core.workflow.templates.errors import FunctionError, LimitError
 from awf_core.workflow.templates.json_text import to_json
 from awf_core.workflow.templates.limits import MAX_PIECES, check_size
 from awf_core.workflow.templates.namespaces import ROOT_NAMES, Root
-from awf_core.workflow.templates.quoting import from_bytes, quote, to_bytes
 from awf_core.workflow.templates.values import NIL, STRING, StringList, Value, is_true, kind_of, type_name
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _join(items: StringList, separator: str) -> str:
 
 def _read_file(path: str) -> str:
     """Content of a regular file. Devices and pipes are refused: reading one could last for ever."""
-    name = quote(path)
+    name = quoted(path)
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):

@@ -5,8 +5,8 @@ Called by the function table only. Pure. Raises FunctionError in Go's words.
 
 from __future__ import annotations
 
+from awf_core.workflow.go_quoting import from_bytes, to_bytes
 from awf_core.workflow.templates.errors import FunctionError
-from awf_core.workflow.templates.quoting import from_bytes, to_bytes
 from awf_core.workflow.templates.values import (
     INT,
     INVALID,

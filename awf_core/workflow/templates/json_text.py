@@ -9,9 +9,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from awf_core.workflow.go_numbers import format_float, int_text
 from awf_core.workflow.templates.errors import FunctionError
 from awf_core.workflow.templates.limits import check_pieces, check_size
-from awf_core.workflow.templates.number_text import format_float, int_text
 from awf_core.workflow.templates.timestamps import Timestamp
 from awf_core.workflow.templates.values import (
     BOOL,

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from awf_core.workflow.templates.quoting import is_printable, quote
+from awf_core.workflow.go_quoting import is_printable, quoted
 
 KEYWORDS = frozenset(("block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with"))
 _SPACE = " \t\r\n"
@@ -41,8 +41,8 @@ class Token(NamedTuple):
         if self.kind in KEYWORDS or self.kind == "dot":
             return f"<{self.text}>"
         if len(self.text.encode("utf-8", "surrogatepass")) > 10:
-            return quote(self.text[:10]) + "..."
-        return quote(self.text)
+            return quoted(self.text[:10]) + "..."
+        return quoted(self.text)
 
 
 def tokenize(text: str) -> list[Token]:
@@ -190,7 +190,7 @@ class _Lexer:
             end += 1
         elif kind == "number" or self.text[end - 1] == "i":
             return self._emit(kind, end)
-        return self._error(f"bad number syntax: {quote(self.text[self.start : end])}")
+        return self._error(f"bad number syntax: {quoted(self.text[self.start : end])}")
 
     def _scan_number(self, at: int) -> int:
         match = _NUMBER.match(self.text, at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from awf_core.workflow.templates.quoting import quote, unquote_char
+from awf_core.workflow.go_quoting import quoted, unquote_char
 
 INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _OCTAL = re.compile(r"[+-]?0[0-7_]*")
@@ -38,7 +38,7 @@ def read_number(text: str, *, kind: str) -> Number:
     if integer is None:
         return Number(text=text, value=_read_float(text))
     if not INT_MIN <= integer <= UINT_MAX or (integer > INT_MAX and text[0] in "+-"):
-        raise ValueError(f"{'illegal number syntax' if _PREFIXED.match(text) else 'integer overflow'}: {quote(text)}")
+        raise ValueError(f"{'illegal number syntax' if _PREFIXED.match(text) else 'integer overflow'}: {quoted(text)}")
     return Number(text=text, value=integer, overflows=integer > INT_MAX)
 
 
@@ -54,9 +54,9 @@ def _integer(text: str) -> int | None:
 def _read_float(text: str) -> float:
     value = _float(text)
     if value is None:
-        raise ValueError(f"illegal number syntax: {quote(text)}")
+        raise ValueError(f"illegal number syntax: {quoted(text)}")
     if not any(char in text for char in ".eEpP"):
-        raise ValueError(f"integer overflow: {quote(text)}")
+        raise ValueError(f"integer overflow: {quoted(text)}")
     return value
 
 
@@ -73,7 +73,7 @@ def _float(text: str) -> float | None:
 def _imaginary(text: str) -> complex:
     value = _float(text[:-1])
     if value is None:
-        raise ValueError(f"illegal number syntax: {quote(text)}")
+        raise ValueError(f"illegal number syntax: {quoted(text)}")
     return complex(0, value)
 
 

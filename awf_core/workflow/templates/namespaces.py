@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from awf_core.workflow.go_numbers import format_float
 from awf_core.workflow.templates.errors import FunctionError
 from awf_core.workflow.templates.json_text import to_json
-from awf_core.workflow.templates.number_text import format_float
 from awf_core.workflow.templates.timestamps import ZERO_TIME, read_timestamp
 from awf_core.workflow.templates.values import (
     BOOL,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.templates.pipelines import PipelineReader
-from awf_core.workflow.templates.quoting import quote
 from awf_core.workflow.templates.statements import (
     BREAK,
     CONTINUE,
@@ -97,7 +97,7 @@ class _Parser(PipelineReader):
         if known is None or known.is_blank():
             self.templates[name] = body
         elif not body.is_blank():
-            self.error(f"template: multiple definition of template {quote(name)}")
+            self.error(f"template: multiple definition of template {quoted(name)}")
 
     def _template_name(self, token: Token, context: str) -> str:
         if token.kind not in ("string", "raw"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from awf_core.workflow.go_quoting import quoted, unquote
 from awf_core.workflow.templates.cursor import Cursor
 from awf_core.workflow.templates.functions import FUNCTIONS
 from awf_core.workflow.templates.literals import read_number
@@ -23,7 +24,6 @@ from awf_core.workflow.templates.operands import (
     Variable,
     number_operand,
 )
-from awf_core.workflow.templates.quoting import quote, unquote
 
 if TYPE_CHECKING:
     from awf_core.workflow.templates.lexer import Token
@@ -120,7 +120,7 @@ class PipelineReader(Cursor):
         if isinstance(word, Variable):
             return Variable(position, word.name, tuple(names))
         if isinstance(word, _VALUES_ONLY):
-            self.error(f"unexpected . after term {quote(word.text())}")
+            self.error(f"unexpected . after term {quoted(word.text())}")
         return Chain(position, word, tuple(names))
 
     def _term(self) -> Operand | None:
@@ -145,11 +145,11 @@ class PipelineReader(Cursor):
         match token.kind:
             case "identifier":
                 if token.text not in FUNCTIONS:
-                    self.error(f"function {quote(token.text)} not defined")
+                    self.error(f"function {quoted(token.text)} not defined")
                 return Identifier(token.position, token.text)
             case "variable":
                 if token.text not in self.variables:
-                    self.error(f"undefined variable {quote(token.text)}")
+                    self.error(f"undefined variable {quoted(token.text)}")
                 return Variable(token.position, token.text)
             case "field":
                 return Path(token.position, (token.text[1:],))

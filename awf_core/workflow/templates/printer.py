@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from awf_core.workflow.go_numbers import format_float, int_text
+from awf_core.workflow.go_quoting import can_backquote, is_printable, quoted, to_bytes
 from awf_core.workflow.templates.limits import check_pieces, check_size
-from awf_core.workflow.templates.number_text import format_float, int_text
-from awf_core.workflow.templates.quoting import can_backquote, is_printable, quote, to_bytes
 from awf_core.workflow.templates.values import (
     BOOL,
     COMPLEX,
@@ -134,7 +134,7 @@ class Printer:
         elif verb == "c":
             self.pad(_char(value))
         elif verb == "q":
-            self.pad(quote(_char(value), mark="'", ascii_only=self.plus))
+            self.pad(quoted(_char(value), mark="'", ascii_only=self.plus))
         elif verb == "U":
             self._code_point(value)
         else:
@@ -222,7 +222,7 @@ class Printer:
         if self.sharp and can_backquote(value):
             self.pad(f"`{value}`")
         else:
-            self.pad(quote(value, ascii_only=self.plus))
+            self.pad(quoted(value, ascii_only=self.plus))
 
     def _hex(self, data: bytes, verb: str) -> None:
         check_size(2 * len(data))

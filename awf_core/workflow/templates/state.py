@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.templates.errors import LimitError, execution_error, place_of
 from awf_core.workflow.templates.limits import check_size
-from awf_core.workflow.templates.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,5 +79,5 @@ class State:
         position = self.node.position if self.node else 0
         context = self.node.text() if self.node else ""
         place = place_of(self.source, position)
-        where = f"template: cmd:{place.line}:{place.byte}: executing {quote(self.name)} at <{context}>"
+        where = f"template: cmd:{place.line}:{place.byte}: executing {quoted(self.name)} at <{context}>"
         raise execution_error(f"{where}: {reason}", place, variable)

@@ -12,8 +12,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from awf_core.workflow.go_quoting import quoted
 from awf_core.workflow.templates.formatting import printed, sprint
-from awf_core.workflow.templates.quoting import quote
 from awf_core.workflow.templates.state import MAX_DEPTH
 from awf_core.workflow.templates.values import (
     INT,
@@ -227,13 +227,13 @@ class Include(Statement):
     def text(self) -> str:
         """The statement as error texts show it."""
         tail = f" {self.pipeline.text()}" if self.pipeline else ""
-        return f"{{{{template {quote(self.name)}{tail}}}}}"
+        return f"{{{{template {quoted(self.name)}{tail}}}}}"
 
     def execute(self, state: State, dot: Value) -> int:
         state.node = self
         body = state.templates.get(self.name)
         if body is None:
-            state.fail(f"template {quote(self.name)} not defined")
+            state.fail(f"template {quoted(self.name)} not defined")
         if state.depth == MAX_DEPTH:
             state.fail(f"exceeded maximum template depth ({MAX_DEPTH})")
         inner = INVALID if self.pipeline is None else self.pipeline.value(state, dot)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pika
 import pytest
@@ -20,12 +24,10 @@ from awf_core.testing.pytest_plugin import kit
 from awf_core.testing.rabbitmq_server import PrivateRabbitMq, rabbitmq_script
 from awf_core.testing.server_process import free_port
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["kit"]
 
 MakeBackend = Callable[..., Backend]
+Evaluate = Callable[[str], str]
 BROKER_FIXTURES = frozenset({"server", "make_server", "foreign", "make_backend", "mq_target"})
 
 
@@ -73,6 +75,27 @@ def server(tmp_path_factory: pytest.TempPathFactory, tls: TlsFiles, tls_port: in
     }
     with PrivateRabbitMq(tmp_path_factory.mktemp("rabbitmq"), settings=settings) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def evaluate(server: PrivateRabbitMq) -> Evaluate:
+    """Have the broker evaluate an Erlang expression; its value as text. A thousandth of rabbitmqctl's time."""
+    erl = shutil.which("erl") or "erl"
+    program = Path(erl).resolve().with_name("erl_call")
+
+    def call(code: str) -> str:
+        if not program.is_file():
+            return server.control("eval", f"{code}.").strip()
+        cookie = (server.directory / ".erlang.cookie").read_text()
+        command = (str(program), "-n", f"awf{server.epmd_port}@localhost", "-c", cookie, "-e")
+        done = subprocess.run(
+            command, input=f"{code}.\n", env=dict(server.environment()), capture_output=True, text=True, timeout=30
+        )
+        found = re.fullmatch(r"\{ok, (.*)\}", done.stdout.strip(), re.DOTALL)
+        assert found, f"{code}: {done.stdout}{done.stderr}"
+        return found[1]
+
+    return call
 
 
 @pytest.fixture

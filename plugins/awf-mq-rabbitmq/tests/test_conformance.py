@@ -14,9 +14,11 @@ from awf_core.testing.eventually import eventually
 from awf_core.testing.target import MqTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from awf_core.testing.kit import Kit
+
+    Evaluate = Callable[[str], str]
     from awf_core.testing.rabbitmq_server import PrivateRabbitMq
 
 
@@ -27,33 +29,35 @@ class Control:
     queues that never elect a leader (seen on 3.10): nothing a client could mend.
     """
 
-    def __init__(self, server: PrivateRabbitMq) -> None:
+    def __init__(self, server: PrivateRabbitMq, evaluate: Evaluate) -> None:
         self._server = server
+        self._evaluate = evaluate
         self._is_written = False
 
     def restart(self) -> None:
         if not self._is_written:
-            self._server.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+            self._evaluate("[dets:sync(Table) || Table <- dets:all()]")
             self._is_written = True
         self._server.restart()
 
 
 @pytest.fixture
-def mq_target(server: PrivateRabbitMq, request: pytest.FixtureRequest) -> MqTarget:
+def mq_target(server: PrivateRabbitMq, evaluate: Evaluate, request: pytest.FixtureRequest) -> MqTarget:
     def flush() -> None:
         kit = request.getfixturevalue("kit")
         _delete_queues(server, kit)
         # A replicated queue of the same name, made before the old one has ended, never hands anything out (3.10).
-        process = f"whereis('%2F_{kit.names.work}')."
-        eventually(lambda: server.control("eval", process).strip() == "undefined", what="the deleted queue has ended")
+        process = f"whereis('%2F_{kit.names.work}')"
+        eventually(lambda: evaluate(process) == "undefined", what="the deleted queue has ended")
 
     def storage_size() -> int:
-        return sum(int(line) for line in server.control("list_queues", "--no-table-headers", "messages").split())
+        counts = "{messages, N} <- rabbit_amqqueue:info(Queue, [messages])"
+        return int(evaluate(f"lists:sum([N || Queue <- rabbit_amqqueue:list(), {counts}])"))
 
     return MqTarget(
         type="rabbitmq",
         settings={"url": server.url, "heartbeat": "2s", "publish_timeout": "3s", "connect_timeout": "3s"},
-        control=Control(server),
+        control=Control(server, evaluate),
         flush=flush,
         storage_size=storage_size,
         half_open_s=10.0,

@@ -27,13 +27,12 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def limited(server: PrivateRabbitMq) -> str:
+def limited(server: PrivateRabbitMq, evaluate: Callable[[str], str]) -> str:
     """The broker's url for a user that may declare nothing."""
     user = "rabbit_auth_backend_internal"
-    server.control(
-        "eval",
+    evaluate(
         f'catch {user}:add_user(<<"limited">>, <<"secret">>, <<"test">>), '
-        f'{user}:set_permissions(<<"limited">>, <<"/">>, <<"">>, <<".*">>, <<".*">>, <<"test">>).',
+        f'{user}:set_permissions(<<"limited">>, <<"/">>, <<"">>, <<".*">>, <<".*">>, <<"test">>)',
     )
     return server.url.replace("guest:guest", "limited:secret")
 

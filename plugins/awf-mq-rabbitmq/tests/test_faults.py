@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from awf_core.testing.rabbitmq_server import PrivateRabbitMq
 
 MakeBackend = Callable[..., Any]
+Evaluate = Callable[[str], str]
 TIMEOUT_MS = 2500
 GONE = "amq.rabbitmq.reply-to.g1h2AA5yZXBseUA2NDYxNDUwMAAACW8AAAAAawUoUw==.iryD5OhhkfzrQU0hEP7rsA=="
 """As a broker makes them, and not of ours."""
@@ -68,9 +69,9 @@ def test_a_consumer_of_a_silent_connection_is_told_after_the_heartbeat(
 
 
 def test_a_consumer_timeout_costs_the_long_run_and_no_other_and_names_the_remedy(
-    make_backend: MakeBackend, server: PrivateRabbitMq, queue: str
+    make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
-    with _broker_set(server, consumer_timeout=TIMEOUT_MS, channel_tick_interval=200):
+    with _broker_set(evaluate, consumer_timeout=TIMEOUT_MS, channel_tick_interval=200):
         backend, other = make_backend(consumer_timeout="5s"), make_backend()
         backend.awf_mq_ensure(queue, "work", None)
         backend.awf_mq_publish([Outgoing(queue=queue, body=b"long", id="long-1")])
@@ -124,7 +125,7 @@ def test_a_queue_that_may_not_be_made_is_missing(make_backend: MakeBackend, queu
 
 
 def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
-    make_backend: MakeBackend, server: PrivateRabbitMq, queue: str
+    make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
     backend, replies = make_backend(publish_timeout="1s"), f"{queue}-replies"
     for name in (queue, replies):
@@ -133,7 +134,7 @@ def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
     first, second, third = _take(backend, queue, 3)
     result = Ack(delivery=second, replies=[Outgoing(queue=replies, body=b"result")])
 
-    with _alarm(server):
+    with _alarm(evaluate):
         plain = backend.awf_mq_ack([Ack(delivery=first)])
         blocked = [backend.awf_mq_ack([result]), backend.awf_mq_ack([result])]
         refused = backend.awf_mq_publish([Outgoing(queue=queue, body=b"more")])
@@ -153,12 +154,12 @@ def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
 
 
 def test_a_body_the_broker_finds_too_large_spoils_no_other(
-    make_backend: MakeBackend, server: PrivateRabbitMq, queue: str
+    make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
 
-    with _broker_set(server, max_message_size=5000):
+    with _broker_set(evaluate, max_message_size=5000):
         bodies = (b"before", b"x" * 6000, b"after")
         answers = backend.awf_mq_publish([Outgoing(queue=queue, body=body) for body in bodies])
 
@@ -212,13 +213,13 @@ def test_a_message_nobody_comes_for_goes_to_somebody_who_does(make_backend: Make
 
 
 def test_a_worker_whose_broker_dies_in_mid_run_says_so_and_the_run_is_done_again(
-    kit: Any, server: PrivateRabbitMq
+    kit: Any, server: PrivateRabbitMq, evaluate: Evaluate
 ) -> None:
     mq = kit.mq()
     mq.publish([Outgoing(queue=kit.names.work, body=kit.message("kit-slow", "m1"))])
     worker = kit.worker()
     eventually(lambda: kit.project.runs("kit-slow") == ["m1"], 20.0, what="the run began")
-    server.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+    evaluate("[dets:sync(Table) || Table <- dets:all()]")
 
     server.restart()
     eventually(lambda: kit.project.runs("kit-slow") == ["m1", "m1"], 20.0, what="the message was handed out again")
@@ -240,27 +241,27 @@ def mq_target(server: PrivateRabbitMq) -> Any:
 
 
 @contextmanager
-def _broker_set(server: PrivateRabbitMq, **values: int) -> Iterator[None]:
+def _broker_set(evaluate: Evaluate, **values: int) -> Iterator[None]:
     """Settings of the broker's that channels opened meanwhile go by."""
     names = ", ".join(f"{{{name}, {value}}}" for name, value in values.items())
-    was = server.control("eval", f"[{{N, application:get_env(rabbit, N)}} || {{N, _}} <- [{names}]].")
-    server.control("eval", f"[application:set_env(rabbit, N, V) || {{N, V}} <- [{names}]].")
+    was = evaluate(f"[{{N, application:get_env(rabbit, N)}} || {{N, _}} <- [{names}]]")
+    evaluate(f"[application:set_env(rabbit, N, V) || {{N, V}} <- [{names}]]")
     try:
         yield
     finally:
         back = (
             "(fun({N, {ok, V}}) -> application:set_env(rabbit, N, V); ({N, _}) -> application:unset_env(rabbit, N) end)"
         )
-        server.control("eval", f"[{back}(E) || E <- {was.strip()}].")
+        evaluate(f"[{back}(E) || E <- {was.strip()}]")
 
 
 @contextmanager
-def _alarm(server: PrivateRabbitMq) -> Iterator[None]:
-    server.control("eval", "rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+def _alarm(evaluate: Evaluate) -> Iterator[None]:
+    evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
     try:
         yield
     finally:
-        server.control("eval", "rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+        evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
 
 
 def _take(backend: Any, queue: str, count: int = 1, *, within_s: float = 10.0) -> list[Delivery]:

@@ -1,10 +1,14 @@
-"""What the tests share: a private server emptied for each test, backends on it, and a foreign client's connection."""
+"""What the tests share: a private server emptied for each test, backends and workers on it, a foreign client's view."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +19,9 @@ from awf_mq_redis.settings import RedisSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext, Delivery, Outgoing
 from awf_core.testing.eventually import eventually
+from awf_core.testing.process import LoggedProcess, awf_command
+from awf_core.testing.project import Project
+from awf_core.testing.proxy import Proxy
 from awf_core.testing.pytest_plugin import kit  # noqa: F401 - the conformance kit's fixture
 from awf_core.testing.redis_server import PrivateRedis, redis_program
 from awf_core.testing.server_process import LOCAL
@@ -125,6 +132,27 @@ def take(backend: Backend) -> Callable[..., Delivery]:
     return run
 
 
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[[PrivateRedis], Site]]:
+    """Make a project whose workers serve from a server."""
+    made: list[Site] = []
+
+    def make(server: PrivateRedis) -> Site:
+        made.append(Site(tmp_path / "project", server.port))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def proxy(server: PrivateRedis) -> Iterator[Proxy]:
+    """A fault proxy before the shared server."""
+    with Proxy("127.0.0.1", server.port) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def sentinel_group(
     tmp_path_factory: pytest.TempPathFactory,
@@ -211,3 +239,76 @@ def _is_whole(client: redis.Redis, size: int) -> bool:
         info if isinstance(info, dict) else dict(line.split(":") for line in info.decode().split("\r\n") if ":" in line)
     )
     return text["cluster_state"] == "ok" and int(text["cluster_size"]) == size
+
+
+BACK_WITHIN_S = 5.0
+COMPLAINTS = ("broker.unavailable", "settle.retried")
+
+
+def message(workflow, message_id):
+    return json.dumps({"id": message_id, "workflow": workflow, "reply_to": "results"})
+
+
+def complaints(worker):
+    return [line for line in worker.log if line.get("event") in COMPLAINTS]
+
+
+class Site:
+    """A project, its workers, and a foreign client's view of the server."""
+
+    def __init__(self, directory, port):
+        self.project = Project(directory)
+        self.client = redis.Redis(port=port)
+        self.workers = []
+
+    def worker(self, url, *options, env=None, mq=None, is_awaited=True, **section):
+        """A worker that notices trouble soon; it has said `worker.ready` unless not awaited."""
+        section = {"url": url, "block": "200ms", "socket_timeout": "500ms", "connect_timeout": "500ms", **section}
+        config = self.project.configure(
+            f"worker-{len(self.workers)}",
+            {"type": "redis", "redis": section, "concurrency": 2, "dead_letter": {"queue": "dead"}, **(mq or {})},
+        )
+        command = awf_command("worker", "--queue", "work", "--log-format", "json", *options)
+        environment = self.project.environment(config, env)
+        self.workers.append(LoggedProcess(command, directory=self.project.directory, env=environment))
+        if is_awaited:
+            self.workers[-1].await_line("worker.ready")
+        return self.workers[-1]
+
+    def push(self, workflow, *ids):
+        self.client.lpush("work", *[message(workflow, each) for each in ids])
+
+    def begin(self, workflow="kit-slow", message_id="m"):
+        """Push a message, and return when its run has begun."""
+        self.push(workflow, message_id)
+        eventually(lambda: self.project.runs(workflow), what="the run began")
+
+    def results(self, count=1, within_s=10.0, client=None):
+        """The message ids of all results, once there are `count`."""
+        client = client or self.client
+        eventually(lambda: client.llen("results") >= count, within_s, what=f"{count} results")
+        return sorted(json.loads(body)["message_id"] for body in client.lrange("results", 0, -1))
+
+    def assert_settled(self, *, client=None):
+        """Nothing is left in any key but results."""
+        client = client or self.client
+        eventually(lambda: client.keys() == [b"results"], what="the queue's keys are gone")
+
+    def close(self):
+        for worker in self.workers:
+            worker.kill()
+        self.client.close()
+
+    def assert_back_soon(self, worker, *, count, client=None):
+        """From now on, when the server is there again, a new message is answered within five seconds; `count` results
+        in all, each once. Meanwhile the worker complained at most once a second.
+        """
+        client = client or self.client
+        back_at = time.monotonic()
+        client.lpush("work", message("kit-done", "after"))
+        found = self.results(count, within_s=BACK_WITHIN_S, client=client)
+        assert time.monotonic() - back_at < BACK_WITHIN_S
+        assert "after" in found
+        assert len(set(found)) == count
+        at = sorted(datetime.fromisoformat(line["timestamp"]).timestamp() for line in complaints(worker))
+        assert all(later - earlier > 0.95 for earlier, later in pairwise(at)), worker.tail()

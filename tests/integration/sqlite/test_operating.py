@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing, StateEntry, Stats
-from awf_core.errors import BrokerMisconfigured, Unroutable
+from awf_core.errors import BrokerMisconfigured, QueueMissing, Unroutable
 
 LEASE_S = 60.0
 EMPTY = Stats(ready=0, delayed=0, in_flight=0, dead=0, oldest_age_s=None)
@@ -263,9 +263,11 @@ def test_a_private_reply_queue_is_unique_and_ends_with_its_time(backend, clock, 
     in_time = bodies(backend, queue)
 
     clock.advance(21)
-    backend.awf_mq_publish([reply])
+    (error,) = backend.awf_mq_publish([reply])
 
     assert queue != other
+    assert isinstance(error, QueueMissing)
+    assert f"the private reply queue '{queue}' is over since " in error.message
     assert in_time == [b"answer"]
     assert bodies(backend, queue) == []
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from plugin_package import install_plugin
 from queue_project import Project
 
 from awf_core.config.load import load_config
@@ -19,6 +23,8 @@ from awf_core.worker.hello import log_started
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -63,3 +69,21 @@ def work(project: Project) -> Iterator[Work]:
 
     yield run
     configure_logging(None, "info")
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Install a plugin of this source for the rest of the test."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules: list[str] = []
+
+    def install(source: str) -> None:
+        modules.append(f"worker_test_plugin_{next(_NUMBERS)}")
+        install_plugin(site, modules[-1], source)
+        importlib.invalidate_caches()
+
+    yield install
+    for module in modules:
+        sys.modules.pop(module, None)

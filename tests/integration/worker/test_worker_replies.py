@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from plugin_package import install_plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from queue_project import Project
 
     from .conftest import Work
-
-_NUMBERS = count()
 
 UNSAFE = {
     "awf-workflows": "is a queue this worker consumes or keeps letters in",
@@ -30,24 +23,6 @@ UNSAFE = {
     "a" * 256: "is longer than 255 characters",
     "res ults": "holds characters a queue name must not",
 }
-
-
-@pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Install a plugin of this source for the rest of the test."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    modules: list[str] = []
-
-    def install(source: str) -> None:
-        modules.append(f"worker_test_plugin_{next(_NUMBERS)}")
-        install_plugin(site, modules[-1], source)
-        importlib.invalidate_caches()
-
-    yield install
-    for module in modules:
-        sys.modules.pop(module, None)
 
 
 def test_the_result_for_an_unsafe_reply_address_is_kept_and_the_run_is_not_repeated(

@@ -17,6 +17,7 @@ from pika import exceptions as px
 from pika.adapters.select_connection import IOLoop
 
 from awf_core.errors import BrokerError, BrokerMisconfigured
+from awf_core.units import format_duration
 from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ LONGEST_WAIT_S = 2.0
 LONGEST_WAIT_REFUSED_S = 30.0
 """Wrong credentials may be a rotation under way: asked again, but seldom."""
 CLOSE_S = 3.0
+SILENT_HEARTBEATS = 1.5
+"""A broker that lives says so twice a heartbeat: by then it has missed three."""
 
 # The library reports each failure at several levels, several times; all of it comes out as our errors.
 _library_log = logging.getLogger("pika")
@@ -124,7 +127,7 @@ class Link:
 
     def abort(self, error: BrokerError) -> None:
         """Give the connection up without a word: whoever answers no more would not answer a close either."""
-        self.post(lambda: self._terminate(error))
+        self.post(lambda: self._terminate(str(error)))
 
     def close(self) -> None:
         """End connection and thread; waits a few seconds for the broker to have read everything. Idempotent."""
@@ -214,7 +217,18 @@ class Link:
         self._pending, self._connection = None, connection
         connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(is_blocked=True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(is_blocked=False))
+        self._listen(connection, -1)
         self._owner.went_up(connection)
+
+    def _listen(self, connection: Any, heard_bytes: int) -> None:
+        """The library notices silence too, five seconds and up to a whole heartbeat later."""
+        if connection is not self._connection:
+            return
+        now_bytes, heartbeat_s = connection.bytes_received, connection.params.heartbeat
+        if now_bytes == heard_bytes:
+            self._terminate(f"nothing was heard for {format_duration(heartbeat_s * SILENT_HEARTBEATS)}")
+        elif heartbeat_s:
+            self._loop.call_later(heartbeat_s * SILENT_HEARTBEATS, lambda: self._listen(connection, now_bytes))
 
     def _refused(self, _connection: Any, error: BaseException) -> None:
         self._pending = None
@@ -263,11 +277,11 @@ class Link:
         except px.AMQPError:
             self._loop.stop()
 
-    def _terminate(self, error: BrokerError) -> None:
+    def _terminate(self, why: str) -> None:
         connection = self._connection
         if connection is not None and not connection.is_closed:
             # What the library's own heartbeat does with a silent connection; close() would wait for an answer.
-            connection._terminate_stream(px.AMQPHeartbeatTimeout(str(error)))  # noqa: SLF001
+            connection._terminate_stream(px.AMQPHeartbeatTimeout(why))  # noqa: SLF001
 
     def _drop_timer(self) -> None:
         if self._timer is not None:

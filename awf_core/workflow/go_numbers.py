@@ -1,6 +1,6 @@
 """Floats as Go's strconv writes them: shortest or with a precision, plain or with an exponent.
 
-Called by the printer and the JSON writer. Pure.
+Called wherever a number is shown: by printers, the JSON writer, error texts. Pure.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ def format_float(value: float, verb: str, precision: int | None = None) -> str:
         return "+Inf" if value > 0 else "-Inf"
     sign = "-" if math.copysign(1.0, value) < 0 else ""
     return sign + _FORMATS[verb.lower()](abs(value), verb, precision)
+
+
+def float_text(value: float) -> str:
+    """`value` in its shortest form: `1.5`, `2`, `1e+06`, `1e-05`, `+Inf`, `-Inf`, `NaN`."""
+    return format_float(value, "g")
 
 
 def int_text(value: int) -> str:

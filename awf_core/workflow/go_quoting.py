@@ -1,6 +1,6 @@
 """Go's quoted strings: reading literals of a template, writing `%q` and names in error texts.
 
-Called by the lexer, the parser, the printer and whoever puts a name into an error. It never raises but ValueError.
+Called by both small languages and by whoever puts a name into an error. It never raises but ValueError.
 A byte that is no UTF-8 is held as a lone surrogate (`surrogateescape`), as everywhere in a run.
 """
 
@@ -92,14 +92,14 @@ def is_printable(char: str) -> bool:
     return char.isprintable()
 
 
-def quote(text: str, *, mark: str = '"', ascii_only: bool = False) -> str:
+def quoted(text: str, *, mark: str = '"', ascii_only: bool = False) -> str:
     """`text` as a Go literal between two `mark`s."""
     if text.isprintable() and "\\" not in text and mark not in text and (text.isascii() or not ascii_only):
         return mark + text + mark
-    return mark + "".join(_quoted(char, mark, ascii_only=ascii_only) for char in text) + mark
+    return mark + "".join(_quoted_char(char, mark, ascii_only=ascii_only) for char in text) + mark
 
 
-def _quoted(char: str, mark: str, *, ascii_only: bool) -> str:
+def _quoted_char(char: str, mark: str, *, ascii_only: bool) -> str:
     code = ord(char)
     if char == mark:
         return "\\" + mark

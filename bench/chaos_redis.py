@@ -1,0 +1,234 @@
+"""Kill workers on Redis, and Redis itself, at random, and count what became of every message.
+
+    python bench/chaos_redis.py [--messages 6000] [--workers 4] [--kills 40] [--server-kills 2] [--lease 2] [--seed 1]
+
+Real `awf worker` processes run a short command for each message; SIGKILL hits them at any moment and each is replaced.
+The server is killed the same way and started on the same files. Afterwards every message must have exactly one result,
+and no key but the list of results may be left. Prints the counts; exits 1 when a promise was broken.
+
+The server has `appendonly yes` and `appendfsync everysec`: it hands every write to the kernel before it answers, so its
+own death loses nothing. What a power cut loses is another matter, and not tried here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+
+from awf_core.testing.process import awf_command
+from awf_core.testing.project import Project
+from awf_core.testing.redis_server import PrivateRedis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WORK, RESULTS = "awf-workflows", "chaos-results"
+WORKFLOW = "chaos"
+CONCURRENCY = 4
+BACK_WITHIN_S = 5.0
+POLL_S = 0.02
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What happened, and the promises that were broken: all from `lost` to `left_in_keys` have to be 0.
+
+    `runs` counts every start of a workflow, those that a kill cut short included. `slowest_return_s` is the longest
+    time from the server's return to the next result, at most `BACK_WITHIN_S`.
+    """
+
+    messages: int
+    kills: int
+    server_kills: int
+    runs: int
+    seconds: float
+    slowest_return_s: float
+    lost: int
+    doubled_results: int
+    not_completed: int
+    left_in_keys: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every promise held."""
+        broken = (self.lost, self.doubled_results, self.not_completed, self.left_in_keys)
+        return not any(broken) and self.slowest_return_s <= BACK_WITHIN_S
+
+
+class Chaos:
+    """One round: a server, a project, a crew of workers, and what was done to them."""
+
+    def __init__(self, directory: Path, *, workers: int, lease_s: float, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.server = PrivateRedis(directory / "redis", extra=("--appendfsync", "everysec"))
+        self.client = redis.Redis(port=self.server.port)
+        self.project = Project(directory)
+        self.project.workflow(WORKFLOW, f"echo x >> '{self.project.marks / WORKFLOW}'; sleep 0.01")
+        section = {"url": self.server.url, "lease": f"{lease_s}s", "block": "500ms", "socket_timeout": "1s"}
+        mq = {"type": "redis", "redis": section, "concurrency": CONCURRENCY}
+        self._config = self.project.configure("chaos", mq)
+        self._log = directory / "workers.log"
+        self._size = workers
+        self.crew: list[subprocess.Popen[bytes]] = []
+        self.kills = 0
+        self.returns_s: list[float] = []
+
+    def start(self, ids: Sequence[str]) -> None:
+        """Everything is there, and there is something to do."""
+        self.server.start()
+        for first in range(0, len(ids), AT_ONCE):
+            self.client.lpush(WORK, *[_message(name) for name in ids[first : first + AT_ONCE]])
+        self.crew = [self._worker() for _ in range(self._size)]
+
+    def results(self) -> int:
+        """How many there are."""
+        return int(self.client.llen(RESULTS))
+
+    def kill_worker(self) -> None:
+        """One of them, whatever it does at this moment; another takes its place."""
+        victim = self.dice.randrange(len(self.crew))
+        self.crew[victim].send_signal(signal.SIGKILL)
+        self.crew[victim].wait()
+        self.crew[victim] = self._worker()
+        self.kills += 1
+
+    def kill_server(self, *, limit_s: float) -> None:
+        """And start it again; returns when a result has come since."""
+        self.server.restart()
+        back_at = time.monotonic()
+        before = self.results()
+        while self.results() == before and time.monotonic() < back_at + limit_s:
+            time.sleep(POLL_S)
+        self.returns_s.append(time.monotonic() - back_at)
+
+    def end(self) -> None:
+        """Nothing of it runs any more."""
+        for process in self.crew:
+            process.kill()
+            process.wait()
+        self.client.close()
+        self.server.kill()
+
+    def is_over(self, messages: int) -> bool:
+        """Every message has a result, and nothing else is left."""
+        return self.results() >= messages and self.client.dbsize() == 1
+
+    def _worker(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                awf_command("worker", "--log-level", "warning"),
+                cwd=self.project.directory,
+                env=self.project.environment(self._config),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+
+def run(
+    directory: Path,
+    *,
+    messages: int,
+    workers: int,
+    kills: int,
+    server_kills: int,
+    lease_s: float,
+    seed: int,
+    limit_s: float,
+) -> Report:
+    """One round in `directory`; gives up after `limit_s` and reports what is missing."""
+    started_s = time.monotonic()
+    ids = [f"m-{number}" for number in range(messages)]
+    chaos = Chaos(directory, workers=workers, lease_s=lease_s, seed=seed)
+    try:
+        chaos.start(ids)
+        for at_results, is_server in _moments(messages, kills, server_kills, chaos.dice):
+            _wait_for(chaos, at_results, until_s=started_s + limit_s)
+            time.sleep(chaos.dice.uniform(0, 0.1))
+            if is_server:
+                chaos.kill_server(limit_s=limit_s)
+            else:
+                chaos.kill_worker()
+        while not chaos.is_over(messages) and time.monotonic() < started_s + limit_s:
+            time.sleep(POLL_S)
+        return _report(chaos, ids, seconds=time.monotonic() - started_s)
+    finally:
+        chaos.end()
+
+
+def _moments(messages: int, kills: int, server_kills: int, dice: random.Random) -> list[tuple[int, bool]]:
+    """(after how many results, whether the server is meant) of each kill, spread over nine tenths of the messages."""
+    workers = [(round(messages * 0.9 * dice.random()), False) for _ in range(kills)]
+    servers = [(messages * (number + 1) // (server_kills + 1), True) for number in range(server_kills)]
+    return sorted(workers + servers)
+
+
+def _wait_for(chaos: Chaos, results: int, *, until_s: float) -> None:
+    while chaos.results() < results and time.monotonic() < until_s:
+        time.sleep(POLL_S)
+
+
+def _report(chaos: Chaos, ids: Sequence[str], *, seconds: float) -> Report:
+    bodies = [json.loads(body) for body in chaos.client.lrange(RESULTS, 0, -1)]
+    found = Counter(body["message_id"] for body in bodies)
+    return Report(
+        messages=len(ids),
+        kills=chaos.kills,
+        server_kills=len(chaos.returns_s),
+        runs=len(chaos.project.runs(WORKFLOW)),
+        seconds=round(seconds, 2),
+        slowest_return_s=round(max(chaos.returns_s, default=0.0), 2),
+        lost=sum(1 for name in ids if not found[name]),
+        doubled_results=sum(1 for count in found.values() if count > 1),
+        not_completed=sum(1 for body in bodies if body["status"] != "completed"),
+        left_in_keys=int(chaos.client.dbsize()) - (1 if bodies else 0),
+    )
+
+
+def _message(name: str) -> str:
+    return json.dumps({"id": name, "workflow": WORKFLOW, "reply_to": RESULTS})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Kill workers on Redis, and Redis, and count the messages.")
+    parser.add_argument("--messages", type=int, default=6000)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--kills", type=int, default=40, help="of workers")
+    parser.add_argument("--server-kills", type=int, default=2)
+    parser.add_argument("--lease", type=float, default=2.0, help="seconds")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds after which to give up")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
+        report = run(
+            Path(directory),
+            messages=options.messages,
+            workers=options.workers,
+            kills=options.kills,
+            server_kills=options.server_kills,
+            lease_s=options.lease,
+            seed=options.seed,
+            limit_s=options.limit,
+        )
+    for name, value in asdict(report).items():
+        print(f"{name:20} {value}")
+    return 0 if report.is_good else 1
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        sys.exit(main())
