@@ -16,6 +16,7 @@ from awf_core.engine.machine import next_state
 from awf_core.engine.record import StateRecord
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
 from awf_core.engine.streaming import MaskedOutput
+from awf_core.errors import redact_url
 
 if TYPE_CHECKING:
     import random
@@ -168,10 +169,11 @@ class Visitor:
             return step_type.run(state, context)
         except StepAborted:
             raise
-        except Exception as problem:
-            # A step type may be anybody's; its bug fails this run and no other.
+        # A step type may be anybody's; its bug, or its call of sys.exit, fails this run and no other.
+        except (Exception, SystemExit) as problem:
             _log.exception("step type %r raised in state %r", state.type, state.name)
-            text = f"step {state.name}: step type '{state.type}' broke: {type(problem).__name__}: {problem}"
+            why = f"{type(problem).__name__}: {redact_url(str(problem))}"
+            text = f"step {state.name}: step type '{state.type}' broke: {why}"
             raise StepAborted(text, code="SYSTEM.INTERNAL.UNMAPPED") from problem
         finally:
             if isinstance(output, MaskedOutput):

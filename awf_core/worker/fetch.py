@@ -105,6 +105,12 @@ class Fetcher:
         except BrokerError as exc:
             self._broker_failed(exc)
             return ()
+        # A backend or a wrapper of it may be anybody's: its defect must not end this thread, which would leave a
+        # worker that looks alive and takes nothing.
+        except (Exception, SystemExit):
+            log.exception(events.INTERNAL_ERROR, thread=self._thread.name, queue=self._queue)
+            self._stop.wait(self._backoff.next_s())
+            return ()
         if self._backoff.failures:
             log.info(events.BROKER_RECOVERED, queue=self._queue, failures=self._backoff.failures)
             self._backoff.reset()
@@ -140,10 +146,14 @@ class Fetcher:
 
 
 class Budget:
-    """How many messages a worker may still take (`--max-messages`); None = no end. Thread-safe."""
+    """How many messages a worker may still take (`--max-messages`); None = no end. Thread-safe.
+
+    Granted is not yet taken: a fetcher may hold a grant for as long as its queue is empty.
+    """
 
     def __init__(self, total: int | None) -> None:
         self._left = total
+        self._untaken = total
         self._lock = threading.Lock()
 
     def take(self, wanted: int) -> int:
@@ -161,7 +171,13 @@ class Budget:
             with self._lock:
                 self._left += count
 
+    def use(self, count: int) -> None:
+        """So many messages were taken. Called once they are in hand, so that none is overlooked in between."""
+        if self._untaken is not None:
+            with self._lock:
+                self._untaken -= count
+
     @property
     def is_spent(self) -> bool:
-        """Whether nothing more may be taken."""
-        return self._left == 0
+        """Whether as many messages as there may be were taken."""
+        return self._untaken == 0

@@ -154,11 +154,19 @@ class LeaseKeeper:
                 lost = self._mq.extend([held.delivery for held in due])
             except BrokerError as exc:
                 self._say_unavailable(exc, len(due))
-                for held in due:
-                    held.renew_at = now + min(RETRY_S, self._period_s)
-                return now + min(RETRY_S, self._period_s)
+                return self._again_soon(due, now)
+            # Whatever a backend raises, this thread goes on: without it every lease would end.
+            except (Exception, SystemExit):
+                log.exception(events.INTERNAL_ERROR, thread=self._thread.name)
+                return self._again_soon(due, now)
             self._renewed(due, lost, now + self._period_s)
         return now + IDLE_S
+
+    def _again_soon(self, due: Sequence[Held], now: float) -> float:
+        retry_at = now + min(RETRY_S, self._period_s or RETRY_S)
+        for held in due:
+            held.renew_at = retry_at
+        return retry_at
 
     def _say_unavailable(self, error: BrokerError, deliveries: int) -> None:
         muted = self._throttle.take("broker")

@@ -101,7 +101,7 @@ class Pipeline:
         _log_claimed(delivery, message)
         try:
             settlement = self._settlement(*self._process(delivery, message), delivery, message, received_at)
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             log.exception(events.INTERNAL_ERROR, message_id=message.id)
             settlement = self._settlement(*self._broken(exc, delivery, message), delivery, message, received_at)
         crash_point("pipeline.decided")
@@ -119,7 +119,9 @@ class Pipeline:
         verdict = decide.decide_run(run, delivery, plan.policy.retry, now=self._clock.now(), chance=_chance())
         return verdict, self._outcome_of_run(run, delivery, plan.message, verdict)
 
-    def _broken(self, error: Exception, delivery: Delivery, message: Message | Malformed) -> tuple[Verdict, Outcome]:
+    def _broken(
+        self, error: Exception | SystemExit, delivery: Delivery, message: Message | Malformed
+    ) -> tuple[Verdict, Outcome]:
         rejection = internal_error(error)
         retry = self._policy_for(message.workflow or "").retry
         verdict = decide.decide_internal_error(
@@ -277,7 +279,7 @@ class Pipeline:
             if isinstance(formatted, Formatted):
                 return formatted
             log.error(events.PLUGIN_FAILED, hook=FORMAT_HOOK, error=f"returned {formatted!r}, not a Formatted")
-        except Exception:
+        except (Exception, SystemExit):
             log.exception(events.PLUGIN_FAILED, hook=FORMAT_HOOK, message_id=outcome.message_id)
         return format_result(delivery, message, outcome)
 

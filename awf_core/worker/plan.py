@@ -80,7 +80,7 @@ def crash_loop(error: str) -> Rejection:
     return Rejection(reason="crash_loop", error=error, code=None, exit_code=4)
 
 
-def internal_error(error: Exception) -> Rejection:
+def internal_error(error: Exception | SystemExit) -> Rejection:
     """A defect of ours met while a message was handled."""
     text = f"internal error: {type(error).__name__}: {error}"
     return Rejection(reason="internal_error", error=text, code="SYSTEM.INTERNAL.UNMAPPED", exit_code=4)

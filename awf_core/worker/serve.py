@@ -198,6 +198,7 @@ class Worker:
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         self._leases.take(deliveries)
+        self._budget.use(len(deliveries))
         self._runners.put(deliveries)
 
     def _consumed(self) -> None:

@@ -17,6 +17,7 @@ from awf_core.errors import (
     BodyTooLarge,
     BrokerError,
     BrokerMisconfigured,
+    BrokerUnavailable,
     LeaseLost,
     QueueMissing,
     Unroutable,
@@ -206,9 +207,13 @@ class Settler:
 
     def _call(self, group: Sequence[Settlement], call: Callable[[], Sequence[BrokerError | None]]) -> list[Settlement]:
         try:
-            results = call()
+            results = _checked(call(), len(group))
         except BrokerError as exc:
             results = [exc] * len(group)
+        # A backend or a wrapper of it may be anybody's: its defect must not end this thread, nor lose a settlement.
+        except (Exception, SystemExit) as exc:
+            log.exception(events.INTERNAL_ERROR, thread=self._thread.name)
+            results = [BrokerUnavailable(f"the backend broke: {type(exc).__name__}", in_doubt=True)] * len(group)
         else:
             crash_point(_SETTLED[type(group[0].action)])
         with lines_together():
@@ -269,6 +274,13 @@ class Settler:
                 pending=self.pending,
                 muted=muted,
             )
+
+
+def _checked(results: Sequence[BrokerError | None], count: int) -> Sequence[BrokerError | None]:
+    """One answer per settlement; anything else is a defect of the backend, and nothing is known of any of them."""
+    if len(results) != count:
+        raise ValueError(f"the backend answered {results!r} for {count} settlements")
+    return results
 
 
 def _nobody(settlement: Settlement, label: str) -> None:

@@ -226,3 +226,15 @@ def test_a_reader_that_goes_away_does_not_make_a_command_complain(project: Proje
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_max_messages_waits_for_messages_that_are_still_to_come(project: Project, start_worker: StartWorker) -> None:
+    project.workflow("hello")
+    worker = start_worker("--max-messages=2", "--concurrency=1")
+    project.put({"workflow": "hello"})
+    worker.await_line("message.settled")
+
+    project.put({"workflow": "hello"})
+
+    assert worker.end() == 0
+    assert len(worker.lines("message.settled")) == 2

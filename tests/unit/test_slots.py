@@ -82,10 +82,19 @@ def test_a_budget_grants_no_more_than_it_holds():
 
     assert budget.take(2) == 2
     assert budget.take(5) == 1
-    assert budget.is_spent
+    assert budget.take(5) == 0
     budget.give_back(1)
-    assert not budget.is_spent
     assert budget.take(5) == 1
+
+
+def test_a_budget_is_spent_by_what_was_taken_and_not_by_what_was_granted():
+    budget = Budget(2)
+
+    budget.take(2)
+    budget.use(1)
+    assert not budget.is_spent
+    budget.use(1)
+    assert budget.is_spent
 
 
 def test_no_limit_never_runs_out():
