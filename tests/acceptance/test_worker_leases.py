@@ -81,7 +81,7 @@ def test_a_message_that_kills_its_workers_is_dead_after_five_starts_and_a_good_o
     codes = []
     while not project.letters():
         assert len(codes) < 12, f"still alive after {codes}"
-        worker = start_worker("--max-messages=2")
+        worker = start_worker("--burst")
         (project.marks / "pid").write_text(str(worker.pid))
         codes.append(worker.end())
 

@@ -140,7 +140,7 @@ def test_a_server_killed_with_a_claim_under_way_loses_nothing(make_server, make_
 def test_a_run_goes_on_while_its_server_is_gone_and_is_answered_once_after(make_server, make_site):
     server = make_server()
     site = make_site(server)
-    worker = site.worker(server.url, lease="2s")
+    worker = site.worker(server.url)
     site.begin()
 
     server.kill()
