@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 PLUGINS := $(wildcard plugins/*)
-# Three processes: the suite waits a good deal. Work is given out test by test, so that no process ends up with the slow ones.
-PYTEST_ARGS ?= -n 3 --dist worksteal
+# Two processes: the suite waits a good deal. Work is given out test by test, so that no process ends up with the slow ones.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -40,7 +40,6 @@ bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds oth
 
 chaos: $(DEV) ## processes killed at random, full counts
 	$(BIN)/python bench/chaos_sqlite.py
-	$(BIN)/python bench/chaos_redis.py
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak
