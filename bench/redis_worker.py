@@ -79,7 +79,7 @@ def measure(plan: Plan) -> list[Figure]:
             peers_per_s[name].append(per_s)
     figures = [figure for setup, rounds in runs.items() for figure in _figures(setup, rounds)]
     figures += [Figure(name=f"peer {name}", unit="/s", rounds=tuple(values)) for name, values in peers_per_s.items()]
-    return [*figures, *_ratios(runs, peers_per_s), *_latency(plan)]
+    return [*figures, *ratios(runs, peers_per_s), *_latency(plan)]
 
 
 def run(plan: Plan, setup: Setup) -> Throughput:
@@ -159,8 +159,8 @@ def _figures(setup: Setup, rounds: Sequence[Throughput]) -> list[Figure]:
     ]
 
 
-def _ratios(runs: dict[Setup, list[Throughput]], peers_per_s: dict[str, list[float]]) -> list[Figure]:
-    """Each quiet setup over the fastest peer with as many processes, within each round."""
+def ratios(runs: dict[Setup, list[Throughput]], peers_per_s: dict[str, list[float]]) -> list[Figure]:
+    """Each quiet setup over the fastest peer with as many processes, within each round. Pure."""
     figures = []
     for setup, rounds in runs.items():
         rivals = [peers_per_s[name] for name in PEERS[setup.workers] if len(peers_per_s.get(name, ())) == len(rounds)]

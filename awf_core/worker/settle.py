@@ -221,7 +221,7 @@ class Settler:
         try:
             results = _as_many(call(), len(group))
         except BrokerError as exc:
-            results = [exc] * len(group)
+            return self._after_none(group, exc)
         except UNEXPECTED:
             # Whether it took effect is anybody's guess; where it did, the next try is told that it is no longer ours.
             say_defect(self._throttle)
@@ -231,6 +231,20 @@ class Settler:
         with lines_together():
             again = [self._after(settlement, error) for settlement, error in zip(group, results, strict=True)]
         return [settlement for settlement in again if settlement is not None]
+
+    def _after_none(self, group: Sequence[Settlement], error: BrokerError) -> list[Settlement]:
+        """Nothing of the call was attempted, so it tells of the broker and not of anybody's reply address.
+
+        Seen with Redis: a password changed for a moment sent finished results to the undeliverable queue.
+        """
+        again = []
+        for settlement in group:
+            if self._is_lost(settlement.action.delivery):
+                self._on_settled(settlement, "lost")
+            else:
+                self._say_retried(settlement, error)
+                again.append(settlement)
+        return again
 
     def _after(self, settlement: Settlement, error: BrokerError | None) -> Settlement | None:
         """What the broker said of one: done, lost, or what to try next."""
