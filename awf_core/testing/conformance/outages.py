@@ -11,7 +11,7 @@ import pytest
 
 from awf_core.contract import Ack, Outgoing
 from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, LeaseLost
-from awf_core.testing.actions import answered, drain, send, take, take_one
+from awf_core.testing.actions import answered, drain, send, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 from awf_core.testing.target import WRONG_PASSWORD
@@ -237,7 +237,7 @@ def _raised(call: Callable[[], object]) -> None:
 
 def _take_patiently(mq: Mq, queue: str) -> Delivery:
     def took() -> list[Delivery]:
-        got = _try(lambda: take(mq, queue, 1, within_s=3.0))
+        got = _try(lambda: list(mq.consume(queue, limit=1, wait_s=3.0)))
         return got if isinstance(got, list) else []
 
     return eventually(took, BACK_S, what=f"a message from {queue}")[0]
