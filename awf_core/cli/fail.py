@@ -37,8 +37,8 @@ def show(error: Exception, *, is_debug: bool) -> None:
         return
     if is_debug or os.environ.get("AWF_DEBUG"):
         traceback.print_exception(error)
-    for line in lines_of(error):
-        print(redact_url(line), file=sys.stderr)  # noqa: T201
+    # In one piece: other threads still log to the same stream, and print() writes a line and its end separately.
+    sys.stderr.write("".join(f"{redact_url(line)}\n" for line in lines_of(error)))
 
 
 def lines_of(error: Exception) -> list[str]:

@@ -95,8 +95,8 @@ class DeadLetters:
 
         moved = mq.move(kit.names.dead, kit.names.work, ids=[chosen.id])
 
-        back = take_one(mq, kit.names.work)
         assert moved == 1
+        back = take_one(mq, kit.names.work)
         assert (back.body, back.attempt) == (b"1", 1)
         assert_quiet(mq, kit.names.work)
         assert kit.letters(mq, 2) == [b"0", b"2"]

@@ -111,6 +111,24 @@ def test_a_queue_deleted_under_its_consumer_is_made_anew(make_backend: MakeBacke
     assert [delivery.body for delivery in came] == [b"x"]
 
 
+def test_a_queue_that_was_replaced_behind_its_consumer_is_consumed_again(
+    make_backend: MakeBackend, foreign: Any, queue: str
+) -> None:
+    # So short a timeout has its channel replaced after 2 s of silence.
+    backend = make_backend(consumer_timeout="5s")
+    backend.awf_mq_ensure(queue, "work", None)
+    backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
+    (held,) = _take(backend, queue)
+    backend.awf_mq_ack([Ack(delivery=held)])
+    assert not backend.awf_mq_consume(queue, 1, 0.0)
+
+    foreign.queue_delete(queue)
+    foreign.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    foreign.basic_publish("", queue, b"new")
+
+    assert [delivery.body for delivery in _take(backend, queue)] == [b"new"]
+
+
 def test_a_queue_that_may_not_be_made_is_missing(make_backend: MakeBackend, queue: str) -> None:
     backend = make_backend(declare="passive")
 

@@ -34,15 +34,19 @@ class Got:
     redelivered: bool
     properties: Any
     body: bytes
-    left: int
 
 
 class Channel:
-    """One channel, one step at a time. Not thread-safe; made by `open_channel`."""
+    """One channel, one step at a time. Not thread-safe; made by `open_channel`.
+
+    `got` is how many messages it took and did not ack, `left` how many were ready in the queue after the last get.
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._channel: Any = None
+        self.got = 0
+        self.left = 0
         self._waiting: Future[Any] = Future()
 
     def open(self) -> None:
@@ -78,14 +82,16 @@ class Channel:
 
         answer = self._step(f"get a message of {queue!r}", send)
         if answer is None:
+            self.left = 0
             return None
         method, properties, body = answer
+        self.got += 1
+        self.left = method.message_count
         return Got(
             tag=method.delivery_tag,
             redelivered=bool(method.redelivered),
             properties=properties,
             body=bytes(body),
-            left=method.message_count,
         )
 
     def ack(self, tags: Sequence[int]) -> None:
@@ -97,6 +103,7 @@ class Channel:
             channel.basic_qos(prefetch_count=0, callback=done)
 
         self._step("acknowledge messages", send)
+        self.got -= len(tags)
 
     def purge(self, queue: str) -> int:
         """Remove what is ready in `queue`; returns how many."""

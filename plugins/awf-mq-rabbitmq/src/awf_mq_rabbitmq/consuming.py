@@ -84,6 +84,13 @@ class Consuming:
                 raise
             return subscription.consume(limit, wait_s)
 
+    def renew(self, queue: str) -> None:
+        """The queue vanished: whatever consumed it begins anew."""
+        with self._lock:
+            subscription = self._subscriptions.get(queue)
+        if subscription is not None:
+            subscription.renew()
+
     def held(self, delivery: Delivery) -> Held | LeaseLost:
         """The original behind a delivery, or why it is not ours to settle."""
         held = delivery.receipt

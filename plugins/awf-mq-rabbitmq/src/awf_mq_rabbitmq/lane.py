@@ -76,6 +76,7 @@ class Lane:
         self.unsettled: dict[int, Held] = {}
         self.consumers: dict[str, Consumer] = {}
         self.is_retired = False
+        self._heard_at = time.monotonic()
         self._on_death = on_death
         channel.add_on_close_callback(lambda _, reason: self.die(reason))
 
@@ -88,6 +89,16 @@ class Lane:
         """Seconds that its oldest delivery has been held; 0 without any."""
         oldest = next(iter(self.unsettled.values()), None)
         return 0.0 if oldest is None else time.monotonic() - oldest.arrived_at
+
+    def quiet_s(self) -> float:
+        """Seconds since a delivery came by it, or since it was opened."""
+        return time.monotonic() - self._heard_at
+
+    def take(self, held: Held) -> None:
+        """A delivery came: it is ours until it is settled."""
+        self._heard_at = held.arrived_at
+        held.consumer.held += 1
+        self.unsettled[held.tag] = held
 
     def consume(
         self,

@@ -10,6 +10,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, OrderedDict
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from awf_core.contract import Page, QueueItem, Stats
@@ -20,7 +21,7 @@ from awf_mq_rabbitmq.names import retry_queue
 from awf_mq_rabbitmq.wire import header_problem, item_of, moved_parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from awf_mq_rabbitmq.link import Link
     from awf_mq_rabbitmq.publishing import Publishing
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_S = 30.0
 """How long a retry queue that isn't there is believed to stay away: each look leaves a line in the broker's log."""
+RETURN_S = 1.0
+"""A replicated queue has what a closed channel gave back a moment after the close (3.10: one look in 200 was early)."""
+RETURN_LOOK_S = 0.005
 AT_ONCE = 100
 MOST_PAGINGS = 32
 
@@ -57,7 +61,7 @@ class Operating:
         shown = self._pagings.get(after, Counter()) if after is not None else Counter()
         left = Counter(shown)
         items: list[QueueItem] = []
-        with open_channel(self._link) as channel:
+        with self._looking(queue) as channel:
             has_more = False
             while (got := _get(channel, queue)) is not None:
                 item_id = _id_of(got.properties, got.body)
@@ -74,7 +78,7 @@ class Operating:
         """Move up to `limit` (None = all) messages, those in `ids` (None = any); returns how many."""
         self._topology.make_if_missing(target)
         moved = 0
-        with open_channel(self._link) as channel:
+        with self._looking(source) as channel:
             try:
                 left = channel.count(source)
             except QueueMissing:
@@ -94,6 +98,21 @@ class Operating:
                 return channel.purge(queue)
         except QueueMissing:
             return 0
+
+    @contextmanager
+    def _looking(self, queue: str) -> Iterator[Channel]:
+        """A channel that gives back what it got and did not ack; at the end it is in the queue again.
+
+        Else who looks and then moves, or counts, would miss some of what was just looked at.
+        """
+        with open_channel(self._link) as channel:
+            yield channel
+        if not channel.got:
+            return
+        end = time.monotonic() + RETURN_S
+        with suppress(QueueMissing), open_channel(self._link) as counting:
+            while counting.count(queue) < channel.left + channel.got and time.monotonic() < end:
+                time.sleep(RETURN_LOOK_S)
 
     def _move(self, channel: Channel, chosen: Sequence[Got], target: str) -> int:
         parcels = [moved_parcel(got.properties, got.body, target) for got in chosen]

@@ -40,7 +40,7 @@ class Session:
         self._clock = context.clock
         self._publishing = Publishing(target)
         self._consuming = Consuming(target, is_held_back=lambda: self._publishing.is_blocked)
-        self.topology = Topology(self._consuming.link, settings, context.declare)
+        self.topology = Topology(self._consuming.link, settings, context.declare, on_missing=self._consuming.renew)
         self._requesters = Requesters(target)
         self._delaying = Delaying(self._publishing, self.topology, self._requesters, settings)
         self.settling = Settling(

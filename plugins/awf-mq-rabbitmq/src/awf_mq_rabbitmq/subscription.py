@@ -31,6 +31,8 @@ ANSWER_S = 10.0
 IDLE_S = 0.25
 """How long a message may lie here with nobody asking for one before others get it."""
 MAX_CONSUMERS = 16
+QUIET_ROTATIONS = 4
+"""A channel that nothing came by for this many rotations is replaced, see `Subscription.renew`."""
 
 
 class CancelledByBroker(Exception):
@@ -97,6 +99,19 @@ class Subscription:
             self._is_changing = self._is_asked = False
             self.condition.notify_all()
 
+    def renew(self) -> None:
+        """Begin anew on a fresh channel; what the old ones hold goes to others. The queue vanished.
+
+        Up to RabbitMQ 3.13 a channel takes up its consumers again by itself when their queue was deleted and is there
+        again before the channel has heard of it, and then forgets the queue: what that hands out is dropped, and
+        counts as held until the channel ends (3.10.8: at every try).
+        """
+        self._link.post(self._drop_lanes)
+
+    def _drop_lanes(self) -> None:
+        for lane in list(self._lanes):
+            self._drop(lane)
+
     def _wait(self, limit: int, began_at: float, wait_s: float) -> list[Held]:
         """With the condition held."""
         self._raise_failure()
@@ -132,7 +147,8 @@ class Subscription:
         return any(lane.unsettled for lane in list(self._lanes))
 
     def _is_aged(self) -> bool:
-        return self._lane is not None and self._lane.age_s() > self._rotate_s
+        lane = self._lane
+        return lane is not None and (lane.age_s() > self._rotate_s or lane.quiet_s() > QUIET_ROTATIONS * self._rotate_s)
 
     def _opening_until(self, began_at: float) -> float:
         """Until when an answer about the window has to be waited for, whatever `wait_s` was."""
@@ -190,7 +206,10 @@ class Subscription:
 
     def _open_lane(self, connection: Any) -> None:
         def opened(channel: Any) -> None:
-            channel.add_on_cancel_callback(lambda frame: self._cancelled(lane, frame))
+            if lane.death is not None:
+                lane.close()
+                return
+            channel.add_on_cancel_callback(lambda _: self._drop(lane))
             with self.condition:
                 self._lane = lane
             self._stepped()
@@ -222,8 +241,7 @@ class Subscription:
             arrived_at=time.monotonic(),
         )
         with self.condition:
-            consumer.held += 1
-            lane.unsettled[held.tag] = held
+            lane.take(held)
             self._inbox.append(held)
             if self._is_stopped:
                 self._give_back()
@@ -249,7 +267,7 @@ class Subscription:
             held.is_settled = True
             held.lane.requeue([held])
 
-    def _cancelled(self, lane: Lane, _frame: Any) -> None:
+    def _drop(self, lane: Lane) -> None:
         lane.die(CancelledByBroker(f"the broker ended the consumer of {self.queue!r}: is the queue still there?"))
         lane.close()
 

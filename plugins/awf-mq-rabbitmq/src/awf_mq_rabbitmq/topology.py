@@ -15,7 +15,7 @@ from awf_mq_rabbitmq.channel import open_channel
 from awf_mq_rabbitmq.names import bad_queue_name, retry_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from awf_core.contract import Declare, Role
     from awf_mq_rabbitmq.link import Link
@@ -63,10 +63,13 @@ def retry_arguments(settings: RabbitMqSettings, queue: str, delay_ms: int) -> Ar
 class Topology:
     """What queues there are, as far as we know. Thread-safe."""
 
-    def __init__(self, link: Link, settings: RabbitMqSettings, declare: Declare) -> None:
+    def __init__(
+        self, link: Link, settings: RabbitMqSettings, declare: Declare, *, on_missing: Callable[[str], None]
+    ) -> None:
         self._link = link
         self._settings = settings
         self._declare = declare
+        self._on_missing = on_missing
         self._lock = threading.Lock()
         self._ensured: dict[str, Ensured] = {}
         self._retry_queues: set[str] = set()
@@ -145,6 +148,7 @@ class Topology:
             with open_channel(self._link) as channel:
                 channel.count(queue)
         except QueueMissing as missing:
+            self._on_missing(queue)
             if not self.may_declare:
                 raise self._missing([queue], missing) from missing
             with open_channel(self._link) as channel:
