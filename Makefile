@@ -40,7 +40,8 @@ bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds oth
 
 chaos: $(DEV) ## processes killed at random, full counts
 	$(BIN)/python bench/chaos_sqlite.py
-	$(BIN)/python bench/chaos_redis.py
+	$(BIN)/python -m bench.chaos_redis
+	$(BIN)/python -m bench.chaos_rabbitmq
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak

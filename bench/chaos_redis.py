@@ -1,6 +1,6 @@
 """Kill workers on Redis, and Redis itself, at random, and count what became of every message.
 
-    python bench/chaos_redis.py [--messages 6000] [--workers 4] [--kills 40] [--server-kills 2] [--lease 2] [--seed 1]
+    python -m bench.chaos_redis [--messages 6000] [--workers 4] [--kills 40] [--server-kills 2] [--lease 2] [--seed 1]
 
 Real `awf worker` processes run a short command for each message; SIGKILL hits them at any moment and each is replaced.
 The server is killed the same way and started on the same files. Afterwards every message must have exactly one result,
@@ -12,11 +12,8 @@ own death loses nothing. What a power cut loses is another matter, and not tried
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,18 +25,15 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from awf_core.testing.process import awf_command
 from awf_core.testing.project import Project
 from awf_core.testing.redis_server import PrivateRedis
+from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORK, RESULTS = "awf-workflows", "chaos-results"
 WORKFLOW = "chaos"
-CONCURRENCY = 4
-BACK_WITHIN_S = 5.0
-POLL_S = 0.02
 AT_ONCE = 1000
 
 
@@ -80,11 +74,8 @@ class Chaos:
         self.project.workflow(WORKFLOW, f"echo x >> '{self.project.marks / WORKFLOW}'; sleep 0.01")
         section = {"url": self.server.url, "lease": f"{lease_s}s", "block": "500ms", "socket_timeout": "1s"}
         mq = {"type": "redis", "redis": section, "concurrency": CONCURRENCY}
-        self._config = self.project.configure("chaos", mq)
-        self._log = directory / "workers.log"
-        self._size = workers
-        self.crew: list[subprocess.Popen[bytes]] = []
-        self.kills = 0
+        config = self.project.configure("chaos", mq)
+        self.crew = Crew(self.project, config, directory / "workers.log", size=workers, dice=self.dice)
         self.returns_s: list[float] = []
 
     def start(self, ids: Sequence[str]) -> None:
@@ -92,19 +83,11 @@ class Chaos:
         self.server.start()
         for first in range(0, len(ids), AT_ONCE):
             self.client.lpush(WORK, *[_message(name) for name in ids[first : first + AT_ONCE]])
-        self.crew = [self._worker() for _ in range(self._size)]
+        self.crew.start()
 
     def results(self) -> int:
         """How many there are."""
         return int(self.client.llen(RESULTS))
-
-    def kill_worker(self) -> None:
-        """One of them, whatever it does at this moment; another takes its place."""
-        victim = self.dice.randrange(len(self.crew))
-        self.crew[victim].send_signal(signal.SIGKILL)
-        self.crew[victim].wait()
-        self.crew[victim] = self._worker()
-        self.kills += 1
 
     def kill_server(self, *, limit_s: float) -> None:
         """And start it again; returns when a result has come since."""
@@ -117,26 +100,13 @@ class Chaos:
 
     def end(self) -> None:
         """Nothing of it runs any more."""
-        for process in self.crew:
-            process.kill()
-            process.wait()
+        self.crew.end()
         self.client.close()
         self.server.kill()
 
     def is_over(self, messages: int) -> bool:
         """Every message has a result, and nothing else is left."""
         return self.results() >= messages and self.client.dbsize() == 1
-
-    def _worker(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                awf_command("worker", "--log-level", "warning"),
-                cwd=self.project.directory,
-                env=self.project.environment(self._config),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
 
 
 def run(
@@ -156,25 +126,18 @@ def run(
     chaos = Chaos(directory, workers=workers, lease_s=lease_s, seed=seed)
     try:
         chaos.start(ids)
-        for at_results, is_server in _moments(messages, kills, server_kills, chaos.dice):
+        for at_results, is_server in moments(messages, kills, server_kills, chaos.dice):
             _wait_for(chaos, at_results, until_s=started_s + limit_s)
             time.sleep(chaos.dice.uniform(0, 0.1))
             if is_server:
                 chaos.kill_server(limit_s=limit_s)
             else:
-                chaos.kill_worker()
+                chaos.crew.kill_one()
         while not chaos.is_over(messages) and time.monotonic() < started_s + limit_s:
             time.sleep(POLL_S)
         return _report(chaos, ids, seconds=time.monotonic() - started_s)
     finally:
         chaos.end()
-
-
-def _moments(messages: int, kills: int, server_kills: int, dice: random.Random) -> list[tuple[int, bool]]:
-    """(after how many results, whether the server is meant) of each kill, spread over nine tenths of the messages."""
-    workers = [(round(messages * 0.9 * dice.random()), False) for _ in range(kills)]
-    servers = [(messages * (number + 1) // (server_kills + 1), True) for number in range(server_kills)]
-    return sorted(workers + servers)
 
 
 def _wait_for(chaos: Chaos, results: int, *, until_s: float) -> None:
@@ -187,7 +150,7 @@ def _report(chaos: Chaos, ids: Sequence[str], *, seconds: float) -> Report:
     found = Counter(body["message_id"] for body in bodies)
     return Report(
         messages=len(ids),
-        kills=chaos.kills,
+        kills=len(chaos.crew.kills),
         server_kills=len(chaos.returns_s),
         runs=len(chaos.project.runs(WORKFLOW)),
         seconds=round(seconds, 2),
@@ -204,15 +167,9 @@ def _message(name: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Kill workers on Redis, and Redis, and count the messages.")
-    parser.add_argument("--messages", type=int, default=6000)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--kills", type=int, default=40, help="of workers")
-    parser.add_argument("--server-kills", type=int, default=2)
-    parser.add_argument("--lease", type=float, default=2.0, help="seconds")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds after which to give up")
-    options = parser.parse_args()
+    reader = parser("Kill workers on Redis, and Redis, and count the messages.")
+    reader.add_argument("--lease", type=float, default=2.0, help="seconds")
+    options = reader.parse_args()
     with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
         report = run(
             Path(directory),

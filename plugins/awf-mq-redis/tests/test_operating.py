@@ -185,8 +185,8 @@ def test_a_dead_letter_queue_can_be_worked_off_like_any_other(backend, foreign, 
 def test_letters_and_what_was_given_back_of_them_are_browsed_moved_and_purged_together(backend, foreign, take):
     for number in range(4):
         bury(backend, take(body=b"%d" % number))
-    for _ in range(2):
-        backend.awf_mq_nack([Nack(delivery=take("dead", publish=False), delay_s=100)])
+    for number in range(2):
+        backend.awf_mq_nack([Nack(delivery=take("dead", publish=False), delay_s=100 + number)])
 
     seen, after = [], None
     while True:

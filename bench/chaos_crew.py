@@ -1,0 +1,98 @@
+"""Worker processes that are killed at random and replaced at once, and when. Used by `chaos_redis.py` and
+`chaos_rabbitmq.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.testing.process import awf_command
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from awf_core.testing.project import Project
+
+CONCURRENCY = 4
+POLL_S = 0.02
+BACK_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerKill:
+    """Whom it hit, and when, in epoch seconds."""
+
+    worker: str
+    at_s: float
+
+
+class Crew:
+    """`size` workers of one project, each with a name nobody had before."""
+
+    def __init__(self, project: Project, config: str, log: Path, *, size: int, dice: random.Random) -> None:
+        self._project = project
+        self._config = config
+        self._log = log
+        self._size = size
+        self._dice = dice
+        self._started = 0
+        self._workers: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.kills: list[WorkerKill] = []
+
+    def start(self) -> None:
+        """All of them."""
+        self._workers = [self._worker() for _ in range(self._size)]
+
+    def kill_one(self) -> None:
+        """SIGKILL, whatever it does at this moment; another takes its place."""
+        victim = self._dice.randrange(len(self._workers))
+        name, process = self._workers[victim]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.kills.append(WorkerKill(worker=name, at_s=time.time()))
+        self._workers[victim] = self._worker()
+
+    def end(self) -> None:
+        """None of them runs any more."""
+        for _, process in self._workers:
+            process.kill()
+            process.wait()
+
+    def _worker(self) -> tuple[str, subprocess.Popen[bytes]]:
+        self._started += 1
+        name = f"chaos-{self._started}"
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                awf_command("worker", "--log-level", "warning", "--name", name),
+                cwd=self._project.directory,
+                env=self._project.environment(self._config),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return name, process
+
+
+def moments(messages: int, kills: int, server_kills: int, dice: random.Random) -> list[tuple[int, bool]]:
+    """(after how many results, whether the server is meant) of each kill, spread over nine tenths of the messages."""
+    workers = [(round(messages * 0.9 * dice.random()), False) for _ in range(kills)]
+    servers = [(messages * (number + 1) // (server_kills + 1), True) for number in range(server_kills)]
+    return sorted(workers + servers)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options that every round has."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--messages", type=int, default=6000)
+    made.add_argument("--workers", type=int, default=4)
+    made.add_argument("--kills", type=int, default=40, help="of workers")
+    made.add_argument("--server-kills", type=int, default=2)
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--limit", type=float, default=600.0, help="seconds after which to give up")
+    return made
