@@ -32,6 +32,7 @@ SECTIONS = {
     "latency": "submit to result through a warm worker",
     "engine": "the engine alone, in this process",
     "redis_worker": "no-op messages and latency on a Redis of its own, peers in the same rounds",
+    "rabbitmq_worker": "no-op messages and latency on a RabbitMQ of its own, peers in the same rounds",
     "peers": "other workers, from the folder in AWF_BENCH_PEERS",
     "soak": "memory over many messages; only when asked for",
 }

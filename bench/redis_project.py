@@ -54,7 +54,7 @@ class RedisProject:
     def fill(self, count: int) -> None:
         """Push `count` no-op messages of about 200 bytes, each asking for its result."""
         for first in range(0, count, _PUT_AT_ONCE):
-            self._client.lpush(WORK, *[_body(number) for number in range(first, min(first + _PUT_AT_ONCE, count))])
+            self._client.lpush(WORK, *[noop_body(number) for number in range(first, min(first + _PUT_AT_ONCE, count))])
 
     def results(self) -> int:
         """How many there are."""
@@ -71,6 +71,7 @@ class RedisProject:
             )
 
 
-def _body(number: int) -> str:
+def noop_body(number: int) -> str:
+    """A message of about 200 bytes that asks for its result."""
     metadata = {"correlation_id": f"bench-{number:06}", "seq": number, "path": "/data/in/file.csv"}
     return json.dumps({"id": f"m-{number:06}", "workflow": "noop", "reply_to": RESULTS, "metadata": metadata})

@@ -13,7 +13,7 @@ import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bench import proc
 from bench.figure import BenchFailed
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from bench.project import Project
-    from bench.redis_project import RedisProject
 
 POLL_S = 0.02
 STOP_WITHIN_S = 15.0
@@ -42,12 +40,16 @@ class Sample:
     machine_cpu_s: float
 
 
+class InFolder(Protocol):
+    """Anything with a project's directory."""
+
+    path: Path
+
+
 class Worker:
     """`awf worker OPTIONS` in `project`."""
 
-    def __init__(
-        self, project: Project | RedisProject, *options: str, log_level: str = "info", log_name: str = "worker.log"
-    ) -> None:
+    def __init__(self, project: InFolder, *options: str, log_level: str = "info", log_name: str = "worker.log") -> None:
         self._log = project.path / log_name
         self.samples: list[Sample] = []
         with self._log.open("wb") as log:

@@ -1,4 +1,4 @@
-"""The Redis section of the benchmark runs real workers, counts what they did, and compares within rounds."""
+"""The sections on brokers run real workers, count what they did, and compare within rounds."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from awf_core.testing.rabbitmq_server import rabbitmq_script
 from awf_core.testing.redis_server import redis_program
+from bench.broker_worker import Setup, Throughput, ratios, run, throughput
 from bench.figure import BenchFailed
 from bench.plan import Plan
+from bench.rabbitmq_project import RabbitMqProject
 from bench.redis_project import RedisProject
-from bench.redis_worker import Setup, Throughput, ratios, run, throughput
+from bench.redis_worker import CONTEST
 from bench.worker import Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from bench.broker_worker import QueueProject
 
 needs_redis = pytest.mark.skipif(
     redis_program() is None and not os.environ.get("CI"), reason="no redis-server or valkey-server is installed"
+)
+needs_rabbitmq = pytest.mark.skipif(
+    rabbitmq_script() is None and not os.environ.get("CI"), reason="rabbitmq-server (with epmd) is not installed"
 )
 
 
@@ -26,14 +35,27 @@ def rate(per_s: float) -> Throughput:
     return Throughput(per_s=per_s, cpu_s_per_1k=0.1, peak_rss_mb=50.0)
 
 
-@needs_redis
-def test_two_workers_empty_a_queue_between_them_and_are_measured(tmp_path: Path) -> None:
-    measured = run(Plan(directory=tmp_path, messages=150), Setup(workers=2, concurrency=4))
+@pytest.mark.parametrize(
+    "make_project", [pytest.param(RedisProject, marks=needs_redis), pytest.param(RabbitMqProject, marks=needs_rabbitmq)]
+)
+def test_two_workers_empty_a_queue_between_them_and_are_measured(
+    tmp_path: Path, make_project: Callable[[Path], QueueProject]
+) -> None:
+    measured = run(Plan(directory=tmp_path, messages=150), Setup(workers=2, concurrency=4), make_project)
 
     assert measured.per_s > 0
     assert measured.cpu_s_per_1k > 0
     assert 20 < measured.peak_rss_mb < 200
     assert list(tmp_path.iterdir()) == [], "the project was left behind"
+
+
+@needs_rabbitmq
+def test_messages_that_did_not_complete_on_rabbitmq_are_told(tmp_path: Path) -> None:
+    with RabbitMqProject(tmp_path) as project:
+        project.fill(3)
+
+        with pytest.raises(BenchFailed, match=r"expected 3 completed results, found 0 .* 3 left in 'awf-workflows'"):
+            project.check_all_completed(3)
 
 
 @needs_redis
@@ -65,7 +87,7 @@ def test_the_ratio_is_to_the_fastest_peer_of_as_many_processes_in_the_same_round
         "dramatiq-redis-2p": [250.0, 125.0],
     }
 
-    found = ratios(runs, peers)
+    found = ratios(runs, peers, CONTEST)
 
     assert [(figure.name, figure.rounds) for figure in found] == [
         (f"{one.label}, of the fastest peer", (4.0, 3.0)),
