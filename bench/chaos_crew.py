@@ -7,21 +7,33 @@ from __future__ import annotations
 import argparse
 import signal
 import subprocess
+import tempfile
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from awf_core.testing.process import awf_command
 
 if TYPE_CHECKING:
     import random
-    from pathlib import Path
+    from collections.abc import Callable
 
     from awf_core.testing.project import Project
 
 CONCURRENCY = 4
 POLL_S = 0.02
 BACK_WITHIN_S = 5.0
+
+
+class Report(Protocol):
+    """What a round counted, a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every promise held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +108,21 @@ def parser(description: str) -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--limit", type=float, default=600.0, help="seconds after which to give up")
     return made
+
+
+def play(run: Callable[..., Report], options: argparse.Namespace, **more: Any) -> int:
+    """One round in a directory that is gone afterwards; prints what it counted. 1 when a promise was broken, else 0."""
+    with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
+        report = run(
+            Path(directory),
+            messages=options.messages,
+            workers=options.workers,
+            kills=options.kills,
+            server_kills=options.server_kills,
+            seed=options.seed,
+            limit_s=options.limit,
+            **more,
+        )
+    for name, value in asdict(report).items():
+        print(f"{name:20} {value}")
+    return 0 if report.is_good else 1

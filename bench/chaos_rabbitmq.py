@@ -15,14 +15,12 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pika
@@ -30,10 +28,11 @@ import pika
 from awf_core.testing.process import awf_command
 from awf_core.testing.project import Project
 from awf_core.testing.rabbitmq_server import PrivateRabbitMq
-from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser
+from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from bench.chaos_crew import WorkerKill
 
@@ -243,20 +242,7 @@ def _result(body: Mapping[str, Any]) -> Result:
 
 
 def main() -> int:
-    options = parser("Kill workers on RabbitMQ, and RabbitMQ, and count the messages.").parse_args()
-    with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
-        report = run(
-            Path(directory),
-            messages=options.messages,
-            workers=options.workers,
-            kills=options.kills,
-            server_kills=options.server_kills,
-            seed=options.seed,
-            limit_s=options.limit,
-        )
-    for name, value in asdict(report).items():
-        print(f"{name:20} {value}")
-    return 0 if report.is_good else 1
+    return play(run, parser("Kill workers on RabbitMQ, and RabbitMQ, and count the messages.").parse_args())
 
 
 if __name__ == "__main__":

@@ -15,22 +15,21 @@ from __future__ import annotations
 import json
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
 
 from awf_core.testing.project import Project
 from awf_core.testing.redis_server import PrivateRedis
-from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser
+from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 WORK, RESULTS = "awf-workflows", "chaos-results"
 WORKFLOW = "chaos"
@@ -170,20 +169,7 @@ def main() -> int:
     reader = parser("Kill workers on Redis, and Redis, and count the messages.")
     reader.add_argument("--lease", type=float, default=2.0, help="seconds")
     options = reader.parse_args()
-    with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
-        report = run(
-            Path(directory),
-            messages=options.messages,
-            workers=options.workers,
-            kills=options.kills,
-            server_kills=options.server_kills,
-            lease_s=options.lease,
-            seed=options.seed,
-            limit_s=options.limit,
-        )
-    for name, value in asdict(report).items():
-        print(f"{name:20} {value}")
-    return 0 if report.is_good else 1
+    return play(run, options, lease_s=options.lease)
 
 
 if __name__ == "__main__":

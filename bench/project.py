@@ -5,6 +5,7 @@ Looks into the queue file with plain SQLite, as any foreign reader may.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -91,6 +92,12 @@ class Project:
         """What a reader of the queue file sees."""
         with closing(sqlite3.connect(self.queue_file, timeout=10)) as connection:
             return connection.execute(sql, values).fetchall()
+
+
+def noop_body(number: int) -> str:
+    """A message of about 200 bytes that asks for its result."""
+    metadata = {"correlation_id": f"bench-{number:06}", "seq": number, "path": "/data/in/file.csv"}
+    return json.dumps({"id": f"m-{number:06}", "workflow": "noop", "reply_to": RESULTS, "metadata": metadata})
 
 
 def _request(workflow: str, number: int) -> Request:

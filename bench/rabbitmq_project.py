@@ -16,8 +16,7 @@ import pika
 from awf_core.client import Client
 from awf_core.testing.rabbitmq_server import PrivateRabbitMq
 from bench.figure import BenchFailed
-from bench.project import NOOP, RESULTS, WORK
-from bench.redis_project import noop_body
+from bench.project import NOOP, RESULTS, WORK, noop_body
 from bench.worker import AWF, clean_environment
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import redis
 from awf_core.client import Client
 from awf_core.testing.redis_server import PrivateRedis
 from bench.figure import BenchFailed
-from bench.project import NOOP, RESULTS, WORK
+from bench.project import NOOP, RESULTS, WORK, noop_body
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,9 +69,3 @@ class RedisProject:
             raise BenchFailed(
                 f"expected {count} completed results, found {len(bodies)} of {len(completed)} messages; keys: {keys}"
             )
-
-
-def noop_body(number: int) -> str:
-    """A message of about 200 bytes that asks for its result."""
-    metadata = {"correlation_id": f"bench-{number:06}", "seq": number, "path": "/data/in/file.csv"}
-    return json.dumps({"id": f"m-{number:06}", "workflow": "noop", "reply_to": RESULTS, "metadata": metadata})

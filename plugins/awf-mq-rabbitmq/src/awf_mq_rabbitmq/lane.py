@@ -119,7 +119,7 @@ class Lane:
             lambda _, method, properties, body: on_message(self, consumer, method, properties, body),
             consumer_tag=tag,
             arguments=arguments,
-            callback=lambda _: on_started(),
+            callback=lambda _: self._answered(on_started),
         )
 
     def narrow(self, on_cancelled: Callable[[], None]) -> int:
@@ -177,9 +177,14 @@ class Lane:
     def _end(self, going: Sequence[Consumer], on_cancelled: Callable[[], None] | None) -> int:
         for consumer in going:
             consumer.is_active = False
-            answered = None if on_cancelled is None else lambda _: on_cancelled()
+            answered = None if on_cancelled is None else lambda _: self._answered(on_cancelled)
             self.channel.basic_cancel(consumer.tag, callback=answered)
         return len(going)
+
+    def _answered(self, act: Callable[[], None]) -> None:
+        """Of a channel that is given up, the close waits behind open questions; nobody waits for their answers."""
+        if self.death is None:
+            act()
 
     def _reason_gone(self) -> BaseException | None:
         if self.death is None and not self.channel.is_open:

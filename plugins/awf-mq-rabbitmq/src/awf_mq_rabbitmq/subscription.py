@@ -104,7 +104,7 @@ class Subscription:
 
         Up to RabbitMQ 3.13 a channel takes up its consumers again by itself when their queue was deleted and is there
         again before the channel has heard of it, and then forgets the queue: what that hands out is dropped, and
-        counts as held until the channel ends (3.10.8: at every try).
+        counts as held until the channel ends (seen on 3.10.8).
         """
         self._link.post(self._drop_lanes)
 
