@@ -24,7 +24,7 @@ from awf_core.testing.project import Project
 from awf_core.testing.proxy import Proxy
 from awf_core.testing.pytest_plugin import kit  # noqa: F401 - the conformance kit's fixture
 from awf_core.testing.redis_server import PrivateRedis, redis_program
-from awf_core.testing.server_process import LOCAL
+from awf_core.testing.server_process import LOCAL, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -217,10 +217,18 @@ def _is_ready(client: redis.Redis) -> bool:
     return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2
 
 
+def cluster_port() -> int:
+    """A free port that leaves room for the cluster's own, which is 10,000 higher: the server refuses others."""
+    return next(port for port in iter(free_port, 0) if port <= 55_535)
+
+
 def start_cluster(directory: Path, size: int = 3) -> list[PrivateRedis]:
     """`size` servers that share the slots among them."""
     extra = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-    servers = [PrivateRedis(directory / f"node{n}", append_only=False, extra=extra).start() for n in range(size)]
+    servers = [
+        PrivateRedis(directory / f"node{n}", port=cluster_port(), append_only=False, extra=extra).start()
+        for n in range(size)
+    ]
     clients = [redis.Redis(port=server.port) for server in servers]
     for number, client in enumerate(clients):
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * SLOTS // size, (number + 1) * SLOTS // size - 1)
