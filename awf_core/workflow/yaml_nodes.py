@@ -208,6 +208,9 @@ def _syntax_error(error: YAMLError) -> YamlError:
         return YamlError(error.reason)
     if not isinstance(error, MarkedYAMLError):
         return YamlError(str(error))
+    if error.problem == "exceeded maximum nesting depth":
+        # The parser of PyYAML 6.0.4 reads ahead and stops at 1,000 levels, before it tells us of the first hundred.
+        return YamlError(f"exceeded max depth of {MAX_DEPTH}", line=_line(error.problem_mark))
     line = next((mark.line for mark in (error.context_mark, error.problem_mark) if mark and mark.line), 0)
     shown = line + 1 if line and isinstance(error, ScannerError) else line
     text = error.problem or "unknown problem parsing YAML content"
