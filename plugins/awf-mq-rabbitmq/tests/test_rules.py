@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import socket
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from awf_mq_rabbitmq import failures, headers
 from awf_mq_rabbitmq.address import parse_url
 from awf_mq_rabbitmq.lane import AckPlan, ack_plan
 from awf_mq_rabbitmq.names import bad_queue_name, bucket_ms, is_retry_queue, retry_queue
+from awf_mq_rabbitmq.pace import BRISK_AFTER, QUICK_S, Pace
 from awf_mq_rabbitmq.settings import DELAYS_S, RabbitMqSettings
 from awf_mq_rabbitmq.topology import queue_arguments, retry_arguments
 from hypothesis import given
@@ -20,6 +21,9 @@ from pika import exceptions as px
 from pydantic import ValidationError
 
 from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, QueueMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WHERE = "amqp://broker:5672/"
 
@@ -39,6 +43,38 @@ def test_what_is_contiguous_is_acknowledged_at_once() -> None:
     assert ack_plan([3, 1, 2], 7) == AckPlan(up_to=3, singly=())
     assert ack_plan([3, 1, 9], 2) == AckPlan(up_to=1, singly=(3, 9))
     assert ack_plan([5], None) == AckPlan(up_to=5, singly=())
+
+
+def quick_pace(*, wanted: int) -> Pace:
+    pace = Pace()
+    for _ in range(BRISK_AFTER):
+        pace.settled(QUICK_S / 2)
+    pace.asked(wanted)
+    return pace
+
+
+def test_quick_runs_let_the_broker_send_as_much_again_as_was_asked_for() -> None:
+    pace = quick_pace(wanted=8)
+    assert pace.window == 16
+    pace.asked(3)
+    assert pace.window == 16
+
+
+def test_nothing_is_sent_ahead_before_the_runs_were_quick_for_a_while() -> None:
+    pace = Pace()
+    pace.asked(8)
+    for _ in range(BRISK_AFTER - 1):
+        pace.settled(0.0)
+        pace.asked(8)
+    assert pace.window is None
+
+
+@pytest.mark.parametrize("end", [lambda pace: pace.settled(QUICK_S), lambda pace: pace.slow_down()])
+def test_one_slow_run_or_an_idle_message_ends_it(end: Callable[[Pace], None]) -> None:
+    pace = quick_pace(wanted=8)
+    end(pace)
+    pace.asked(8)
+    assert pace.window is None
 
 
 @pytest.mark.parametrize(

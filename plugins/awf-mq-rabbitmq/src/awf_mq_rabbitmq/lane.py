@@ -15,6 +15,8 @@ from pika import exceptions as px
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from awf_mq_rabbitmq.pace import Pace
+
 
 @dataclass(slots=True, eq=False)
 class Consumer:
@@ -35,8 +37,8 @@ class Consumer:
 class Held:
     """The original of a delivery: what is behind its receipt.
 
-    `arrived_at` in monotonic seconds, `seen_at_s` (when it was handed out) in epoch seconds; `sent` remembers what was
-    published on its behalf.
+    `arrived_at` and `ended_at` (when its settling began) in monotonic seconds, `seen_at_s` (when it was handed out) in
+    epoch seconds; `sent` remembers what was published on its behalf.
     """
 
     lane: Lane
@@ -48,6 +50,7 @@ class Held:
     is_redelivered: bool
     arrived_at: float
     seen_at_s: float = 0.0
+    ended_at: float | None = None
     is_settled: bool = False
     sent: dict[object, Any] = field(default_factory=dict)
 
@@ -70,7 +73,7 @@ def ack_plan(tags: Iterable[int], lowest_left: int | None) -> AckPlan:
 class Lane:
     """One channel. Everything but reading `available`, `death` and `unsettled`'s length is for the I/O thread."""
 
-    def __init__(self, channel: Any, on_death: Callable[[Lane, BaseException], None]) -> None:
+    def __init__(self, channel: Any, on_death: Callable[[Lane, BaseException], None], pace: Pace) -> None:
         self.channel = channel
         self.death: BaseException | None = None
         self.unsettled: dict[int, Held] = {}
@@ -78,12 +81,18 @@ class Lane:
         self.is_retired = False
         self._heard_at = time.monotonic()
         self._on_death = on_death
+        self._pace = pace
         channel.add_on_close_callback(lambda _, reason: self.die(reason))
 
     @property
     def available(self) -> int:
         """How many more messages the broker may send on this channel now."""
         return 0 if self.death is not None else sum(consumer.available for consumer in self.consumers.values())
+
+    @property
+    def window(self) -> int:
+        """How many messages the broker may have sent on this channel at once."""
+        return 0 if self.death is not None else sum(each.prefetch for each in self.consumers.values() if each.is_active)
 
     def age_s(self) -> float:
         """Seconds that its oldest delivery has been held; 0 without any."""
@@ -145,6 +154,8 @@ class Lane:
         """Acknowledge; why not, where the channel is gone."""
         if self._reason_gone() is None:
             plan = ack_plan(self._forget(helds), next(iter(self.unsettled), None))
+            for held in helds:
+                self._pace.settled((held.ended_at or held.arrived_at) - held.arrived_at)
             if plan.up_to is not None:
                 self.channel.basic_ack(plan.up_to, multiple=True)
             for tag in plan.singly:

@@ -6,6 +6,7 @@ was late waits for that word, and publishes nothing twice.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -84,6 +85,9 @@ class Settling:
         found = [self._consuming.held(item.delivery) for item in items]
         answers: Answers = [each if isinstance(each, BrokerError) else None for each in found]
         helds = {n: each for n, each in enumerate(found) if not isinstance(each, BrokerError)}
+        now = time.monotonic()
+        for held in helds.values():
+            held.ended_at = held.ended_at or now
         makes = [(n, make) for n, held in helds.items() for make in makes_of(held, items[n])]
         waiting = {n for n, _ in makes}
         self._acknowledge({n: held for n, held in helds.items() if n not in waiting}, answers)

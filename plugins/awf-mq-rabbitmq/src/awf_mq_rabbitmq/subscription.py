@@ -2,7 +2,8 @@
 
 AMQP pushes. How much it may push is the sum of its consumers' free prefetch, and the window is opened and narrowed so
 that it equals what waiting calls ask for. A busy worker asks for as many as it has just settled, so its window stays
-as it is and costs nothing. Callers' threads wait on the condition; everything about channels is the I/O thread's.
+as it is and costs nothing; while its runs are short it may be sent as much again (`pace.py`). Callers' threads wait on
+the condition; everything about channels is the I/O thread's.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pika import exceptions as px
 
 from awf_mq_rabbitmq.failures import broker_error, consumer_timeout_error, consumer_timeout_ms, timeout_error
 from awf_mq_rabbitmq.lane import Consumer, Held, Lane
+from awf_mq_rabbitmq.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,13 +61,14 @@ class Subscription:
         self._rotate_s = rotate_s
         self._is_held_back = is_held_back
         self._wanted = 0
+        self._pace = Pace()
         self._inbox: deque[Held] = deque()
         self._lane: Lane | None = None
         self._lanes: set[Lane] = set()
         self._failure: BrokerError | None = None
         self._is_stopped = False
         self._is_asked = False
-        self._is_changing = False
+        self._changing: Lane | None = None
         self._is_watched = False
         self._ready_at = 0.0
 
@@ -74,6 +78,7 @@ class Subscription:
             return []
         with self.condition:
             self._wanted += limit
+            self._pace.asked(self._wanted)
             try:
                 return self._wait(limit, time.monotonic(), wait_s)
             finally:
@@ -96,7 +101,7 @@ class Subscription:
         for lane in list(self._lanes):
             lane.die(error)
         with self.condition:
-            self._is_changing = self._is_asked = False
+            self._changing, self._is_asked = None, False
             self.condition.notify_all()
 
     def renew(self) -> None:
@@ -141,7 +146,11 @@ class Subscription:
 
     def _missing(self) -> int:
         """How many more the broker would have to be allowed to send; negative = fewer."""
-        return self._wanted - len(self._inbox) - (0 if self._lane is None else self._lane.available)
+        lane = self._lane
+        if lane is None:
+            return self._wanted - len(self._inbox)
+        window = self._pace.window
+        return self._wanted - len(self._inbox) - lane.available if window is None else window - lane.window
 
     def _holds_any(self) -> bool:
         return any(lane.unsettled for lane in list(self._lanes))
@@ -152,59 +161,58 @@ class Subscription:
 
     def _opening_until(self, began_at: float) -> float:
         """Until when an answer about the window has to be waited for, whatever `wait_s` was."""
-        if self._is_asked or self._is_changing:
+        if self._is_asked or self._changing is not None:
             return began_at + ANSWER_S
         return self._ready_at
 
     def _refuse_silence(self) -> None:
-        if self._is_asked or self._is_changing:
+        if self._is_asked or self._changing is not None:
             error = timeout_error(self._link.where, f"consume {self.queue!r}", ANSWER_S)
             self._link.abort(error)
             raise error
 
     def _ask(self) -> None:
         """Have the I/O thread make the window what it should be."""
-        if not self._is_asked and not self._is_changing:
+        if not self._is_asked and self._changing is None:
             self._is_asked = self._link.post(self._adjust)
 
     def _adjust(self) -> None:
         """On the I/O thread: one step nearer to a window of what is wanted; the broker's answer brings the next."""
         with self.condition:
             self._is_asked = False
-            if self._is_changing:
+            if self._changing is not None:
                 return
-            self._is_changing = self._step()
-            if not self._is_changing:
+            self._changing = self._step()
+            if self._changing is None:
                 self.condition.notify_all()
 
-    def _step(self) -> bool:
-        """Take the next step, if there is one; whether an answer to it will come. With the condition held."""
+    def _step(self) -> Lane | None:
+        """Take the next step, if there is one; the channel an answer to it will come by. With the condition held."""
         connection, lane = self._link.connection, self._lane
         if connection is None or not connection.is_open:
-            return False
+            return None
         if self._is_stopped:
             self._give_back()
-            return lane is not None and lane.shut(self._stepped) > 0
+            return lane if lane is not None and lane.shut(partial(self._stepped, lane)) else None
         if lane is not None and self._is_aged():
             self._lane = None
-            answers = lane.shut(self._stepped)
+            answers = lane.shut(partial(self._stepped, lane))
             lane.retire()
             if answers:
-                return True
+                return lane
             lane = None
         missing = self._missing()
         if missing < 0 and lane is not None:
-            return lane.narrow(self._stepped) > 0
+            return lane if lane.narrow(partial(self._stepped, lane)) else None
         if missing <= 0:
-            return False
+            return None
         if lane is None:
-            self._open_lane(connection)
-        else:
-            lane.tidy(MAX_CONSUMERS)
-            lane.consume(self.queue, missing, self._arguments, self._arrived, self._opened)
-        return True
+            return self._open_lane(connection)
+        lane.tidy(MAX_CONSUMERS)
+        lane.consume(self.queue, missing, self._arguments, self._arrived, partial(self._opened, lane))
+        return lane
 
-    def _open_lane(self, connection: Any) -> None:
+    def _open_lane(self, connection: Any) -> Lane:
         def opened(channel: Any) -> None:
             if lane.death is not None:
                 lane.close()
@@ -212,22 +220,24 @@ class Subscription:
             channel.add_on_cancel_callback(lambda _: self._drop(lane))
             with self.condition:
                 self._lane = lane
-            self._stepped()
+            self._stepped(lane)
 
-        lane = Lane(connection.channel(on_open_callback=opened), self._died)
+        lane = Lane(connection.channel(on_open_callback=opened), self._died, self._pace)
         self._lanes.add(lane)
+        return lane
 
-    def _stepped(self) -> None:
-        """The broker did what the last step asked for."""
+    def _stepped(self, lane: Lane) -> None:
+        """The broker did what a step asked of `lane`. Of one that was given up, no answer moves its successor."""
         with self.condition:
-            self._is_changing = False
+            if self._changing is lane:
+                self._changing = None
         self._adjust()
 
-    def _opened(self) -> None:
+    def _opened(self, lane: Lane) -> None:
         """A consumer started: what is there comes now, or there is nothing."""
         with self.condition:
             self._ready_at = time.monotonic() + FIRST_S
-        self._stepped()
+        self._stepped(lane)
 
     def _arrived(self, lane: Lane, consumer: Consumer, method: Any, properties: Any, body: bytes) -> None:
         held = Held(
@@ -257,8 +267,9 @@ class Subscription:
             self._is_watched = False
             if self._wanted or not self._inbox:
                 return
+            self._pace.slow_down()
             if self._lane is not None:
-                self._lane.shut(self._stepped)
+                self._lane.shut(partial(self._stepped, self._lane))
             self._give_back()
 
     def _give_back(self) -> None:
@@ -278,8 +289,9 @@ class Subscription:
             was_ours = isinstance(reason, px.ChannelClosedByClient)
             if self._lane is lane:
                 self._lane = None
+            if self._changing is lane:
+                self._changing = None
             if not was_ours:
-                self._is_changing = False
                 self._failure = self._failure_of(lane, reason)
             self.condition.notify_all()
 
