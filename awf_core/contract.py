@@ -221,7 +221,8 @@ class BackendContext:
     """What the core tells a backend when it constructs it.
 
     `directory` is where the configuration lies (relative paths in settings start there); `declare` says whether
-    queues may be created; `reply_ttl_s` is how long an unread reply is kept where the broker can expire it.
+    queues may be created; `reply_ttl_s` is how long an unread reply is kept where the broker can expire it;
+    `max_run_s` is how long the longest run may take, None = without end, or unknown.
     """
 
     worker: str
@@ -230,6 +231,7 @@ class BackendContext:
     concurrency: int = 1
     declare: Declare = "auto"
     reply_ttl_s: float = 86400.0
+    max_run_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

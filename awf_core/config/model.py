@@ -135,6 +135,13 @@ def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
     return WorkflowPolicy(retry=retry, max_run_s=max_run_s, executor=executor)
 
 
+def longest_run_s(mq: MqSettings) -> float | None:
+    """How long the longest run may take, whichever workflow it is of; None = without end."""
+    bounds = [rules.max_run_s for rules in mq.workflows.values() if "max_run_s" in rules.model_fields_set]
+    limits = [bound for bound in (mq.max_run_s, *bounds) if bound is not None]
+    return max(limits) if len(limits) == len(bounds) + 1 else None
+
+
 def _rules_for(mq: MqSettings, workflow: str) -> list[WorkflowSettings]:
     globs = [rules for pattern, rules in mq.workflows.items() if pattern != workflow and fnmatchcase(workflow, pattern)]
     own = mq.workflows.get(workflow)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.clock import Clock, SystemClock
 from awf_core.config.backend_names import BACKEND_GROUP, DEFAULT_BACKEND
 from awf_core.config.load import Config, strange_section_variables
+from awf_core.config.model import longest_run_s
 from awf_core.config.origins import DEFAULT, Origin
 from awf_core.contract import BackendContext, Capabilities
 from awf_core.errors import AwfError, ConfigError, redact_url
@@ -100,6 +101,7 @@ def assemble(
         concurrency=concurrency if concurrency is not None else config.mq.concurrency,
         declare=config.mq.declare,
         reply_ttl_s=config.mq.reply.ttl_s,
+        max_run_s=longest_run_s(config.mq),
     )
     backend = _construct(choice, context)
     plugins = build_plugins(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from awf_core.config.model import MqSettings, policy_for
+from awf_core.config.model import MqSettings, longest_run_s, policy_for
 
 MQ = MqSettings.model_validate(
     {
@@ -48,3 +48,17 @@ def test_later_globs_beat_earlier_ones_and_null_lifts_the_limit(name, max_run_s)
 
 def test_globs_tell_upper_from_lower_case():
     assert policy_for(MQ, "Big-x").max_run_s == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("mq", "expected_s"),
+    [
+        ({}, None),
+        ({"max_run": "10m"}, 600.0),
+        ({"max_run": "10m", "workflows": {"a": {"max_run": "1h"}, "b": {"retry": {"max_attempts": 1}}}}, 3600.0),
+        ({"max_run": "10m", "workflows": {"a": {"max_run": None}}}, None),
+        ({"workflows": {"a": {"max_run": "1h"}}}, None),
+    ],
+)
+def test_the_longest_run_is_the_longest_that_any_rule_allows(mq, expected_s):
+    assert longest_run_s(MqSettings.model_validate(mq)) == expected_s

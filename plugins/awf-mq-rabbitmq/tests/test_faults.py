@@ -68,6 +68,23 @@ def test_a_consumer_of_a_silent_connection_is_told_after_the_heartbeat(
     assert caught.value.hint == "nothing was heard for longer than mq.rabbitmq.heartbeat; it is connected anew"
 
 
+def test_a_worker_is_warned_once_of_a_broker_that_takes_long_runs_back(
+    make_backend: MakeBackend, queue: str, evaluate: Evaluate, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = evaluate("rabbit_misc:version()").strip('"')
+    backend = make_backend()
+    backend.awf_mq_ensure(queue, "work", None)
+    backend.awf_mq_ensure(f"{queue}-replies", "reply", None)
+
+    backend.awf_mq_consume(f"{queue}-replies", 1, 0.0)
+    assert not _warnings(caplog)
+    for _ in range(2):
+        backend.awf_mq_consume(queue, 1, 0.0)
+
+    warned = [text for text in _warnings(caplog) if "consumer_timeout = 86400000" in text]
+    assert len(warned) == (1 if version.startswith(("3.10.", "3.11.")) else 0), version
+
+
 def test_a_consumer_timeout_costs_the_long_run_and_no_other_and_names_the_remedy(
     make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
@@ -302,3 +319,7 @@ def _bodies(mq: Any, queue: str) -> list[bytes]:
 
 def _age_s(delivery: Delivery) -> float:
     return time.monotonic() - delivery.receipt.arrived_at  # type: ignore[attr-defined]
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "awf_mq_rabbitmq"]

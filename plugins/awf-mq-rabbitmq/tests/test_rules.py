@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from awf_mq_rabbitmq import failures, headers
 from awf_mq_rabbitmq.address import parse_url
+from awf_mq_rabbitmq.checks import hold_warning
 from awf_mq_rabbitmq.lane import AckPlan, ack_plan
 from awf_mq_rabbitmq.names import bad_queue_name, bucket_ms, is_retry_queue, retry_queue
 from awf_mq_rabbitmq.pace import BRISK_AFTER, QUICK_S, Pace
@@ -43,6 +44,25 @@ def test_what_is_contiguous_is_acknowledged_at_once() -> None:
     assert ack_plan([3, 1, 2], 7) == AckPlan(up_to=3, singly=())
     assert ack_plan([3, 1, 9], 2) == AckPlan(up_to=1, singly=(3, 9))
     assert ack_plan([5], None) == AckPlan(up_to=5, singly=())
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "longest_run_s", "expected"),
+    [
+        ("3.10.8", {}, None, "`consumer_timeout = 86400000` (milliseconds)"),
+        ("3.11.28", {}, 10_740.0, "`consumer_timeout = 10800000` (milliseconds)"),
+        ("3.11.28", {}, 1_740.0, None),
+        ("3.10.8", {"consumer_timeout": "3h"}, None, None),
+        ("3.12.0", {}, None, None),
+        ("4.1.0+1", {}, None, None),
+        ("", {}, None, None),
+    ],
+)
+def test_a_broker_that_grants_no_timeout_is_warned_of_with_the_value_it_needs(
+    version: str, settings: dict[str, object], longest_run_s: float | None, expected: str | None
+) -> None:
+    warning = hold_warning(version, RabbitMqSettings.model_validate(settings), longest_run_s, WHERE)
+    assert warning is None if expected is None else expected in str(warning)
 
 
 def quick_pace(*, wanted: int) -> Pace:

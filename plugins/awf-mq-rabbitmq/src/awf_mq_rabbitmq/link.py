@@ -50,7 +50,10 @@ class Owner(Protocol):
 
 
 class Link:
-    """A connection that comes back. Thread-safe but for what says otherwise; once closed, it stays closed."""
+    """A connection that comes back. Thread-safe but for what says otherwise; once closed, it stays closed.
+
+    `server_version` is what the broker last connected to says it is, "" before.
+    """
 
     def __init__(self, target: Target, purpose: str, owner: Owner) -> None:
         self._target = target
@@ -72,6 +75,7 @@ class Link:
         self._is_closing = False
         self._is_closed = False
         self.is_blocked = False
+        self.server_version = ""
 
     @property
     def where(self) -> str:
@@ -215,6 +219,7 @@ class Link:
     def _opened(self, connection: Any) -> None:
         self._node = (self._node + len(self._refusals)) % len(self._target.nodes)
         self._pending, self._connection = None, connection
+        self.server_version = str((connection.server_properties or {}).get("version", ""))
         connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(is_blocked=True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(is_blocked=False))
         self._listen(connection, -1)

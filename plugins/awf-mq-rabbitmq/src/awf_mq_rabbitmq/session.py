@@ -5,10 +5,12 @@ Belongs to one process; nothing is connected before it is opened or used.
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from awf_mq_rabbitmq.checks import hold_warning
 from awf_mq_rabbitmq.consuming import Consuming
 from awf_mq_rabbitmq.delaying import Delaying
 from awf_mq_rabbitmq.headers import COUNTED_BY_BROKER
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from awf_mq_rabbitmq.lane import Held
     from awf_mq_rabbitmq.parameters import Target
 
+log = logging.getLogger("awf_mq_rabbitmq")
+
 
 class Session:
     """The parts, wired. Thread-safe."""
@@ -36,6 +40,8 @@ class Session:
         settings = target.settings
         self.pid = os.getpid()
         self.is_closed = False
+        self._is_looked_at = False
+        self._longest_run_s = context.max_run_s
         self._target = target
         self._clock = context.clock
         self._publishing = Publishing(target)
@@ -77,6 +83,8 @@ class Session:
         if self._direct.owns(queue):
             return self._direct.consume(queue, limit, wait_s)
         helds = self._consuming.consume(queue, limit, wait_s, self.topology.recreate)
+        if not self._is_looked_at and self.topology.is_for_work(queue):
+            self._look_at_broker()
         now_s = self._clock.now()
         for held in helds:
             held.seen_at_s = now_s
@@ -110,6 +118,13 @@ class Session:
         name = new_queue_name()
         self.topology.declare_expiring(name, ttl_s)
         return name
+
+    def _look_at_broker(self) -> None:
+        self._is_looked_at = True
+        version = self._consuming.link.server_version
+        warning = hold_warning(version, self._target.settings, self._longest_run_s, self._target.where)
+        if warning is not None:
+            log.warning(warning)
 
     def _parcel(self, message: Outgoing) -> Parcel | BrokerError:
         error = problem(message, max_body_bytes=self._target.settings.max_body_bytes, where=self._target.where)

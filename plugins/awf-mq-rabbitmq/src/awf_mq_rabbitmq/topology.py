@@ -85,13 +85,17 @@ class Topology:
             error = bad_queue_name(name, self._link.where)
             if error is not None:
                 raise error
-        if self._declare == "never":
-            return
-        self._ensure(queue, queue_arguments(self._settings, role, dead_letter))
+        if self._declare != "never":
+            self._ensure(queue, queue_arguments(self._settings, role, dead_letter))
         if self._declare == "passive" and role == "work":
             self._look_for_retry_queues(queue)
         with self._lock:
             self._ensured[queue] = Ensured(role=role, dead_letter=dead_letter)
+
+    def is_for_work(self, queue: str) -> bool:
+        """Whether it was ensured as a queue whose messages are run."""
+        known = self._ensured.get(queue)
+        return known is not None and known.role == "work"
 
     def make_if_missing(self, queue: str) -> None:
         """A queue to put messages aside in: whatever is there will do."""
