@@ -113,6 +113,25 @@ def test_a_consumer_timeout_costs_the_long_run_and_no_other_and_names_the_remedy
     assert (again.body, again.deliveries) == (b"long", 2)
 
 
+def test_a_run_longer_than_the_consumer_timeout_runs_once_where_messages_are_accepted_first(
+    make_backend: MakeBackend, evaluate: Evaluate, queue: str
+) -> None:
+    with _broker_set(evaluate, consumer_timeout=TIMEOUT_MS, channel_tick_interval=200):
+        accepting, holding = make_backend(ack="on_accept"), make_backend(consumer_timeout="5s")
+        for backend, name in ((accepting, queue), (holding, f"{queue}-clock")):
+            backend.awf_mq_ensure(name, "work", None)
+            backend.awf_mq_publish([Outgoing(queue=name, body=b"long")])
+        (long,), (clock,) = _take(accepting, queue), _take(holding, f"{queue}-clock")
+
+        eventually(lambda: holding.awf_mq_extend([clock]) == [clock], 10.0, what="the broker's timeout is over")
+
+        assert accepting.awf_mq_extend([long]) == []
+        assert make_backend().awf_mq_consume(queue, 1, 0.2) == []
+        assert accepting.awf_mq_ack([Ack(delivery=long)]) == [None]
+        accepting.awf_mq_publish([Outgoing(queue=queue, body=b"next")])
+        assert [delivery.body for delivery in _take(accepting, queue)] == [b"next"]
+
+
 def test_a_queue_deleted_under_its_consumer_is_made_anew(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)

@@ -92,7 +92,7 @@ class Backend:
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Those whose channel is gone."""
-        return self._now().settling.extend(deliveries)
+        return self._now().extend(deliveries)
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
@@ -131,7 +131,7 @@ def _capabilities(settings: RabbitMqSettings) -> Capabilities:
     is_quorum = settings.queue_type == "quorum"
     return Capabilities(
         lease_s=None,
-        max_hold_s=settings.consumer_timeout_s,
+        max_hold_s=None if settings.ack == "on_accept" else settings.consumer_timeout_s,
         max_delay_s=settings.delays_s[-1],
         max_body_bytes=settings.max_body_bytes,
         batch=200,

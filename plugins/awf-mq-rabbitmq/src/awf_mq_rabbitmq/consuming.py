@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pika import exceptions as px
@@ -26,13 +27,15 @@ from awf_mq_rabbitmq.link import Link
 from awf_mq_rabbitmq.subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from awf_core.contract import Delivery
     from awf_mq_rabbitmq.parameters import Target
 
 ROTATE_S = 15.0
 """New deliveries don't share a channel with one that has run for longer: the broker ends channels, not deliveries."""
+READ_S = 10.0
+"""How long to wait until the broker has read an acknowledgement; after that, whether it has is in doubt."""
 
 
 class Consuming:
@@ -103,11 +106,25 @@ class Consuming:
             return LeaseLost(
                 f"{self._target.where}: {_name(held)} was settled before, or went back", hint="nothing was changed"
             )
-        return held if held.lane.death is None else self._lost(held, held.lane.death)
+        if held.entry is not None or held.lane.death is None:
+            return held
+        return self._lost(held, held.lane.death)
 
     def ack(self, helds: Sequence[Held]) -> list[LeaseLost | None]:
         """Acknowledge; None for each that was written to its channel."""
         return self._settle(helds, Lane.ack)
+
+    def accept(self, helds: Sequence[Held]) -> list[LeaseLost | None]:
+        """Acknowledge before the run; None for each whose acknowledgement the broker has read, or was sent."""
+        answers = self._settle(helds, Lane.accept)
+        self._await_read({held.lane for held, answer in zip(helds, answers, strict=True) if answer is None})
+        return answers
+
+    def _await_read(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
+            is_read = threading.Event()
+            if self.link.post(partial(lane.when_read, is_read.set)):
+                is_read.wait(READ_S)
 
     def requeue(self, helds: Sequence[Held]) -> list[LeaseLost | None]:
         """Give back at once; None for each that was written to its channel."""

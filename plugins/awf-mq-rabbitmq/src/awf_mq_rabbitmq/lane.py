@@ -7,6 +7,7 @@ acknowledged elsewhere. Never decides what to take.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ class Held:
     """The original of a delivery: what is behind its receipt.
 
     `arrived_at` and `ended_at` (when its settling began) in monotonic seconds, `seen_at_s` (when it was handed out) in
-    epoch seconds; `sent` remembers what was published on its behalf.
+    epoch seconds; `sent` remembers what was published on its behalf. `entry` is its number in the journal where it was
+    acknowledged before it was run: it is bound to no channel then.
     """
 
     lane: Lane
@@ -51,6 +53,7 @@ class Held:
     arrived_at: float
     seen_at_s: float = 0.0
     ended_at: float | None = None
+    entry: int | None = None
     is_settled: bool = False
     sent: dict[object, Any] = field(default_factory=dict)
 
@@ -82,6 +85,7 @@ class Lane:
         self._heard_at = time.monotonic()
         self._on_death = on_death
         self._pace = pace
+        self._when_read: deque[Callable[[], None]] = deque()
         channel.add_on_close_callback(lambda _, reason: self.die(reason))
 
     @property
@@ -155,7 +159,8 @@ class Lane:
         if self._reason_gone() is None:
             plan = ack_plan(self._forget(helds), next(iter(self.unsettled), None))
             for held in helds:
-                self._pace.settled((held.ended_at or held.arrived_at) - held.arrived_at)
+                if held.ended_at is not None:
+                    self._pace.settled(held.ended_at - held.arrived_at)
             if plan.up_to is not None:
                 self.channel.basic_ack(plan.up_to, multiple=True)
             for tag in plan.singly:
@@ -163,6 +168,26 @@ class Lane:
             self._close_when_done()
             return None
         return self._reason_gone()
+
+    def accept(self, helds: Sequence[Held]) -> BaseException | None:
+        """Acknowledge what is about to run; why not, where the channel is gone.
+
+        The consumers end before: the prefetch this frees would be filled, by messages that nobody asked for.
+        """
+        if self._reason_gone() is None:
+            self._end([consumer for consumer in self.consumers.values() if consumer.is_active], None)
+        return self.ack(helds)
+
+    def when_read(self, act: Callable[[], None]) -> None:
+        """Call `act` once the broker has read all that was sent so far, or the channel is gone.
+
+        Acknowledgements have no answer; they are read before the question that is asked after them.
+        """
+        if self._reason_gone() is not None:
+            act()
+            return
+        self._when_read.append(act)
+        self.channel.basic_qos(prefetch_count=1, callback=lambda _: self._was_read())
 
     def requeue(self, helds: Sequence[Held]) -> BaseException | None:
         """Give back, to be handed out again at once, which the broker counts; why not, where the channel is gone."""
@@ -178,12 +203,18 @@ class Lane:
         if self.death is not None:
             return
         self.death = reason
+        while self._when_read:
+            self._was_read()
         self._on_death(self, reason)
 
     def close(self) -> None:
         """Close the channel."""
         if self.channel.is_open:
             self.channel.close()
+
+    def _was_read(self) -> None:
+        if self._when_read:
+            self._when_read.popleft()()
 
     def _end(self, going: Sequence[Consumer], on_cancelled: Callable[[], None] | None) -> int:
         for consumer in going:

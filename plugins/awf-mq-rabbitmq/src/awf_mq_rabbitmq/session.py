@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from awf_mq_rabbitmq.accepting import Accepting
 from awf_mq_rabbitmq.checks import hold_warning
 from awf_mq_rabbitmq.consuming import Consuming
 from awf_mq_rabbitmq.delaying import Delaying
@@ -49,6 +51,13 @@ class Session:
         self.topology = Topology(self._consuming.link, settings, context.declare, on_missing=self._consuming.renew)
         self._requesters = Requesters(target)
         self._delaying = Delaying(self._publishing, self.topology, self._requesters, settings)
+        self._accepting = Accepting(
+            Path(target.directory) / Path(settings.journal).expanduser(),
+            self._consuming,
+            self._publishing,
+            where=target.where,
+            is_on=settings.ack == "on_accept",
+        )
         self.settling = Settling(
             self._consuming,
             self._delaying,
@@ -56,6 +65,7 @@ class Session:
             where=target.where,
             max_body_bytes=settings.max_body_bytes,
             reply_ttl_s=context.reply_ttl_s,
+            end=self._accepting.end,
         )
         self.operating = Operating(self._consuming.link, self._publishing, self.topology, settings)
         self._direct = DirectReplies(self._publishing.link)
@@ -69,6 +79,7 @@ class Session:
         """End waiting calls, then both connections."""
         self.is_closed = True
         self.interrupt()
+        self._accepting.close()
         self._publishing.close()
         self._requesters.close()
         self._consuming.close()
@@ -82,18 +93,19 @@ class Session:
         """See `awf_mq_consume`."""
         if self._direct.owns(queue):
             return self._direct.consume(queue, limit, wait_s)
-        helds = self._consuming.consume(queue, limit, wait_s, self.topology.recreate)
-        if not self._is_looked_at and self.topology.is_for_work(queue):
-            self._look_at_broker()
-        now_s = self._clock.now()
-        for held in helds:
-            held.seen_at_s = now_s
-        return [delivery_of(held) for held in helds if not self._was_recounted(held)]
+        if self.topology.is_for_work(queue):
+            return [delivery_of(held) for held in self._accepting.accept(self._take_work(queue, limit, wait_s))]
+        return [delivery_of(held) for held in self._take(queue, limit, wait_s)]
 
     def publish(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
         """See `awf_mq_publish`."""
         makes = [partial(self._parcel, message) for message in messages]
         return [error for _, error in self._delaying.publish(makes)]
+
+    def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """See `awf_mq_extend`. A worker with no free hand consumes nothing, so it looks around here."""
+        self._accepting.look_around()
+        return self.settling.extend(deliveries)
 
     def ack(self, acks: Sequence[Ack]) -> list[BrokerError | None]:
         """See `awf_mq_ack`. Answers by direct reply-to are the broker's past already."""
@@ -119,8 +131,24 @@ class Session:
         self.topology.declare_expiring(name, ttl_s)
         return name
 
+    def _take(self, queue: str, limit: int, wait_s: float) -> list[Held]:
+        helds = self._consuming.consume(queue, limit, wait_s, self.topology.recreate)
+        now_s = self._clock.now()
+        for held in helds:
+            held.seen_at_s = now_s
+        return [held for held in helds if not self._was_recounted(held)]
+
+    def _take_work(self, queue: str, limit: int, wait_s: float) -> list[Held]:
+        self._accepting.prepare()
+        helds = self._take(queue, limit, wait_s)
+        if not self._is_looked_at:
+            self._is_looked_at = True
+            self._look_at_broker()
+        return helds
+
     def _look_at_broker(self) -> None:
-        self._is_looked_at = True
+        if self._target.settings.ack == "on_accept":
+            return
         version = self._consuming.link.server_version
         warning = hold_warning(version, self._target.settings, self._longest_run_s, self._target.where)
         if warning is not None:

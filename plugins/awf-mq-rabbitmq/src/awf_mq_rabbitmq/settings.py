@@ -28,6 +28,9 @@ class RabbitMqSettings(BaseModel):
     delays                the delays there are queues for; a retry's delay is rounded up to one of them
     heartbeat_s           `heartbeat`: silence of this length (and a little more) ends a connection; 1 s to 10 min
     consumer_timeout_s    `consumer_timeout`: how long the broker lets us hold one message; runs end before it
+    ack                   when a message is acknowledged: `on_settle`, when it is done, or `on_accept`, before it runs,
+                          so that no timeout of the broker's meets a run; the journal has it meanwhile
+    journal               a directory for messages accepted and not done; it has to outlive the worker
     connect_timeout_s     `connect_timeout`: for a connection to be made
     publish_timeout_s     `publish_timeout`: for the broker to accept what is published
     max_body_bytes        largest body; the broker's own max_message_size has to allow it
@@ -53,6 +56,8 @@ class RabbitMqSettings(BaseModel):
     )
     heartbeat_s: DurationS = Field(default=30.0, alias="heartbeat", ge=1, le=600)
     consumer_timeout_s: DurationS = Field(default=86_400.0, alias="consumer_timeout", ge=5, le=2_000_000)
+    ack: Literal["on_settle", "on_accept"] = "on_settle"
+    journal: str = Field(default="rabbitmq-journal", min_length=1)
     connect_timeout_s: DurationS = Field(default=5.0, alias="connect_timeout", ge=0.1, le=120)
     publish_timeout_s: DurationS = Field(default=15.0, alias="publish_timeout", ge=0.5, le=600)
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)

@@ -31,7 +31,7 @@ Item = TypeVar("Item", Ack, Nack, DeadLetter)
 
 
 class Settling:
-    """Ends deliveries. Thread-safe."""
+    """Ends deliveries. Thread-safe. `end(helds)` acknowledges what is done."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Settling:
         where: str,
         max_body_bytes: int,
         reply_ttl_s: float,
+        end: Callable[[Sequence[Held]], Sequence[BrokerError | None]],
     ) -> None:
         self._consuming = consuming
         self._delaying = delaying
@@ -49,6 +50,7 @@ class Settling:
         self._where = where
         self._max_body_bytes = max_body_bytes
         self._reply_ttl_s = reply_ttl_s
+        self._end = end
 
     def ack(self, acks: Sequence[Ack]) -> Answers:
         """Publish the replies, then acknowledge."""
@@ -57,7 +59,7 @@ class Settling:
     def nack(self, nacks: Sequence[Nack]) -> Answers:
         """Copies to where they wait, then acknowledge; what is given back at once and uncounted needs no copy."""
         answers: Answers = [None] * len(nacks)
-        plain = [n for n, nack in enumerate(nacks) if not nack.counted and not nack.delay_s > 0]
+        plain = [n for n, nack in enumerate(nacks) if _goes_back(nack)]
         others = [n for n in range(len(nacks)) if n not in set(plain)]
         for index, answer in zip(plain, self._requeue([nacks[n].delivery for n in plain]), strict=True):
             answers[index] = answer
@@ -78,7 +80,7 @@ class Settling:
         make = partial(recount_parcel, held)
         ((_, error),) = self._delaying.publish([make])
         if error is None:
-            self._consuming.ack([held])
+            self._end([held])
         return error is None
 
     def _settle(self, items: Sequence[Item], makes_of: Callable[[Held, Item], list[Make]]) -> Answers:
@@ -98,7 +100,7 @@ class Settling:
 
     def _acknowledge(self, helds: dict[int, Held], answers: Answers) -> None:
         if helds:
-            for index, answer in zip(helds, self._consuming.ack(list(helds.values())), strict=True):
+            for index, answer in zip(helds, self._end(list(helds.values())), strict=True):
                 answers[index] = answer
 
     def _replies_of(self, held: Held, ack: Ack | DeadLetter) -> list[Make]:
@@ -136,6 +138,12 @@ class Settling:
         helds = [each for each in found if not isinstance(each, BrokerError)]
         given = iter(self._consuming.requeue(helds) if helds else [])
         return [answer if answer is not None else next(given) for answer in answers]
+
+
+def _goes_back(nack: Nack) -> bool:
+    """Whether the broker itself can give it back at once: nothing is to be noted on it, and it still has it."""
+    held = nack.delivery.receipt
+    return not nack.counted and not nack.delay_s > 0 and getattr(held, "entry", None) is None
 
 
 def _once(held: Held, key: object, make: Callable[[], Parcel], cause: object) -> Parcel:

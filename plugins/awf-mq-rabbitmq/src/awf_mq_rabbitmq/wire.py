@@ -10,7 +10,7 @@ import math
 import secrets
 import struct
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pika
 from pika import exceptions as px
@@ -32,6 +32,30 @@ MAX_HEADER_FRAME_BYTES = 120_000
 MAX_EXPIRY_S = 4_000_000.0
 
 
+class Original(Protocol):
+    """A message as it came."""
+
+    @property
+    def queue(self) -> str:
+        """Where it came from."""
+
+    @property
+    def properties(self) -> Any:
+        """AMQP's, headers among them."""
+
+    @property
+    def body(self) -> bytes:
+        """As it is."""
+
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether the broker says that it was handed out before."""
+
+    @property
+    def seen_at_s(self) -> float:
+        """When it was handed out, in epoch seconds."""
+
+
 def delivery_of(held: Held) -> Delivery:
     """The contract's view of a message in hand."""
     properties, headers = held.properties, held.properties.headers or {}
@@ -51,15 +75,15 @@ def delivery_of(held: Held) -> Delivery:
     )
 
 
-def counts_of(held: Held) -> Counts:
+def counts_of(original: Original) -> Counts:
     """The counts of a message in hand; it is first seen when it was handed out, unless it says otherwise."""
-    headers = held.properties.headers or {}
+    headers = original.properties.headers or {}
     counts = read_counts(headers)
-    if noted.COUNTED_BY_BROKER not in headers and held.is_redelivered:
+    if noted.COUNTED_BY_BROKER not in headers and original.is_redelivered:
         # A classic queue tells that it was handed out before, and not how often.
         counts = replace(counts, deliveries=counts.deliveries + 1)
     if counts.first_seen_ms is None:
-        counts = replace(counts, first_seen_ms=int(held.seen_at_s * 1000))
+        counts = replace(counts, first_seen_ms=int(original.seen_at_s * 1000))
     return counts
 
 
@@ -93,6 +117,14 @@ def recount_parcel(held: Held) -> Parcel:
     """The copy of `held` that says on itself that it was handed out before: what a classic queue doesn't count."""
     counts = written_counts(counts_of(held))
     return _copy(held.properties, held.body, held.queue, {**_kept(held.properties.headers), **counts})
+
+
+def recovered_parcel(original: Original) -> Parcel:
+    """The copy of a message whose worker is gone, for its own queue: handed out once more, and nothing came of it."""
+    counts = counts_of(original)
+    counts = replace(counts, deliveries=counts.deliveries + 1)
+    noted_on = {**_kept(original.properties.headers), **written_counts(counts)}
+    return _copy(original.properties, original.body, original.queue, noted_on)
 
 
 def letter_parcel(held: Held, letter: DeadLetter, *, now_s: float) -> Parcel:
