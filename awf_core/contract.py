@@ -34,6 +34,9 @@ class Delivery:
     headers         hints only: a broker without headers carries none
     first_seen_at   epoch seconds of the first handing-out, by the broker's clock; None = unknown
     lease_until     `Clock.monotonic()` seconds at which the lease ends if not extended; None = bound to the connection
+    expires_at      epoch seconds after which its producer wants it run no more; None = no such time, or the broker
+                    alone knows it
+    priority        as its producer gave it to the broker, which orders by it or doesn't; None = none
     """
 
     queue: str
@@ -48,6 +51,8 @@ class Delivery:
     headers: Mapping[str, str] = field(default_factory=dict)
     first_seen_at: float | None = None
     lease_until: float | None = None
+    expires_at: float | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

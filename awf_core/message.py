@@ -36,6 +36,7 @@ class Message:
     """A message that can be planned. `id` is the body's, else the broker's stable id, else made for this delivery.
 
     `id` and a `correlation_id` from the metadata have at most MAX_ID_CHARS: brokers have small fields for them.
+    `expires_at` (epoch seconds) and `priority` are the broker's properties; the body's keys of that name are reserved.
     """
 
     id: str
@@ -44,6 +45,8 @@ class Message:
     reply_to: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     correlation_id: str
+    expires_at: float | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,8 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
         reply_to=reply_to,
         metadata=metadata,
         correlation_id=correlation_id,
+        expires_at=delivery.expires_at,
+        priority=delivery.priority,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PERMANENT_CODES = ("USER.", "WORKFLOW.")
 UNKNOWN_WORKFLOW = "unknown_workflow"
+EXPIRED = "expired"
 CRASH_CAP = 5
 CRASH_CAP_WHERE_RELEASES_COUNT = 20
 """Higher there, since an orderly restart of a worker can't be told from its death."""
@@ -109,4 +110,6 @@ def _retry_or_dead(
     seen_at = delivery.first_seen_at
     if retry.max_age_s is not None and seen_at is not None and now + delay_s - seen_at > retry.max_age_s:
         return Dead(reason="max_age", error=error)
+    if delivery.expires_at is not None and now + delay_s > delivery.expires_at:
+        return Dead(reason=EXPIRED, error=error)
     return Retry(delay_s=delay_s, reason=error)

@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from awf_core.clock import iso_utc
 from awf_core.contract import Ack, DeadLetter, Formatted, Nack, Outgoing
 from awf_core.crash_points import crash_point
 from awf_core.engine.cancel import Cancel
@@ -26,7 +27,7 @@ from awf_core.worker import outcome as outcome_of
 from awf_core.worker.decide import Dead, Done, GiveBack, Retry, Verdict
 from awf_core.worker.defects import UNEXPECTED
 from awf_core.worker.foreign import Foreign, ForeignPlan
-from awf_core.worker.plan import Plan, Rejection, crash_loop, internal_error, make_plan, malformed
+from awf_core.worker.plan import Plan, Rejection, crash_loop, expired, internal_error, make_plan, malformed
 from awf_core.worker.reply import ReplyRules, reply_fault
 from awf_core.worker.settle import Action, Settlement
 
@@ -134,6 +135,8 @@ class Pipeline:
     def _plan(self, delivery: Delivery, message: Message | Malformed) -> Plan | ForeignPlan | Rejection:
         if isinstance(message, Malformed):
             return malformed(message)
+        if message.expires_at is not None and message.expires_at <= self._clock.now():
+            return expired(f"its producer wanted it run before {iso_utc(message.expires_at)}, and it came too late")
         foreign = self._foreign and self._foreign.plan(message, project_inputs=self._rules.project_inputs)
         plan = foreign or make_plan(
             message,
@@ -299,6 +302,7 @@ def _log_claimed(delivery: Delivery, message: Message | Malformed) -> None:
         queue=delivery.queue,
         attempt=delivery.attempt,
         deliveries=delivery.deliveries,
+        **({"priority": delivery.priority} if delivery.priority is not None else {}),
     )
 
 

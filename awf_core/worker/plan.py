@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
-from awf_core.worker.decide import UNKNOWN_WORKFLOW
+from awf_core.worker.decide import EXPIRED, UNKNOWN_WORKFLOW
 from awf_core.workflow.input_names import check_untrusted
 from awf_core.workflow.inputs import check_required
 from awf_core.workflow.names import InvalidWorkflowName
@@ -78,6 +78,11 @@ def malformed(message: Malformed) -> Rejection:
 def crash_loop(error: str) -> Rejection:
     """A message that took its workers down with it."""
     return Rejection(reason="crash_loop", error=error, code=None, exit_code=4)
+
+
+def expired(error: str) -> Rejection:
+    """A message that nobody wants run any more."""
+    return Rejection(reason=EXPIRED, error=error, code=None, exit_code=4)
 
 
 def internal_error(error: BaseException) -> Rejection:

@@ -77,6 +77,13 @@ def test_a_retry_that_would_come_after_max_age_is_dead_now():
     assert decide_run(failed(), old) == Dead(reason="max_age", error="step a: exit code 1")
 
 
+def test_a_retry_that_would_come_after_the_message_expires_is_dead_now():
+    lasting, short = delivery(attempt=1, expires_at=NOW + 6), delivery(attempt=1, expires_at=NOW + 4)
+
+    assert isinstance(decide_run(failed(), lasting), Retry)
+    assert decide_run(failed(), short) == Dead(reason="expired", error="step a: exit code 1")
+
+
 def test_max_age_null_never_ends_a_message():
     retry = RetrySettings(max_age_s=None, jitter=0.0)
 

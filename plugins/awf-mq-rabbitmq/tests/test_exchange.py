@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pika
 import pytest
+from awf_mq_rabbitmq.journal import Entry
+from awf_mq_rabbitmq.wire import counts_of
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable
@@ -48,6 +51,7 @@ def test_a_foreign_message_comes_with_its_properties(make_backend: MakeBackend, 
         "table": '{"a": [1, null]}',
     }
     assert (delivery.attempt, delivery.deliveries, delivery.released) == (1, 1, 0)
+    assert (delivery.priority, delivery.expires_at) == (3, None)
 
 
 def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
@@ -70,7 +74,17 @@ def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
     assert (properties.delivery_mode, properties.expiration, properties.user_id) == (2, None, None)
     assert dict(second.headers) == {"mine": "1"}
     assert (second.attempt, second.deliveries, second.first_seen_at) == (2, 2, first.first_seen_at)
+    assert (second.priority, second.expires_at) == (3, first.expires_at)
+    assert first.expires_at == pytest.approx(time.time() + 60.0, abs=5.0)
     assert backend.awf_mq_stats(copies).ready == 1
+
+
+@pytest.mark.parametrize("expiration", ["soon", "-1", "9" * 13, "\u0663"])
+def test_an_expiration_that_is_no_time_is_none(expiration: str) -> None:
+    properties = pika.BasicProperties(expiration=expiration)
+    entry = Entry(queue="q", properties=properties, body=b"", is_redelivered=False, seen_at_s=1.0)
+
+    assert counts_of(entry).expires_ms is None
 
 
 def test_what_is_given_back_with_a_delay_is_no_failure_and_no_crash(make_backend: MakeBackend, queue: str) -> None:

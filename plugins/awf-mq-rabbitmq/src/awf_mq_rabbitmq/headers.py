@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 OURS = "x-awf-"
 ATTEMPT, DELIVERIES, RELEASED = "x-awf-attempt", "x-awf-deliveries", "x-awf-released"
-FIRST_SEEN, MESSAGE_ID, CORRELATION_ID = "x-awf-first-seen", "x-awf-message-id", "x-awf-correlation-id"
+FIRST_SEEN, EXPIRES_AT = "x-awf-first-seen", "x-awf-expires-at"
+MESSAGE_ID, CORRELATION_ID = "x-awf-message-id", "x-awf-correlation-id"
 SOURCE, REASON, ERROR, HISTORY = "x-awf-source", "x-awf-reason", "x-awf-error", "x-awf-history"
 DEAD_AT, LETTER = "x-awf-dead-at", "x-awf-letter"
 KEPT = frozenset({SOURCE, REASON, ERROR, HISTORY, DEAD_AT, LETTER})
@@ -34,12 +35,13 @@ MAX_HISTORY_CHARS = 32_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How often a message was tried. `deliveries` counts those before this handing-over."""
+    """How often a message was tried, since when and until when. `deliveries` counts those before this handing-over."""
 
     attempt: int = 1
     deliveries: int = 0
     released: int = 0
     first_seen_ms: int | None = None
+    expires_ms: int | None = None
 
 
 def read_counts(headers: Mapping[str, object]) -> Counts:
@@ -50,6 +52,7 @@ def read_counts(headers: Mapping[str, object]) -> Counts:
         deliveries=(count_of(headers.get(DELIVERIES)) or 0) + by_broker,
         released=count_of(headers.get(RELEASED)) or 0,
         first_seen_ms=count_of(headers.get(FIRST_SEEN), most=1 << 52),
+        expires_ms=count_of(headers.get(EXPIRES_AT), most=1 << 52),
     )
 
 
@@ -60,6 +63,8 @@ def written_counts(counts: Counts) -> dict[str, object]:
         noted[RELEASED] = counts.released
     if counts.first_seen_ms is not None:
         noted[FIRST_SEEN] = counts.first_seen_ms
+    if counts.expires_ms is not None:
+        noted[EXPIRES_AT] = counts.expires_ms
     return noted
 
 

@@ -30,6 +30,7 @@ PERSISTENT = 2
 MAX_HEADER_FRAME_BYTES = 120_000
 """Properties have to fit into one frame, of 128 KiB by default; a longer one costs the connection."""
 MAX_EXPIRY_S = 4_000_000.0
+MAX_EXPIRY_DIGITS = 12
 
 
 class Original(Protocol):
@@ -72,6 +73,8 @@ def delivery_of(held: Held) -> Delivery:
         correlation_id=_long(headers, noted.CORRELATION_ID) or properties.correlation_id or None,
         headers=noted.as_texts(headers),
         first_seen_at=None if counts.first_seen_ms is None else counts.first_seen_ms / 1000,
+        expires_at=None if counts.expires_ms is None else counts.expires_ms / 1000,
+        priority=properties.priority,
     )
 
 
@@ -84,7 +87,20 @@ def counts_of(original: Original) -> Counts:
         counts = replace(counts, deliveries=counts.deliveries + 1)
     if counts.first_seen_ms is None:
         counts = replace(counts, first_seen_ms=int(original.seen_at_s * 1000))
+    if counts.expires_ms is None:
+        counts = replace(counts, expires_ms=_expiry_ms(original))
     return counts
+
+
+def _expiry_ms(original: Original) -> int | None:
+    """When its `expiration` is over at the latest: that counts from its publishing, and nobody tells us when it was.
+
+    Noted on copies, since the property itself would cut their delays short.
+    """
+    text = original.properties.expiration
+    if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > MAX_EXPIRY_DIGITS:
+        return None
+    return int(original.seen_at_s * 1000) + int(text)
 
 
 def outgoing_parcel(message: Outgoing, *, expires_s: float | None, queue: str | None = None) -> Parcel:
@@ -138,7 +154,7 @@ def letter_parcel(held: Held, letter: DeadLetter, *, now_s: float) -> Parcel:
         letter.queue,
         {
             **_carried(headers),
-            **written_counts(replace(counts, deliveries=counts.deliveries + 1)),
+            **written_counts(replace(counts, deliveries=counts.deliveries + 1, expires_ms=None)),
             noted.SOURCE: held.queue,
             noted.REASON: _sound(letter.reason)[:200],
             noted.ERROR: _sound(letter.error)[: noted.MAX_ERROR_CHARS],

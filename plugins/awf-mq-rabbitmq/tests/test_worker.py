@@ -1,0 +1,109 @@
+"""The whole way: any AMQP client publishes, `awf worker` runs, any AMQP client gets the results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pika
+import pytest
+
+if TYPE_CHECKING:
+    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+
+Run = Callable[..., list[dict[str, Any]]]
+WORKFLOW = """
+name: {name}
+states:
+  initial: run
+  run: {{type: step, command: "{command}", on_success: done, on_failure: failed}}
+  done: {{type: terminal}}
+  failed: {{type: terminal, status: failure}}
+"""
+
+
+@pytest.fixture
+def work(server: PrivateRabbitMq, queue: str, tmp_path: Path) -> Run:
+    """Run a worker until `queue` is dry, told of the broker by nothing but AWF_MQ_AMQP_URL; its log lines."""
+    folder = tmp_path / ".awf/workflows"
+    folder.mkdir(parents=True)
+    (folder / "hello.yaml").write_text(WORKFLOW.format(name="hello", command="echo hello"))
+    (folder / "down.yaml").write_text(WORKFLOW.format(name="down", command="exit 1"))
+    environment = {**os.environ, "AWF_MQ_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{server.port}"}
+    environment |= {"AWF_MQ_DEAD_LETTER_QUEUE": f"{queue}-dead", "AWF_MQ_UNDELIVERABLE_QUEUE": f"{queue}-lost"}
+    environment |= {"AWF_MQ_RETRY_INITIAL_DELAY": "5m", "AWF_MQ_RETRY_JITTER": "0"}
+
+    def run(exit_code: int = 0) -> list[dict[str, Any]]:
+        command = [str(Path(sys.executable).with_name("awf")), "worker", "--queue", queue, "--burst"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == exit_code, done.stderr
+        return [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+
+    run()
+    return run
+
+
+def _letter(foreign: Any, queue: str) -> tuple[dict[str, Any], bytes]:
+    method, properties, body = foreign.basic_get(f"{queue}-dead", auto_ack=True)
+    assert method is not None, "no dead letter"
+    return properties.headers, body
+
+
+def test_where_the_body_is_silent_the_properties_speak(work: Run, foreign: Any, queue: str) -> None:
+    answers = foreign.queue_declare("", exclusive=True).method.queue
+    properties = pika.BasicProperties(
+        message_id="m-1", reply_to=answers, correlation_id="c-1", priority=7, expiration="60000", headers={"trace": "t"}
+    )
+    foreign.basic_publish("", queue, b'{"workflow": "hello"}', properties)
+
+    log = work()
+
+    _, got, body = foreign.basic_get(answers, auto_ack=True)
+    result = json.loads(body)
+    assert (result["message_id"], result["status"], result["output"].strip()) == ("m-1", "completed", "hello")
+    assert got.correlation_id == "c-1"
+    (claimed,) = [line for line in log if line["event"] == "message.claimed"]
+    assert (claimed["message_id"], claimed["priority"]) == ("m-1", 7)
+
+
+def test_where_the_body_speaks_the_properties_are_silent(work: Run, foreign: Any, queue: str) -> None:
+    answers = foreign.queue_declare("", exclusive=True).method.queue
+    body = {"workflow": "hello", "id": "b-1", "reply_to": answers, "metadata": {"correlation_id": "b-2"}}
+    properties = pika.BasicProperties(message_id="m-1", reply_to="nowhere")
+    foreign.basic_publish("", queue, json.dumps(body).encode(), properties)
+
+    work()
+
+    _, got, answer = foreign.basic_get(answers, auto_ack=True)
+    assert (json.loads(answer)["message_id"], got.correlation_id) == ("b-1", "b-2")
+
+
+def test_a_message_is_not_tried_again_after_its_expiration(work: Run, foreign: Any, queue: str) -> None:
+    foreign.basic_publish("", queue, b'{"workflow": "down"}', pika.BasicProperties(expiration="60000"))
+
+    work(exit_code=3)
+
+    headers, body = _letter(foreign, queue)
+    assert (headers["x-awf-reason"], headers["x-awf-attempt"], body) == ("expired", 1, b'{"workflow": "down"}')
+    assert "x-awf-expires-at" not in headers
+
+
+def test_a_copy_that_comes_after_its_expiration_is_not_run(work: Run, foreign: Any, queue: str) -> None:
+    answers = foreign.queue_declare("", exclusive=True).method.queue
+    past_ms = int((time.time() - 1) * 1000)
+    properties = pika.BasicProperties(reply_to=answers, headers={"x-awf-expires-at": past_ms})
+    foreign.basic_publish("", queue, b'{"workflow": "hello"}', properties)
+
+    log = work(exit_code=3)
+
+    assert not [line for line in log if line["event"] == "run.finished"]
+    result = json.loads(foreign.basic_get(answers, auto_ack=True)[2])
+    assert (result["status"], result["dead_lettered"]) == ("rejected", True)
+    assert "it came too late" in result["error"]["message"]
+    assert _letter(foreign, queue)[0]["x-awf-reason"] == "expired"
