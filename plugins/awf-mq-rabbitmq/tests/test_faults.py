@@ -266,6 +266,22 @@ def test_a_message_nobody_comes_for_goes_to_somebody_who_does(make_backend: Make
     assert [delivery.body for delivery in _take(free, queue, within_s=2.0)] == [b"x"]
 
 
+def test_what_was_sent_ahead_of_quick_runs_goes_to_others_when_a_run_is_slow(
+    make_backend: MakeBackend, queue: str
+) -> None:
+    quick, free = make_backend(), make_backend()
+    quick.awf_mq_ensure(queue, "work", None)
+    quick.awf_mq_publish([Outgoing(queue=queue, body=b"%d" % number) for number in range(100)])
+    for _ in range(15):
+        taken = _take(quick, queue, 4)
+        assert quick.awf_mq_ack([Ack(delivery=each) for each in taken]) == [None] * 4
+
+    slow = _take(quick, queue, 4)
+    others = _take(free, queue, 36, within_s=3.0)
+
+    assert len({each.body for each in (*slow, *others)}) == 40
+
+
 def test_a_worker_whose_broker_dies_in_mid_run_says_so_and_the_run_is_done_again(
     kit: Any, server: PrivateRabbitMq, evaluate: Evaluate
 ) -> None:

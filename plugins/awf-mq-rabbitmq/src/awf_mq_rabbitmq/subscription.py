@@ -70,6 +70,7 @@ class Subscription:
         self._is_asked = False
         self._changing: Lane | None = None
         self._is_watched = False
+        self._is_announced = False
         self._ready_at = 0.0
 
     def consume(self, limit: int, wait_s: float) -> list[Held]:
@@ -255,17 +256,30 @@ class Subscription:
             self._inbox.append(held)
             if self._is_stopped:
                 self._give_back()
-            elif self._wanted:
-                self.condition.notify_all()
-            elif not self._is_watched:
-                self._is_watched = True
-                self._link.call_later(IDLE_S, self._give_back_idle)
+            elif not self._is_announced:
+                # Once for all that one read of the socket brought: to wake a caller for each would cost more than they.
+                self._is_announced = True
+                self._link.call_later(0, self._announce)
+
+    def _announce(self) -> None:
+        """Something came: for those who wait, and to be given back where nobody comes for it."""
+        with self.condition:
+            self._is_announced = False
+            self.condition.notify_all()
+            self._watch(IDLE_S)
+
+    def _watch(self, wait_s: float) -> None:
+        if self._inbox and not self._is_watched:
+            self._is_watched = True
+            self._link.call_later(wait_s, self._give_back_idle)
 
     def _give_back_idle(self) -> None:
         """Nobody came for it: a worker with free hands elsewhere may have it."""
         with self.condition:
             self._is_watched = False
-            if self._wanted or not self._inbox:
+            waited_s = time.monotonic() - self._inbox[0].arrived_at if self._inbox else 0.0
+            if self._wanted or waited_s < IDLE_S:
+                self._watch(max(IDLE_S - waited_s, IDLE_S / 5))
                 return
             self._pace.slow_down()
             if self._lane is not None:
