@@ -69,8 +69,7 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
     fields: Mapping[str, Any] = document if isinstance(document, dict) else {}
     own_id = _text_or_none(fields.get("id"), MAX_ID_CHARS)
     message_id = own_id or _text_or_none(delivery.id, MAX_ID_CHARS) or f"gen-{new_id()}"
-    metadata = fields.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+    metadata = _metadata(fields.get("metadata"), delivery.headers)
     reply_to = _text_or_none(fields.get("reply_to")) or delivery.reply_to
     correlation_id = (
         delivery.correlation_id or _text_or_none(metadata.get("correlation_id"), MAX_ID_CHARS) or message_id
@@ -94,6 +93,18 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
         expires_at=delivery.expires_at,
         priority=delivery.priority,
     )
+
+
+def _metadata(given: object, headers: Mapping[str, str]) -> Mapping[str, Any]:
+    """The body's, or the broker's headers where the body has none: some clients put trace and tenant there."""
+    if given is None:
+        return {_sound(name): _sound(value) for name, value in headers.items()}
+    return given if isinstance(given, dict) else {}
+
+
+def _sound(text: str) -> str:
+    """`text` with what UTF-8 has no form for replaced: a result is to be written of it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def encode(

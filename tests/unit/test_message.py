@@ -51,6 +51,18 @@ def test_absent_and_null_keys_take_the_brokers_properties():
         assert message.metadata == {}
 
 
+def test_headers_are_the_metadata_of_a_body_that_has_none():
+    headers = {"tenant": "a", "odd\ud800": "\udfff"}
+
+    for body, expected in (
+        ({"workflow": "w"}, {"tenant": "a", "odd?": "?"}),
+        ({"workflow": "w", "metadata": {"x": 1}}, {"x": 1}),
+        ({"workflow": "w", "metadata": {}}, {}),
+        ({"metadata": 3, "workflow": "w"}, {}),
+    ):
+        assert read(body, headers=headers).metadata == expected
+
+
 def test_the_body_wins_over_the_brokers_properties_but_for_the_correlation_id():
     message = read(
         {"workflow": "w", "id": "mine", "reply_to": "here", "metadata": {"correlation_id": "body"}},

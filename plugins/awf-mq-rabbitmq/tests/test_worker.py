@@ -67,6 +67,7 @@ def test_where_the_body_is_silent_the_properties_speak(work: Run, foreign: Any, 
     _, got, body = foreign.basic_get(answers, auto_ack=True)
     result = json.loads(body)
     assert (result["message_id"], result["status"], result["output"].strip()) == ("m-1", "completed", "hello")
+    assert result["metadata"] == {"trace": "t"}
     assert got.correlation_id == "c-1"
     (claimed,) = [line for line in log if line["event"] == "message.claimed"]
     assert (claimed["message_id"], claimed["priority"]) == ("m-1", 7)
