@@ -166,6 +166,17 @@ def test_a_journal_that_breaks_gives_back_what_came_and_takes_nothing_until_it_i
     assert (held.body, held.deliveries) == (b"a", 2)
 
 
+def test_a_message_whose_properties_cannot_be_written_is_held_as_ever(make_backend: MakeBackend, queue: str) -> None:
+    backend = _accepting(make_backend, queue, b"a")
+    backend.awf_mq_consume(queue, 0, 0.0)
+    (held,) = make_held = backend._now()._take(queue, 1, 5.0)
+    held.properties.headers["odd"] = object()
+
+    assert backend._now()._accepting.accept(make_held) == [held]
+
+    assert held.entry is None
+
+
 @pytest.mark.parametrize(("moment", "runs"), [("journaled", 2), ("accepted", 1), ("", 1)])
 def test_no_message_is_lost_whenever_its_worker_is_killed(
     server: PrivateRabbitMq, foreign: Any, queue: str, tmp_path: Path, moment: str, runs: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -77,6 +78,32 @@ def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
     assert (second.priority, second.expires_at) == (3, first.expires_at)
     assert first.expires_at == pytest.approx(time.time() + 60.0, abs=5.0)
     assert backend.awf_mq_stats(copies).ready == 1
+
+
+class OddProperties(pika.BasicProperties):
+    """Headers as another client may write them: a time that no calendar has."""
+
+    def encode(self) -> list[bytes]:
+        late = b"T" + b"\xff" * 8
+        values = {b"late": late, b"deep": b"A" + struct.pack(">I", len(late)) + late, b"n": b"I" + struct.pack(">i", 7)}
+        table = b"".join(bytes([len(name)]) + name + value for name, value in values.items())
+        return [struct.pack(">H", self.FLAG_HEADERS), struct.pack(">I", len(table)), table]
+
+
+def test_headers_that_no_client_can_read_cost_no_connection(
+    make_backend: MakeBackend, foreign: Any, queue: str
+) -> None:
+    backend = make_backend()
+    backend.awf_mq_ensure(queue, "work", None)
+    foreign.basic_publish("", queue, b"odd", OddProperties())
+    foreign.basic_publish("", queue, b"even")
+
+    taken = _take(backend, queue, 2)
+
+    assert [(each.body, each.deliveries) for each in taken] == [(b"odd", 1), (b"even", 1)]
+    assert taken[0].headers["n"] == "7"
+    assert backend.awf_mq_nack([Nack(delivery=each, delay_s=0.1) for each in taken]) == [None, None]
+    assert {each.attempt for each in _take(backend, queue, 2)} == {2}
 
 
 @pytest.mark.parametrize("expiration", ["soon", "-1", "9" * 13, "\u0663"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable, LeaseLost
-from awf_mq_rabbitmq.journal import Entry, Journal, paths_in
+from awf_mq_rabbitmq.journal import Entry, Journal, is_writable, paths_in
 from awf_mq_rabbitmq.wire import recovered_parcel
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 10.0
 """How often to look for what workers that are gone have left."""
+LOOK_AGAIN_S = 60.0
+"""The same where something can't be put back: its queue may be gone for good, and each look says so."""
 BROKEN = (OSError, sqlite3.Error)
 
 log = logging.getLogger("awf_mq_rabbitmq")
 
 
 class Accepting:
-    """The journal and those of others. Thread-safe; files are made when the first message is accepted."""
+    """The journal and those of others. Thread-safe; the file is made at the first consume."""
 
     def __init__(
         self, directory: Path, consuming: Consuming, publishing: Publishing, *, where: str, is_on: bool
@@ -66,14 +68,21 @@ class Accepting:
     def look_around(self) -> None:
         """Put back what workers that are gone have left. Called often; looks now and then. Never raises."""
         with self._lock:
-            if time.monotonic() < self._look_at:
+            if time.monotonic() < self._look_at or self._publishing.is_blocked:
                 return
             self._look_at = time.monotonic() + LOOK_EVERY_S
             for path in paths_in(self._directory):
                 self._adopt(path)
 
     def accept(self, helds: list[Held]) -> list[Held]:
-        """Those of `helds` that are written down and acknowledged. Others went back. Raises BrokerMisconfigured."""
+        """Those of `helds` that may run: written down and acknowledged, or held as ever where they can't be written.
+
+        Others are not ours any more. Raises BrokerMisconfigured, and all of them went back then.
+        """
+        bound = [held for held in helds if not is_writable(held.properties)]
+        return bound + self._accept([held for held in helds if held not in bound])
+
+    def _accept(self, helds: list[Held]) -> list[Held]:
         if self._journal is None or not helds:
             return helds
         try:
@@ -153,6 +162,7 @@ class Accepting:
         done = count - len(failures)
         back = f"{self._where}: {done} of {count} messages that a worker had accepted and not finished are back"
         if failures:
+            self._look_at = time.monotonic() + LOOK_AGAIN_S
             log.warning("%s; the others stay in %s: %s", back, self._directory, failures[0])
         else:
             log.warning(back)

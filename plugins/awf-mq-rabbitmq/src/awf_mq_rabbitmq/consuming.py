@@ -6,6 +6,7 @@ gone is LeaseLost, since the broker has given the message to somebody else.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
 from concurrent.futures import Future
@@ -36,6 +37,8 @@ ROTATE_S = 15.0
 """New deliveries don't share a channel with one that has run for longer: the broker ends channels, not deliveries."""
 READ_S = 10.0
 """How long to wait until the broker has read an acknowledgement; after that, whether it has is in doubt."""
+
+log = logging.getLogger("awf_mq_rabbitmq")
 
 
 class Consuming:
@@ -125,6 +128,12 @@ class Consuming:
             is_read = threading.Event()
             if self.link.post(partial(lane.when_read, is_read.set)):
                 is_read.wait(READ_S)
+            if not is_read.is_set() or lane.death is not None:
+                log.warning(
+                    "%s: messages that are about to run may be handed out again: whether the broker has read their "
+                    "acknowledgements is in doubt",
+                    self._target.where,
+                )
 
     def requeue(self, helds: Sequence[Held]) -> list[LeaseLost | None]:
         """Give back at once; None for each that was written to its channel."""
@@ -164,10 +173,7 @@ class Consuming:
         ended: Future[dict[Lane, BaseException | None]] = Future()
 
         def act() -> None:
-            try:
-                ended.set_result({lane: end(lane, ours) for lane, ours in by_lane.items()})
-            except px.AMQPError as error:
-                ended.set_result(dict.fromkeys(by_lane, error))
+            ended.set_result({lane: _ended(lane, ours, end) for lane, ours in by_lane.items()})
 
         if not self.link.post(act):
             return [self._lost(held, closed_error(self._target.where, "settle")) for held in helds]
@@ -182,6 +188,17 @@ class Consuming:
             f"{reply_text(root_cause(reason))}",
             hint=hint if timeout_ms is None else timeout_hint(timeout_ms),
         )
+
+
+def _ended(
+    lane: Lane, helds: Sequence[Held], end: Callable[[Lane, Sequence[Held]], BaseException | None]
+) -> BaseException | None:
+    """What became of one channel's; an error of one says nothing of what another has sent."""
+    try:
+        return end(lane, helds)
+    except px.AMQPError as error:
+        reason: BaseException = error
+        return reason
 
 
 def _name(held: Held) -> str:

@@ -10,12 +10,14 @@ import fcntl
 import os
 import secrets
 import sqlite3
+import struct
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import pika
+from pika import exceptions as px
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +125,15 @@ class Journal:
             "INSERT INTO accepted(queue, properties, body, is_redelivered, seen_at_s) VALUES (?, ?, ?, ?, ?)", row
         )
         return int(done.lastrowid or 0)
+
+
+def is_writable(properties: Any) -> bool:
+    """Whether they can be written as they were read: the client library reads more than it writes."""
+    try:
+        properties.encode()
+    except (px.AMQPError, ValueError, TypeError, OverflowError, struct.error):
+        return False
+    return True
 
 
 def paths_in(directory: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from pika.adapters.select_connection import IOLoop
 
 from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.units import format_duration
+from awf_mq_rabbitmq import odd_values
 from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ LONGEST_WAIT_REFUSED_S = 30.0
 CLOSE_S = 3.0
 SILENT_HEARTBEATS = 1.5
 """A broker that lives says so twice a heartbeat: by then it has missed three."""
+
+odd_values.install()
 
 # The library reports each failure at several levels, several times; all of it comes out as our errors.
 _library_log = logging.getLogger("pika")
