@@ -116,7 +116,7 @@ class BackendSpecs:
         """Give deliveries back, each to come again no earlier than `delay_s` from now, without blocking others."""
 
     @hookspec(firstresult=True)
-    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Move deliveries to their dead-letter queue with reason, error and history; replies as in `awf_mq_ack`."""
 
     @hookspec(firstresult=True)

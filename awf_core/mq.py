@@ -79,9 +79,9 @@ class Mq:
         """See `awf_mq_nack`."""
         return cast("Sequence[BrokerError | None]", self._hook.awf_mq_nack(nacks=nacks))
 
-    def dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """See `awf_mq_dead_letter`."""
-        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_dead_letter(letters=letters))
+        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_dead_letter(dead_letters=dead_letters))
 
     def extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """See `awf_mq_extend`."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.machine import Routing
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import StepResult, builtin_step_types
-from awf_core.workflow.catalogue import Catalogue
-from awf_core.workflow.discovery import Discovery
-from awf_core.workflow.expressions import compile_expression
-from awf_core.workflow.load import parse_workflow
-from awf_core.workflow.scope import Scope
-from awf_core.workflow.templates import compile_template
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
+from awf_core.lang.expressions import compile_expression
+from awf_core.lang.load import parse_workflow
+from awf_core.lang.scope import Scope
+from awf_core.lang.templates import compile_template
 from bench.figure import BenchFailed, Figure
 from bench.project import NOOP
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from awf_core.engine.steps import StepContext
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State, Workflow
+    from awf_core.lang.step_types import StepTypes
     from bench.plan import Plan
 
 STATES = 50

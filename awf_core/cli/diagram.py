@@ -33,9 +33,9 @@ def diagram_command(*, name: str, language: str, direction: str) -> None:
     Mermaid is what most forges and editors show; `awf diagram NAME --format dot | dot -Tsvg` makes an image.
     """
     from awf_core.cli.step_types import step_types_here
-    from awf_core.workflow.diagram import DRAWINGS, graph_of
-    from awf_core.workflow.discovery import Discovery
-    from awf_core.workflow.load import load_workflow
+    from awf_core.lang.diagram import DRAWINGS, graph_of
+    from awf_core.lang.discovery import Discovery
+    from awf_core.lang.load import load_workflow
 
     path = Discovery(Path.cwd(), os.environ).resolve(name, allow_paths=True)
     graph = graph_of(load_workflow(path, step_types_here(os.environ)))

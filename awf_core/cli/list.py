@@ -16,8 +16,8 @@ def list_command(*, output_format: str) -> None:
     """List the workflows that can be run, with the directory each was found in."""
     from awf_core.cli.step_types import step_types_here
     from awf_core.errors import AwfError
-    from awf_core.workflow.discovery import Discovery
-    from awf_core.workflow.load import load_workflow
+    from awf_core.lang.discovery import Discovery
+    from awf_core.lang.load import load_workflow
 
     discovery = Discovery(Path.cwd(), os.environ)
     step_types = step_types_here(os.environ)

@@ -19,8 +19,8 @@ from awf_core.engine.records.state_file import read_state
 from awf_core.engine.resume import CURRENT, resumption
 from awf_core.engine.runner import Engine
 from awf_core.engine.surroundings import read_surroundings
-from awf_core.workflow.catalogue import Catalogue
-from awf_core.workflow.discovery import Discovery
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.events import Events
     from awf_core.engine.record import Run
-    from awf_core.workflow.model import Workflow
+    from awf_core.lang.model import Workflow
 
 RESUMING = "resuming workflow"
 

@@ -24,7 +24,7 @@ from awf_core.engine.cancel import Cancel
 from awf_core.engine.record import json_value
 from awf_core.engine.records.places import check_run_id
 from awf_core.errors import AwfError, ConfigError, InputError
-from awf_core.workflow.problems import LoadError
+from awf_core.lang.problems import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ from awf_core.engine.records.places import places
 from awf_core.engine.runner import Engine
 from awf_core.engine.surroundings import read_surroundings
 from awf_core.errors import AwfError, ConfigError, InputError
-from awf_core.workflow.catalogue import Catalogue
-from awf_core.workflow.discovery import Discovery
-from awf_core.workflow.inputs import VALIDATION_FAILED, missing_required
-from awf_core.workflow.load import load_workflow
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
+from awf_core.lang.inputs import VALIDATION_FAILED, missing_required
+from awf_core.lang.load import load_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.events import Events
     from awf_core.engine.record import Run
-    from awf_core.workflow.model import Workflow
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.model import Workflow
+    from awf_core.lang.step_types import StepTypes
 
 Phase = Literal["config", "inputs", "load"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from awf_core.engine.agents.user_input import UserInput
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.step_types import StepTypes
 
 
 def step_types_here(

@@ -11,7 +11,7 @@ import rich_click as click
 from awf_core.cli.output import format_option, print_json, print_text
 
 if TYPE_CHECKING:
-    from awf_core.workflow.problems import Problem
+    from awf_core.lang.problems import Problem
 
 INVALID = 2
 
@@ -26,8 +26,8 @@ def validate_command(*, name: str, output_format: str) -> int:
     """
     from awf_core.cli.step_types import step_types_here
     from awf_core.config.project import load_project
-    from awf_core.workflow.discovery import Discovery
-    from awf_core.workflow.lint import lint_file
+    from awf_core.lang.discovery import Discovery
+    from awf_core.lang.lint import lint_file
 
     cwd = Path.cwd()
     path = Discovery(cwd, os.environ).resolve(name, allow_paths=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from awf_core.errors import WorkflowNotFound
-from awf_core.workflow.packs import pack_of
+from awf_core.lang.packs import pack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from awf_core.engine.allowance import Allowance
     from awf_core.engine.execution import Execution
     from awf_core.engine.record import Run
-    from awf_core.workflow.model import Workflow
+    from awf_core.lang.model import Workflow
 
 Find: TypeAlias = "Callable[[str], Workflow]"
 """The workflow of that name. Raises WorkflowNotFound, InvalidWorkflowName, LoadError, SystemFailure."""

@@ -16,7 +16,7 @@ from awf_core.errors import AwfError
 if TYPE_CHECKING:
     from awf_core.engine.execution import Execution
     from awf_core.engine.steps.context import StepAborted
-    from awf_core.workflow.model import State, TerminalSpec
+    from awf_core.lang.model import State, TerminalSpec
 
 
 def after(state: State, visit: Visit, execution: Execution) -> Goto | Ending:

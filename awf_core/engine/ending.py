@@ -10,7 +10,7 @@ from awf_core.engine.record import Run, RunError, RunStatus
 
 if TYPE_CHECKING:
     from awf_core.engine.execution import Execution
-    from awf_core.workflow.model import OutputDefinition
+    from awf_core.lang.model import OutputDefinition
 
 TIMEOUT_REASON = "timeout"
 

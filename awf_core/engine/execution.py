@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.allowance import Allowance
 from awf_core.engine.duration_text import duration_text
 from awf_core.engine.secrets import secret_values
-from awf_core.workflow.packs import pack_of
-from awf_core.workflow.scope import Scope
+from awf_core.lang.packs import pack_of
+from awf_core.lang.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.record import StateRecord
     from awf_core.engine.surroundings import Surroundings
-    from awf_core.workflow.model import Workflow
+    from awf_core.lang.model import Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

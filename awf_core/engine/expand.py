@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.workflow.model import State, Workflow
-    from awf_core.workflow.step_templates import StepTemplates
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.model import State, Workflow
+    from awf_core.lang.step_templates import StepTemplates
+    from awf_core.lang.step_types import StepTypes
 
 
 def expand_templates(workflow: Workflow, templates: StepTemplates, *, step_types: StepTypes, cwd: Path) -> Workflow:

@@ -15,8 +15,8 @@ from awf_core.errors import AwfError
 if TYPE_CHECKING:
     from awf_core.engine.allowance import Allowance
     from awf_core.engine.execution import Execution
-    from awf_core.workflow.model import HookAction
-    from awf_core.workflow.scope import Scope
+    from awf_core.lang.model import HookAction
+    from awf_core.lang.scope import Scope
 
 Level = Literal["info", "warn"]
 Log = Callable[[Level, str], None]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from awf_core.errors import AwfError
 
 if TYPE_CHECKING:
-    from awf_core.workflow.model import State, Transition
-    from awf_core.workflow.scope import Scope
+    from awf_core.lang.model import State, Transition
+    from awf_core.lang.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import random
 
-    from awf_core.workflow.model import RetryRule
+    from awf_core.lang.model import RetryRule
 
 _LONGEST_MS = 2**63 / 1e6
 

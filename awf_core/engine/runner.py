@@ -27,9 +27,9 @@ from awf_core.engine.turning_points import run_end_hooks, run_start_hooks
 from awf_core.engine.visit import Visitor
 from awf_core.errors import AwfError, InputError
 from awf_core.ids import new_id
-from awf_core.workflow import inputs as input_rules
-from awf_core.workflow.model import TerminalSpec
-from awf_core.workflow.step_templates import StepTemplates
+from awf_core.lang import inputs as input_rules
+from awf_core.lang.model import TerminalSpec
+from awf_core.lang.step_templates import StepTemplates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from awf_core.engine.hooks import Level
     from awf_core.engine.record import Run
     from awf_core.engine.records.recorder import Recorder
-    from awf_core.workflow.model import Workflow
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.model import Workflow
+    from awf_core.lang.step_types import StepTypes
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from awf_core.engine.execution import Execution
     from awf_core.engine.hooks import Log
-    from awf_core.workflow.model import HookAction
+    from awf_core.lang.model import HookAction
 
 CANCEL_HOOK_S = 10.0
 """The longest a cancelled run's `workflow_cancel` hooks may take together: who cancels is waiting."""

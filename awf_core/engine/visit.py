@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from awf_core.engine.machine import Decision
     from awf_core.engine.records.recorder import Recorder
     from awf_core.engine.steps import StepType
-    from awf_core.workflow.model import HookAction, State
-    from awf_core.workflow.scope import Scope
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.model import HookAction, State
+    from awf_core.lang.scope import Scope
+    from awf_core.lang.step_types import StepTypes
 
 _log = logging.getLogger(__name__)
 

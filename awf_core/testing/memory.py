@@ -163,14 +163,14 @@ class Backend:
         return self._settle(nacks, lambda store, entry, nack: store.give_back(entry, nack))
 
     @hookimpl
-    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Bury, with replies in the same step."""
 
         def dead(store: Store, entry: Entry, letter: DeadLetter) -> None:
             store.answer(letter.replies)
             store.bury(entry, letter)
 
-        return self._settle(letters, dead)
+        return self._settle(dead_letters, dead)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

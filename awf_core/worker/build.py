@@ -32,9 +32,9 @@ from awf_core.worker.reply import ReplyRules
 from awf_core.worker.run_events import RunEvents
 from awf_core.worker.serve import Serving, Worker
 from awf_core.worker.settle import Settler
-from awf_core.workflow.catalogue import Catalogue
-from awf_core.workflow.discovery import Discovery
-from awf_core.workflow.names import MAX_NAME_BYTES
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
+from awf_core.lang.names import MAX_NAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from awf_core.message import Message
     from awf_core.plugin.manager import Plugins
     from awf_core.result import Outcome
-    from awf_core.workflow.step_types import StepTypes
+    from awf_core.lang.step_types import StepTypes
 
 log = get_logger(__name__)
 

@@ -15,8 +15,8 @@ from awf_core.errors import AwfError, InputError, WorkflowNotFound
 from awf_core.ids import new_id
 from awf_core.worker.decide import UNKNOWN_WORKFLOW
 from awf_core.worker.plan import Rejection, make_rejection
-from awf_core.workflow.input_names import check_names
-from awf_core.workflow.names import InvalidWorkflowName
+from awf_core.lang.input_names import check_names
+from awf_core.lang.names import InvalidWorkflowName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from awf_core.engine.executors import Executor
     from awf_core.engine.executors.registry import Executors
     from awf_core.message import Message
-    from awf_core.workflow.discovery import Discovery
+    from awf_core.lang.discovery import Discovery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

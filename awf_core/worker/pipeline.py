@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from awf_core.plugin.observers import Observers
     from awf_core.result import Outcome
     from awf_core.worker.lease import LeaseKeeper
-    from awf_core.workflow.catalogue import Catalogue
+    from awf_core.lang.catalogue import Catalogue
 
 log = get_logger(__name__)
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.worker.decide import EXPIRED, UNKNOWN_WORKFLOW
-from awf_core.workflow.input_names import check_untrusted
-from awf_core.workflow.inputs import check_required
-from awf_core.workflow.names import InvalidWorkflowName
+from awf_core.lang.input_names import check_untrusted
+from awf_core.lang.inputs import check_required
+from awf_core.lang.names import InvalidWorkflowName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from awf_core.config.model import WorkflowPolicy
     from awf_core.message import Malformed, Message
-    from awf_core.workflow.catalogue import Catalogue
-    from awf_core.workflow.model import Workflow
+    from awf_core.lang.catalogue import Catalogue
+    from awf_core.lang.model import Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

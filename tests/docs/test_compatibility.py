@@ -10,8 +10,8 @@ import pytest
 from docs_pages import ROOT, read_page, table
 
 from awf_core.engine.steps import builtin_step_types
-from awf_core.workflow.load import parse_workflow
-from awf_core.workflow.problems import LoadError
+from awf_core.lang.load import parse_workflow
+from awf_core.lang.problems import LoadError
 
 NAME = "docs/reference/compatibility.md"
 PAGE = read_page(NAME)

@@ -17,11 +17,11 @@ from awf_core.engine.steps import builtin_step_types
 from awf_core.engine.steps.call import DEFAULT_TIMEOUT_S, MAX_DEPTH
 from awf_core.engine.steps.loop_limit import DEFAULT_MAX_ITERATIONS, MAX_ITERATIONS
 from awf_core.engine.steps.parallel_outcome import STRATEGIES
-from awf_core.workflow import load
-from awf_core.workflow.expressions import builtin_table, environment, grammar
-from awf_core.workflow.fields import Fields, StateFields
-from awf_core.workflow.templates.functions import FUNCTIONS
-from awf_core.workflow.templates.namespaces import LOOP, ROOT_NAMES, STEP_STATE
+from awf_core.lang import load
+from awf_core.lang.expressions import builtin_table, environment, grammar
+from awf_core.lang.fields import Fields, StateFields
+from awf_core.lang.templates.functions import FUNCTIONS
+from awf_core.lang.templates.namespaces import LOOP, ROOT_NAMES, STEP_STATE
 
 PAGE = read_page("docs/reference/workflows.md")
 LANGUAGES = read_page("docs/reference/templates-and-expressions.md")

@@ -10,7 +10,7 @@ from state_runs import Parrot, Place, one_state
 from awf_core.engine.agents import AgentFailed
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import ConfigError
-from awf_core.workflow.problems import LoadError
+from awf_core.lang.problems import LoadError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from awf_core.engine.cancel import Cancel
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import WorkflowNotFound
-from awf_core.workflow.catalogue import Catalogue
-from awf_core.workflow.discovery import Discovery
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
+from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
     from awf_core.engine.record import Run
@@ -365,7 +365,7 @@ def test_names_are_looked_up_as_those_of_messages_are(project: Project) -> None:
     ],
 )
 def test_a_call_that_can_not_work_is_refused_when_it_is_loaded(kit: Kit, state: str, why: str) -> None:
-    from awf_core.workflow.problems import LoadError
+    from awf_core.lang.problems import LoadError
 
     with pytest.raises(LoadError) as refused:
         kit.workflow(f"a: {state}")

@@ -464,7 +464,7 @@ def test_a_loop_of_ten_thousand_grows_with_its_items_and_no_faster(kit: Kit) -> 
     ],
 )
 def test_a_loop_that_can_not_work_is_refused_when_it_is_loaded(kit: Kit, state: str, why: str) -> None:
-    from awf_core.workflow.problems import LoadError
+    from awf_core.lang.problems import LoadError
 
     with pytest.raises(LoadError) as refused:
         kit.workflow(f"a: {state}\n  b: {{type: do}}")

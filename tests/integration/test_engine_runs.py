@@ -16,13 +16,13 @@ from awf_core.engine.events import NoEvents
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import InputError
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from awf_core.engine.record import Run
-    from awf_core.workflow.model import Workflow
+    from awf_core.lang.model import Workflow
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/sh", "HOME": "/nonexistent", "USER": "tester"}
 ENDS = "\n  done: {type: terminal}\n  fail: {type: terminal, status: failure}\n"

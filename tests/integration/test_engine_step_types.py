@@ -11,11 +11,11 @@ import pytest
 from awf_core.engine.machine import Routing
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import StepAborted, StepContext, StepResult, StepTypes, builtin_step_types
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State, Workflow
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from awf_core.cli.main import main
 from awf_core.engine.steps import builtin_step_types
-from awf_core.workflow.diagram import Direction, Edge, Graph, Node, dot, graph_of, mermaid
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.diagram import Direction, Edge, Graph, Node, dot, graph_of, mermaid
+from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

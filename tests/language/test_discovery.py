@@ -12,10 +12,10 @@ import pytest
 
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import UsageError, WorkflowNotFound
-from awf_core.workflow.catalogue import SETTLED_AFTER_S, Catalogue
-from awf_core.workflow.discovery import Discovery, Found
-from awf_core.workflow.names import InvalidWorkflowName
-from awf_core.workflow.problems import LoadError
+from awf_core.lang.catalogue import SETTLED_AFTER_S, Catalogue
+from awf_core.lang.discovery import Discovery, Found
+from awf_core.lang.names import InvalidWorkflowName
+from awf_core.lang.problems import LoadError
 
 CASES = json.loads((Path(__file__).parent / "corpus" / "workflows.json").read_text(encoding="utf-8"))
 CORPUS = [case for case in CASES if "discovery" in case["features"] or case["id"] == "pack-missing"]

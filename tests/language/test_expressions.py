@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from awf_core.workflow.expressions import (
+from awf_core.lang.expressions import (
     ExpressionError,
     ExpressionEvalError,
     check_when,
     compile_expression,
     compile_late,
 )
-from awf_core.workflow.expressions.frame import Frame
-from awf_core.workflow.expressions.values import type_name
-from awf_core.workflow.scope import Scope
+from awf_core.lang.expressions.frame import Frame
+from awf_core.lang.expressions.values import type_name
+from awf_core.lang.scope import Scope
 
 CORPUS = json.loads((Path(__file__).parent / "corpus" / "expressions.json").read_text(encoding="utf-8"))
 CASES = CORPUS["cases"]

@@ -10,15 +10,15 @@ import pytest
 
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import InputError
-from awf_core.workflow.input_names import check_untrusted, dangerous_names, undeclared
-from awf_core.workflow.inputs import (
+from awf_core.lang.input_names import check_untrusted, dangerous_names, undeclared
+from awf_core.lang.inputs import (
     VALIDATION_FAILED,
     apply_defaults,
     check_inputs,
     check_required,
     missing_required,
 )
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.load import parse_workflow
 
 CASES = json.loads((Path(__file__).parent / "corpus" / "workflows.json").read_text(encoding="utf-8"))
 STATES = "states:\n  initial: done\n  done: {type: terminal}\n"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from awf_core.workflow.scope import Scope
-from awf_core.workflow.templates import TemplateError, compile_template
+from awf_core.lang.scope import Scope
+from awf_core.lang.templates import TemplateError, compile_template
 
 CORPUS = json.loads((Path(__file__).parent / "corpus" / "interpolation.json").read_text(encoding="utf-8"))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from awf_core.engine.steps import builtin_step_types
-from awf_core.workflow.lint import lint
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.lint import lint
+from awf_core.lang.load import parse_workflow
 
 BODY = "{type: step, command: x, on_success: a}"
 

@@ -12,11 +12,11 @@ import yaml
 
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import ConfigError, SystemFailure, WorkflowNotFound
-from awf_core.workflow.lint import lint, lint_file
-from awf_core.workflow.load import load_workflow, parse_workflow
-from awf_core.workflow.model import TERMINAL, OutputDefinition, TerminalSpec
-from awf_core.workflow.problems import MAX_SHOWN, MISSING_STATE, YAML_SYNTAX, LoadError, StepProblem
-from awf_core.workflow.step_types import LANGUAGE_TYPES, StepTypes
+from awf_core.lang.lint import lint, lint_file
+from awf_core.lang.load import load_workflow, parse_workflow
+from awf_core.lang.model import TERMINAL, OutputDefinition, TerminalSpec
+from awf_core.lang.problems import MAX_SHOWN, MISSING_STATE, YAML_SYNTAX, LoadError, StepProblem
+from awf_core.lang.step_types import LANGUAGE_TYPES, StepTypes
 
 CASES = json.loads((Path(__file__).parent / "corpus" / "workflows.json").read_text(encoding="utf-8"))
 BUILTIN_TYPES = frozenset(builtin_step_types().names())

@@ -31,8 +31,8 @@ from awf_core.engine.record import json_value
 from awf_core.engine.records.history_query import Selection, read_history
 from awf_core.engine.records.places import places
 from awf_core.engine.steps import builtin_step_types
-from awf_core.workflow.lint import lint_file
-from awf_core.workflow.problems import LoadError
+from awf_core.lang.lint import lint_file
+from awf_core.lang.problems import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,16 +12,16 @@ from awf_core.engine.events import NoEvents
 from awf_core.engine.machine import Routing
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import StepContext, StepResult, StepTypes, builtin_step_types
-from awf_core.workflow.load import parse_workflow
-from awf_core.workflow.templates import compile_template
+from awf_core.lang.load import parse_workflow
+from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from awf_core.engine.record import Run
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
-    from awf_core.workflow.templates import Template
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State, Workflow
+    from awf_core.lang.templates import Template
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/sh", "HOME": "/nonexistent", "USER": "tester"}
 ENDS = "\n  done: {type: terminal}\n  fail: {type: terminal, status: failure}\n"

@@ -12,7 +12,7 @@ from awf_core.engine.events import NoEvents
 from awf_core.engine.record import Tokens
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import StepTypes, builtin_step_types
-from awf_core.workflow.load import parse_workflow
+from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

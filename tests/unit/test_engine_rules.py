@@ -149,7 +149,7 @@ def test_the_awf_directories_follow_the_environment() -> None:
 
 
 def test_validate_knows_the_directories_that_runs_see() -> None:
-    from awf_core.workflow import lint_references
+    from awf_core.lang import lint_references
 
     seen = read_surroundings({"HOME": "/home/u"}).awf
 

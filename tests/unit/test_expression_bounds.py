@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import pytest
 
-from awf_core.workflow.expressions import ExpressionError, ExpressionEvalError, check_when, compile_expression
-from awf_core.workflow.expressions.contains_calls import rewritten
-from awf_core.workflow.scope import Scope
+from awf_core.lang.expressions import ExpressionError, ExpressionEvalError, check_when, compile_expression
+from awf_core.lang.expressions.contains_calls import rewritten
+from awf_core.lang.scope import Scope
 
 FULL = 16_000
 HOSTILE = [

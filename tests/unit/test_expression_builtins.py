@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from awf_core.workflow.expressions import ExpressionError, ExpressionEvalError, compile_expression
-from awf_core.workflow.expressions.builtin_table import NAMES
-from awf_core.workflow.scope import Scope
+from awf_core.lang.expressions import ExpressionError, ExpressionEvalError, compile_expression
+from awf_core.lang.expressions.builtin_table import NAMES
+from awf_core.lang.scope import Scope
 
 INPUTS = {
     "n": "5", "f": "-1.5", "t": "héé", "none": None, "list": [3, 1, 2], "mixed": ["a", 1], "map": {"b": 2, "a": 1},

@@ -8,17 +8,17 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awf_core.workflow.expressions import (
+from awf_core.lang.expressions import (
     ExpressionError,
     ExpressionEvalError,
     check_when,
     compile_expression,
     compile_late,
 )
-from awf_core.workflow.expressions.contains_calls import rewritten
-from awf_core.workflow.expressions.environment import input_value
-from awf_core.workflow.expressions.values import wrap
-from awf_core.workflow.scope import Scope
+from awf_core.lang.expressions.contains_calls import rewritten
+from awf_core.lang.expressions.environment import input_value
+from awf_core.lang.expressions.values import wrap
+from awf_core.lang.scope import Scope
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SCALARS = st.none() | st.booleans() | INT64 | st.text(max_size=8)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from awf_core.workflow.expressions import ExpressionError, compile_expression
-from awf_core.workflow.scope import Scope
+from awf_core.lang.expressions import ExpressionError, compile_expression
+from awf_core.lang.scope import Scope
 
 
 def value(text: str, **names: object) -> object:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from awf_core.workflow.expressions import ExpressionError, ExpressionEvalError, compile_expression, compile_late
-from awf_core.workflow.scope import Scope
+from awf_core.lang.expressions import ExpressionError, ExpressionEvalError, compile_expression, compile_late
+from awf_core.lang.scope import Scope
 
 
 def value(text: str, **names: object) -> object:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.workflow.scope import Scope
-from awf_core.workflow.templates import TemplateError, compile_template
+from awf_core.lang.scope import Scope
+from awf_core.lang.templates import TemplateError, compile_template
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from awf_core.workflow.scope import Scope
-from awf_core.workflow.templates import compile_template
+from awf_core.lang.scope import Scope
+from awf_core.lang.templates import compile_template
 
 SCOPE = Scope(
     inputs={

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awf_core.workflow.go_quoting import quoted, unquote
-from awf_core.workflow.scope import Scope
-from awf_core.workflow.templates import TemplateError, compile_template
+from awf_core.lang.go_quoting import quoted, unquote
+from awf_core.lang.scope import Scope
+from awf_core.lang.templates import TemplateError, compile_template
 
 QUICK = settings(max_examples=150, deadline=None)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from awf_core.errors import ExecutionError
-from awf_core.workflow.scope import Scope
-from awf_core.workflow.templates import TemplateError, compile_template
+from awf_core.lang.scope import Scope
+from awf_core.lang.templates import TemplateError, compile_template
 
 SCOPE = Scope(inputs={"x": "hello", "n": 5, "list": ["a", "b", "c"], "map": {"k": "v", "a": 1}, "nothing": None})
 

@@ -132,9 +132,9 @@ class Backend:
         return self._settling.nack(nacks)
 
     @hookimpl
-    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Move to the dead-letter queue, with replies in the same transaction."""
-        return self._settling.dead_letter(letters)
+        return self._settling.dead_letter(dead_letters)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

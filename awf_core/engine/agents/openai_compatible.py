@@ -23,7 +23,7 @@ from awf_core.engine.outward.exchange import (
     exchange,
 )
 from awf_core.engine.record import Tokens
-from awf_core.workflow.templates.json_text import to_json
+from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:
     from awf_core.engine.outward.context import OutwardContext

@@ -11,7 +11,7 @@ from awf_core.engine.allowance import CANCELLED_TEXT, DEADLINE_TEXT
 from awf_core.engine.operations import OperationFailed
 from awf_core.engine.operations.notification import Notification, is_test_mode
 from awf_core.engine.outward.exchange import ExchangeCancelled, ExchangeFailed, ExchangeTimeout, Request, exchange
-from awf_core.workflow.templates.json_text import to_json
+from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:
     from awf_core.engine.outward.context import OutwardContext

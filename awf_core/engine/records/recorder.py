@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from awf_core.engine.execution import Execution
     from awf_core.engine.record import Run, StateRecord
-    from awf_core.workflow.model import State
+    from awf_core.lang.model import State
 
 
 class Recorder(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from awf_core.engine.execution import Execution
     from awf_core.engine.record import Run, StateRecord
     from awf_core.engine.records.places import Places
-    from awf_core.workflow.model import State
+    from awf_core.lang.model import State
 
 MAX_LOOP_DEPTH = 8
 """Loops inside each other that a path names; of more, the outer ones are left out."""

@@ -9,14 +9,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
-from awf_core.workflow.step_types import StepParser, StepTypes
+from awf_core.lang.step_types import StepParser, StepTypes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from awf_core.engine.agents.user_input import UserInput
     from awf_core.engine.machine import Routing
-    from awf_core.workflow.model import State
+    from awf_core.lang.model import State
 
 __all__ = ["StepAborted", "StepContext", "StepResult", "StepType", "StepTypes", "builtin_step_types"]
 

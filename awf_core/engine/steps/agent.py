@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from awf_core.engine.agents.user_input import UserInput
     from awf_core.engine.steps.agent_visit import AgentVisit
     from awf_core.engine.steps.context import StepContext, StepResult
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State
 
 
 class AgentStep:

@@ -19,14 +19,14 @@ from awf_core.engine.steps.context import StepAborted, StepContext
 from awf_core.engine.steps.script import MAX_SCRIPT_BYTES, script_path, script_template
 from awf_core.engine.steps.values import render_value
 from awf_core.errors import AwfError
-from awf_core.workflow.go_quoting import quoted
+from awf_core.lang.go_quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from awf_core.engine.steps.agent_spec import AgentSpec
-    from awf_core.workflow.templates import Template
+    from awf_core.lang.templates import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

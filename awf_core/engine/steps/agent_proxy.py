@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.workflow.problems import StepProblem
+from awf_core.lang.problems import StepProblem
 
 if TYPE_CHECKING:
-    from awf_core.workflow.fields import Fields, StateFields
+    from awf_core.lang.fields import Fields, StateFields
 
 _KEY = "mcp_proxy"
 _KEYS = ("enable", "intercept_builtins", "plugin_tools")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.agents.skills import SkillReference
 from awf_core.engine.steps.agent_proxy import read_proxy
 from awf_core.engine.steps.values import compile_value
-from awf_core.workflow.problems import StepProblem
-from awf_core.workflow.templates import Template, compile_template
+from awf_core.lang.problems import StepProblem
+from awf_core.lang.templates import Template, compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.workflow.fields import StateFields
+    from awf_core.lang.fields import StateFields
 
 _FORMATS = ("", "text", "json")
 _MODES = ("single", "conversation")

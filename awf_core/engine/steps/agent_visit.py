@@ -19,12 +19,12 @@ from awf_core.engine.secrets import mask
 from awf_core.engine.steps.agent_call import AgentCall, CallMaker, conversation_for
 from awf_core.engine.steps.agent_spec import AgentSpec
 from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
-from awf_core.workflow.go_quoting import quoted
+from awf_core.lang.go_quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.workflow.model import State
+    from awf_core.lang.model import State
 
 _PROXY_NEEDS_ORIGINAL = (
     "mcp_proxy needs the tool server of the original awf program, which is not part of this one; "

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from awf_core.workflow.packs import pack_of
+from awf_core.lang.packs import pack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,17 +14,17 @@ from awf_core.engine.ending import TIMEOUT_REASON
 from awf_core.engine.machine import Routing
 from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
 from awf_core.errors import AwfError, WorkflowNotFound
-from awf_core.workflow.go_quoting import quoted
-from awf_core.workflow.go_text import printed
-from awf_core.workflow.problems import LoadError, Problem, StepProblem
-from awf_core.workflow.templates import Template, compile_template
+from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go_text import printed
+from awf_core.lang.problems import LoadError, Problem, StepProblem
+from awf_core.lang.templates import Template, compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from awf_core.engine.record import Run
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State, Workflow
 
 DEFAULT_TIMEOUT_S = 300
 MAX_DEPTH = 10

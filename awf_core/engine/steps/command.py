@@ -20,16 +20,16 @@ from awf_core.engine.steps.awf_dirs import prefer_local
 from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
 from awf_core.engine.steps.script import read_script, script_command, script_path, script_template
 from awf_core.errors import AwfError
-from awf_core.workflow.problems import StepProblem
-from awf_core.workflow.templates import compile_template
+from awf_core.lang.problems import StepProblem
+from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State
-    from awf_core.workflow.step_templates import Filled
-    from awf_core.workflow.templates import Template
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State
+    from awf_core.lang.step_templates import Filled
+    from awf_core.lang.templates import Template
 
 _START_FAILURE_CODE = 1
 """What a process that could not be started counts as when a retry rule names exit codes."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from awf_core.engine.hooks import Log
     from awf_core.engine.record import StepStatus, Tokens
     from awf_core.engine.visit import Visitor
-    from awf_core.workflow.scope import Scope
+    from awf_core.lang.scope import Scope
 
 Cause = Literal["", "timeout", "cancelled"]
 

@@ -13,14 +13,14 @@ from awf_core.engine.allowance import DEADLINE_TEXT
 from awf_core.engine.machine import Goto, Unroutable
 from awf_core.engine.steps.context import StepAborted, StepResult
 from awf_core.engine.visit import Visit, route
-from awf_core.workflow.model import TerminalSpec
+from awf_core.lang.model import TerminalSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from awf_core.engine.allowance import Allowance
     from awf_core.engine.steps.context import Cause, StepContext
-    from awf_core.workflow.model import State
+    from awf_core.lang.model import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

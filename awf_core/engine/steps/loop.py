@@ -10,8 +10,8 @@ from awf_core.engine.steps.loop_spec import LoopSpec, read_loop
 
 if TYPE_CHECKING:
     from awf_core.engine.steps.context import StepContext, StepResult
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State
 
 _ROUTING = Routing(transitions_on_success=False, continue_on_error=False)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from awf_core.engine.steps.context import StepContext
-    from awf_core.workflow.model import State
+    from awf_core.lang.model import State
 
 _NESTED_TYPES = frozenset({"while", "for_each", "parallel", "call_workflow"})
 """Types whose states make a `while` that reached its limit suspect; the language names them."""

@@ -18,8 +18,8 @@ from awf_core.errors import AwfError
 if TYPE_CHECKING:
     from awf_core.engine.steps.context import StepContext
     from awf_core.engine.steps.loop_spec import LoopSpec
-    from awf_core.workflow.model import State
-    from awf_core.workflow.scope import Scope
+    from awf_core.lang.model import State
+    from awf_core.lang.scope import Scope
 
 _LIMIT_REACHED = "loop reached maximum iterations"
 

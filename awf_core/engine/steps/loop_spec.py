@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.steps.loop_limit import read_limit
 from awf_core.errors import AwfError
-from awf_core.workflow.expressions import compile_expression, compile_late
-from awf_core.workflow.problems import Problem, StepProblem
-from awf_core.workflow.templates import Template, compile_template
-from awf_core.workflow.templates.errors import FunctionError
-from awf_core.workflow.templates.json_text import to_json
+from awf_core.lang.expressions import compile_expression, compile_late
+from awf_core.lang.problems import Problem, StepProblem
+from awf_core.lang.templates import Template, compile_template
+from awf_core.lang.templates.errors import FunctionError
+from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from awf_core.workflow.expressions import Expression
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
+    from awf_core.lang.expressions import Expression
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State, Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

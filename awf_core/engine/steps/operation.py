@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from awf_core.engine.operations import Operation
     from awf_core.engine.steps.context import StepContext, StepResult
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State
 
 
 class OperationStep:

@@ -14,15 +14,15 @@ from awf_core.engine.outward.context import outward_context
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
 from awf_core.engine.steps.values import compile_value, render_value
 from awf_core.errors import AwfError
-from awf_core.workflow.go_quoting import quoted
-from awf_core.workflow.go_text import printed
-from awf_core.workflow.problems import StepProblem
+from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go_text import printed
+from awf_core.lang.problems import StepProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State
 
 _UNNAMED_FAILURE = "operation failed"
 

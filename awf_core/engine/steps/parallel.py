@@ -22,17 +22,17 @@ from awf_core.engine.steps.parallel_outcome import (
     rewritten,
     verdict,
 )
-from awf_core.workflow.go_quoting import quoted
-from awf_core.workflow.model import TERMINAL
-from awf_core.workflow.problems import Problem, StepProblem
+from awf_core.lang.go_quoting import quoted
+from awf_core.lang.model import TERMINAL
+from awf_core.lang.problems import Problem, StepProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.steps.context import StepContext
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State, Workflow
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State, Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

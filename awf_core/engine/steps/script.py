@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from awf_core.engine.steps.context import StepAborted
-from awf_core.workflow.templates import compile_template
+from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from awf_core.engine.surroundings import Surroundings
-    from awf_core.workflow.templates import Template
+    from awf_core.lang.templates import Template
 
 MAX_SCRIPT_BYTES = 1024 * 1024
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from awf_core.workflow.templates import Template, compile_template
+from awf_core.lang.templates import Template, compile_template
 
 if TYPE_CHECKING:
-    from awf_core.workflow.scope import Scope
+    from awf_core.lang.scope import Scope
 
 
 def compile_value(value: Any) -> Any:

@@ -119,9 +119,9 @@ class Backend:
         return [_attempt(lambda nack=nack: give_back(nack)) for nack in nacks]
 
     @hookimpl
-    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Letter and replies first, then the message goes."""
-        return [_attempt(lambda letter=letter: self._bury(letter)) for letter in letters]
+        return [_attempt(lambda letter=letter: self._bury(letter)) for letter in dead_letters]
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.machine import Routing
 from awf_core.engine.steps import StepAborted, StepContext, StepResult
 from awf_core.errors import AwfError
-from awf_core.workflow.problems import StepProblem
-from awf_core.workflow.templates import Template, compile_template
+from awf_core.lang.problems import StepProblem
+from awf_core.lang.templates import Template, compile_template
 
 if TYPE_CHECKING:
-    from awf_core.workflow.fields import StateFields
-    from awf_core.workflow.model import State
+    from awf_core.lang.fields import StateFields
+    from awf_core.lang.model import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,9 +85,9 @@ class Backend:
         return self._now().nack(nacks)
 
     @hookimpl
-    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Letters and replies out and confirmed, then acknowledge."""
-        return self._now().settling.dead_letter(letters)
+        return self._now().settling.dead_letter(dead_letters)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

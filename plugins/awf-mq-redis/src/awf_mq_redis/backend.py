@@ -128,9 +128,9 @@ class Backend:
         return self._settling.nack(nacks)
 
     @hookimpl
-    def awf_mq_dead_letter(self, letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
+    def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Move to the dead-letter stream, with replies in the same script."""
-        return self._burying.dead_letter(letters)
+        return self._burying.dead_letter(dead_letters)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

@@ -1,0 +1,245 @@
+"""The builtins on arrays and maps: first, keys, sort, concat, ... Called by the table. Pure."""
+
+from __future__ import annotations
+
+from functools import cmp_to_key
+from typing import TYPE_CHECKING
+
+from awf_core.lang.expressions.access import fetch, fetch_or_nil, hashable
+from awf_core.lang.expressions.equality import equal, less
+from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.natures import (
+    ANY,
+    ANY_MAP,
+    ARRAY,
+    FLOAT_ARRAY,
+    INT,
+    INT_ARRAY,
+    TEXT,
+    TEXT_ARRAY,
+    element,
+)
+from awf_core.lang.expressions.signatures import BuiltinFunction, expect_count, over, shown, takes
+from awf_core.lang.expressions.values import (
+    AnyMap,
+    TextArray,
+    as_text,
+    is_array,
+    is_int,
+    is_number,
+    type_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.natures import Nature
+
+
+def _length(values: Sequence[object], _: Budget) -> object:
+    value = values[0]
+    if is_array(value) or isinstance(value, (str, dict)):
+        return len(value)
+    raise Fault(f"invalid argument for len (type {type_name(value)})")
+
+
+def _first(values: Sequence[object], _: Budget) -> object:
+    return _end(values[0], 0)
+
+
+def _last(values: Sequence[object], _: Budget) -> object:
+    return _end(values[0], -1)
+
+
+def _end(value: object, position: int) -> object:
+    try:
+        return fetch(value, position)
+    except Fault:
+        return None
+
+
+def _get(values: Sequence[object], _: Budget) -> object:
+    return fetch_or_nil(values[0], values[1])
+
+
+def _take(values: Sequence[object], budget: Budget) -> object:
+    items, count = _array("cannot take from {}", values[0]), values[1]
+    if not is_int(count):
+        raise Fault(f"cannot take {_kind(count)} elements")
+    if count < 0:
+        raise Fault("reflect.Value.Slice: slice index out of bounds")
+    budget.spend(min(count, len(items)))
+    return _same_type(items, list(items[: int(count)]))
+
+
+def _same_type(source: object, items: list[object]) -> list[object]:
+    return TextArray(items) if isinstance(source, TextArray) else items
+
+
+def _keys(values: Sequence[object], _: Budget) -> object:
+    return list(_map("cannot get keys from {}", values[0]))
+
+
+def _values(values: Sequence[object], _: Budget) -> object:
+    return list(_map("cannot get values from {}", values[0]).values())
+
+
+def _to_pairs(values: Sequence[object], _: Budget) -> object:
+    return [[key, value] for key, value in _map("cannot transform {} to pairs", values[0]).items()]
+
+
+def _from_pairs(values: Sequence[object], _: Budget) -> object:
+    result = AnyMap()
+    for pair in _array("cannot transform {} from pairs", values[0]):
+        if not is_array(pair):
+            raise Fault(f"invalid pair {type_name(pair)}")
+        if len(pair) != 2:
+            raise Fault(f"invalid pair length {len(pair)}")
+        result[hashable(pair[0])] = pair[1]
+    return result
+
+
+def _reverse(values: Sequence[object], budget: Budget) -> object:
+    items = _array("cannot reverse {}", values[0])
+    budget.spend(len(items))
+    return list(reversed(items))
+
+
+def _uniq(values: Sequence[object], budget: Budget) -> object:
+    seen: set[tuple[bool, object]] = set()
+    result: list[object] = []
+    for item in _array("cannot uniq {}", values[0]):
+        if item is None or isinstance(item, (str, bool)) or is_number(item):
+            # Python takes True for 1; the language does not.
+            key = (isinstance(item, bool), item)
+            if key not in seen:
+                seen.add(key)
+                result.append(item)
+        else:
+            # Comparing deeply costs more than one element.
+            budget.spend(8 * len(result))
+            if not any(equal(item, other) for other in result):
+                result.append(item)
+    return result
+
+
+def _concat(values: Sequence[object], budget: Budget) -> object:
+    result: list[object] = []
+    for value in values:
+        items = _array("cannot concat {}", value)
+        budget.spend(len(items))
+        result.extend(items)
+    return result
+
+
+def _flatten(values: Sequence[object], budget: Budget) -> object:
+    result: list[object] = []
+    pending = list(reversed(_array("cannot flatten {}", values[0])))
+    while pending:
+        budget.spend(1)
+        value = pending.pop()
+        if is_array(value):
+            budget.spend(len(value))
+            pending.extend(reversed(value))
+        else:
+            result.append(value)
+    return result
+
+
+def _sort(values: Sequence[object], budget: Budget) -> object:
+    order = as_text(values[1]) if len(values) == 2 else "asc"
+    if order not in {"asc", "desc"}:
+        raise Fault(f"invalid order {order}, expected asc or desc")
+    if not is_array(values[0]):
+        return []
+    return sort_by(values[0], values[0], budget, descending=order == "desc")
+
+
+def sort_by(items: Sequence[object], keys: Sequence[object], budget: Budget, *, descending: bool) -> list[object]:
+    """`items` in the order of `keys`, which stand for them one by one. Raises Fault for keys without order."""
+    budget.spend(len(items))
+
+    def order(one: int, other: int) -> int:
+        return -1 if less(keys[one], keys[other]) else 1 if less(keys[other], keys[one]) else 0
+
+    by_key = cmp_to_key(order)
+    return [items[position] for position in sorted(range(len(items)), key=by_key, reverse=descending)]
+
+
+def _array(problem: str, value: object) -> Sequence[object]:
+    if is_array(value):
+        return value
+    raise Fault(problem.format(_kind(value)))
+
+
+def _map(problem: str, value: object) -> Mapping[object, object]:
+    if isinstance(value, dict):
+        return value
+    raise Fault(problem.format(_kind(value)))
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "invalid"
+    if is_array(value):
+        return "slice"
+    return "map" if isinstance(value, dict) else type_name(value)
+
+
+def _check_take(arguments: Sequence[Nature]) -> Nature:
+    expect_count(arguments, 2)
+    if arguments[0].kind != "array" and not arguments[0].unknown:
+        raise Fault(f"cannot take from {shown(arguments[0])}")
+    if arguments[1].kind != "int" and not arguments[1].unknown:
+        raise Fault(f"cannot take {shown(arguments[1])} elements")
+    return arguments[0]
+
+
+def _check_concat(arguments: Sequence[Nature]) -> Nature:
+    if not arguments:
+        raise Fault("invalid number of arguments (expected at least 1, got 0)")
+    for argument in arguments:
+        if argument.kind != "array" and not argument.unknown:
+            raise Fault(f"cannot concat {shown(argument)}")
+    return ARRAY
+
+
+def _check_end(name: str, arguments: Sequence[Nature]) -> Nature:
+    over(f"cannot get {name} element from {{}}", "array")(arguments)
+    return ANY if arguments[0].unknown else element(arguments[0])
+
+
+_SORTABLE = (ARRAY, INT_ARRAY, FLOAT_ARRAY, TEXT_ARRAY)
+
+ARRAY_BUILTINS = (
+    BuiltinFunction(
+        name="len",
+        compute=_length,
+        result_of=over("invalid argument for len (type {})", "array", "map", "string", gives=INT),
+    ),
+    BuiltinFunction(name="first", compute=_first, result_of=lambda given: _check_end("first", given)),
+    BuiltinFunction(name="last", compute=_last, result_of=lambda given: _check_end("last", given)),
+    BuiltinFunction(name="get", compute=_get),
+    BuiltinFunction(name="take", compute=_take, result_of=_check_take),
+    BuiltinFunction(name="keys", compute=_keys, result_of=over("cannot get keys from {}", "map", gives=ARRAY)),
+    BuiltinFunction(name="values", compute=_values, result_of=over("cannot get values from {}", "map", gives=ARRAY)),
+    BuiltinFunction(
+        name="toPairs", compute=_to_pairs, result_of=over("cannot transform {} to pairs", "map", gives=ARRAY)
+    ),
+    BuiltinFunction(
+        name="fromPairs",
+        compute=_from_pairs,
+        result_of=over("cannot transform {} from pairs", "array", gives=ANY_MAP),
+    ),
+    BuiltinFunction(name="reverse", compute=_reverse, result_of=over("cannot reverse {}", "array", gives=ARRAY)),
+    BuiltinFunction(name="uniq", compute=_uniq, result_of=over("cannot uniq {}", "array", gives=ARRAY)),
+    BuiltinFunction(name="concat", compute=_concat, result_of=_check_concat),
+    BuiltinFunction(name="flatten", compute=_flatten, result_of=over("cannot flatten {}", "array", gives=ARRAY)),
+    BuiltinFunction(
+        name="sort",
+        compute=_sort,
+        overloads=tuple(takes(kind, TEXT, gives=ARRAY) for kind in _SORTABLE)
+        + tuple(takes(kind, gives=ARRAY) for kind in _SORTABLE),
+    ),
+)

@@ -1,0 +1,87 @@
+"""The builtins that change representation: type, string, JSON, Base64. Called by the table. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from typing import TYPE_CHECKING
+
+from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.natures import ANY, TEXT
+from awf_core.lang.expressions.render import json_text, value_text
+from awf_core.lang.expressions.signatures import BuiltinFunction, takes
+from awf_core.lang.expressions.values import Byte, as_text, is_array, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from awf_core.lang.expressions.budget import Budget
+
+_KINDS = {bool: "bool", Byte: "uint", float: "float", str: "string"}
+
+
+def _type(values: Sequence[object], _: Budget) -> object:
+    value = values[0]
+    if value is None:
+        return "nil"
+    if type(value) in _KINDS:
+        return _KINDS[type(value)]
+    if isinstance(value, int):
+        return "int"
+    if is_array(value):
+        return "array"
+    return "map" if isinstance(value, dict) else "func" if callable(value) else type_name(value)
+
+
+def _string(values: Sequence[object], _: Budget) -> object:
+    return value_text(values[0])
+
+
+def _to_json(values: Sequence[object], _: Budget) -> object:
+    return json_text(values[0])
+
+
+def _from_json(values: Sequence[object], budget: Budget) -> object:
+    text = as_text(values[0])
+    budget.spend(text.count(",") + 1)
+    try:
+        return json.loads(text, parse_int=_finite, parse_float=_finite, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        raise Fault(f"fromJSON: {reason}") from None
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"number {digits} is too large")
+    return value
+
+
+def _refuse(name: str) -> object:
+    raise ValueError(f"invalid value {name}")
+
+
+def _to_base64(values: Sequence[object], _: Budget) -> object:
+    return base64.b64encode(as_text(values[0]).encode(errors="surrogateescape")).decode()
+
+
+def _from_base64(values: Sequence[object], _: Budget) -> object:
+    # Line breaks are skipped by the original, anything else outside the alphabet is an error.
+    text = as_text(values[0]).replace("\n", "").replace("\r", "")
+    try:
+        return base64.b64decode(text, validate=True).decode(errors="surrogateescape")
+    except (binascii.Error, ValueError):
+        raise Fault("fromBase64: illegal base64 data") from None
+
+
+DATA_BUILTINS = (
+    BuiltinFunction(name="type", compute=_type, overloads=(takes(ANY, gives=TEXT),)),
+    BuiltinFunction(name="string", compute=_string, overloads=(takes(ANY, gives=TEXT),)),
+    BuiltinFunction(name="toJSON", compute=_to_json, overloads=(takes(ANY, gives=TEXT),)),
+    BuiltinFunction(name="fromJSON", compute=_from_json, overloads=(takes(TEXT, gives=ANY),)),
+    BuiltinFunction(name="toBase64", compute=_to_base64, overloads=(takes(TEXT, gives=TEXT),)),
+    BuiltinFunction(name="fromBase64", compute=_from_base64, overloads=(takes(TEXT, gives=TEXT),)),
+)

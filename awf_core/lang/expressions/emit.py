@@ -1,0 +1,229 @@
+"""A tree to Python closures, once; an evaluation then only calls them.
+
+Called by `expression.py` on checked and folded trees. The emitted code raises Fault with the place of the operation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from awf_core.lang.expressions.access import slice_of
+from awf_core.lang.expressions.builtin_table import BUILTINS
+from awf_core.lang.expressions.emit_members import ChainEnd, emit_member
+from awf_core.lang.expressions.emit_operators import emit_binary, emit_unary
+from awf_core.lang.expressions.emit_predicates import emit_predicate_call
+from awf_core.lang.expressions.environment import COMPUTED, name_reader
+from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.nodes import (
+    ArrayLiteral,
+    Binary,
+    Builtin,
+    Call,
+    Chain,
+    Conditional,
+    Constant,
+    Let,
+    MapLiteral,
+    Member,
+    Name,
+    Node,
+    Pointer,
+    Predicate,
+    Sequence,
+    Slice,
+    Unary,
+)
+from awf_core.lang.expressions.values import as_bool, as_text, is_nil, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.signatures import Compute
+
+
+def emit(node: Node) -> Code:
+    """The code of `node`."""
+    return _EMITTERS[type(node)](node)
+
+
+def _constant(node: Constant) -> Code:
+    value = node.value
+    return lambda _: value
+
+
+def _name(node: Name) -> Code:
+    name, read = node.name, name_reader(node.name)
+    if read is not None:
+        return lambda frame: read(frame.scope)
+    function = COMPUTED.get(name)
+    return lambda frame: frame.variables.get(name, function)
+
+
+def _chain(node: Chain) -> Code:
+    body = emit(node.body)
+
+    def run(frame: Frame) -> object:
+        try:
+            value = body(frame)
+        except ChainEnd:
+            return None
+        return None if is_nil(value) else value
+
+    return run
+
+
+def _slice(node: Slice) -> Code:
+    base, at = emit(node.base), node.at
+    start = emit(node.start) if node.start is not None else None
+    stop = emit(node.stop) if node.stop is not None else None
+
+    def run(frame: Frame) -> object:
+        value = base(frame)
+        last = stop(frame) if stop is not None else None
+        first = start(frame) if start is not None else None
+        try:
+            return slice_of(value, first, last)
+        except Fault as fault:
+            raise _placed(fault, at) from None
+
+    return run
+
+
+def _call(node: Call) -> Code:
+    arguments = [emit(argument) for argument in node.arguments]
+    if isinstance(node.callee, Name) and node.callee.name in COMPUTED:
+        return _computed(COMPUTED[node.callee.name], arguments, node.at)
+    callee, at = emit(node.callee), node.at
+
+    def run(frame: Frame) -> object:
+        values = [argument(frame) for argument in arguments]
+        function = callee(frame)
+        if function is None:
+            raise Fault("invalid operation: cannot call nil", at)
+        if not callable(function):
+            raise Fault(f"invalid operation: cannot call non-function of type {type_name(function)}", at)
+        try:
+            return function(values)
+        except Fault as fault:
+            raise _placed(fault, at) from None
+
+    return run
+
+
+def _builtin(node: Builtin) -> Code:
+    if node.name not in BUILTINS:
+        return emit_predicate_call(node, [emit(argument) for argument in node.arguments])
+    return _computed(BUILTINS[node.name].compute, [emit(argument) for argument in node.arguments], node.at)
+
+
+def _computed(compute: Compute, arguments: list[Code], at: int) -> Code:
+    def run(frame: Frame) -> object:
+        values = [argument(frame) for argument in arguments]
+        try:
+            return compute(values, frame.budget)
+        except Fault as fault:
+            raise _placed(fault, at) from None
+
+    return run
+
+
+def _pointer(node: Pointer) -> Code:
+    if node.name == "index":
+        return lambda frame: frame.index
+    if node.name == "acc":
+        return lambda frame: frame.acc
+    return lambda frame: frame.item
+
+
+def _let(node: Let) -> Code:
+    name, value, body = node.name, emit(node.value), emit(node.body)
+
+    def run(frame: Frame) -> object:
+        frame.variables[name] = value(frame)
+        result = body(frame)
+        del frame.variables[name]
+        return result
+
+    return run
+
+
+def _sequence(node: Sequence) -> Code:
+    *early, last = [emit(item) for item in node.items]
+
+    def run(frame: Frame) -> object:
+        for item in early:
+            item(frame)
+        return last(frame)
+
+    return run
+
+
+def _conditional(node: Conditional) -> Code:
+    test, then, otherwise, at = emit(node.test), emit(node.then), emit(node.otherwise), node.at
+
+    def run(frame: Frame) -> object:
+        try:
+            chosen = then if as_bool(test(frame)) else otherwise
+        except Fault as fault:
+            raise _placed(fault, at) from None
+        return chosen(frame)
+
+    return run
+
+
+def _array(node: ArrayLiteral) -> Code:
+    items, at = [emit(item) for item in node.items], node.at
+
+    def run(frame: Frame) -> object:
+        values = [item(frame) for item in items]
+        _spend(frame, len(values), at)
+        return values
+
+    return run
+
+
+def _map(node: MapLiteral) -> Code:
+    pairs, at = [(emit(key), emit(value)) for key, value in node.pairs], node.at
+
+    def run(frame: Frame) -> object:
+        values = [(key(frame), value(frame)) for key, value in pairs]
+        _spend(frame, len(values), at)
+        try:
+            # The original fills the map from the end, so of two equal keys the first one stays.
+            return {as_text(key): value for key, value in reversed(values)}
+        except Fault as fault:
+            raise _placed(fault, at) from None
+
+    return run
+
+
+def _spend(frame: Frame, amount: int, at: int) -> None:
+    try:
+        frame.budget.spend(amount)
+    except Fault as fault:
+        raise _placed(fault, at) from None
+
+
+def _placed(fault: Fault, at: int) -> Fault:
+    return fault if fault.at is not None else Fault(fault.message, at)
+
+
+_EMITTERS: dict[type[Node], Callable[..., Code]] = {
+    Constant: _constant,
+    Name: _name,
+    Unary: lambda node: emit_unary(node, emit(node.operand)),
+    Binary: lambda node: emit_binary(node, emit(node.left), emit(node.right)),
+    Member: lambda node: emit_member(node, emit),
+    Chain: _chain,
+    Slice: _slice,
+    Call: _call,
+    Builtin: _builtin,
+    Predicate: lambda node: emit(node.body),
+    Pointer: _pointer,
+    Let: _let,
+    Sequence: _sequence,
+    Conditional: _conditional,
+    ArrayLiteral: _array,
+    MapLiteral: _map,
+}

@@ -1,0 +1,178 @@
+"""Code for the builtins that take a predicate: `all`, `filter`, `map`, `reduce`, ... Called by the emitter.
+
+Each round sets what `#` and `#index` stand for; the rounds count against the evaluation's budget.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from awf_core.lang.expressions.access import hashable
+from awf_core.lang.expressions.arithmetic import add
+from awf_core.lang.expressions.array_builtins import sort_by
+from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.values import AnyMap, Byte, as_bool, is_array, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.nodes import Builtin
+
+
+def emit_predicate_call(node: Builtin, arguments: Sequence[Code]) -> Code:
+    """The code of `node`, whose arguments have the code `arguments`."""
+    source, at = arguments[0], node.at
+    body = arguments[1] if len(arguments) > 1 else _item
+    extra = arguments[2] if len(arguments) > 2 else None
+    compute = _COMPUTE[node.name]
+
+    def run(frame: Frame) -> object:
+        items = source(frame)
+        outer = frame.item, frame.index, frame.acc
+        try:
+            return compute(frame, _elements(items), body, extra)
+        except Fault as fault:
+            raise fault if fault.at is not None else Fault(fault.message, at) from None
+        finally:
+            frame.item, frame.index, frame.acc = outer
+
+    return run
+
+
+def _item(frame: Frame) -> object:
+    return frame.item
+
+
+def _elements(value: object) -> Sequence[object]:
+    if is_array(value):
+        return value
+    if isinstance(value, str):
+        return [Byte(byte) for byte in value.encode(errors="surrogateescape")]
+    if isinstance(value, dict):
+        if not value:
+            return []
+        raise Fault("reflect: call of reflect.Value.Index on map Value")
+    kind = "zero" if value is None else type_name(value)
+    raise Fault(f"reflect: call of reflect.Value.Len on {kind} Value")
+
+
+def _rounds(frame: Frame, items: Sequence[object], body: Code) -> Iterator[tuple[int, object, object]]:
+    """Position, element and the predicate's value, one element after the other."""
+    for position, item in enumerate(items):
+        frame.budget.round()
+        frame.item, frame.index = item, position
+        yield position, item, body(frame)
+
+
+def _backwards(frame: Frame, items: Sequence[object], body: Code) -> Iterator[tuple[int, object, object]]:
+    for position in range(len(items) - 1, -1, -1):
+        frame.budget.round()
+        frame.item, frame.index = items[position], position
+        yield position, items[position], body(frame)
+
+
+def _all(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return all(as_bool(value) for _position, _item, value in _rounds(frame, items, body))
+
+
+def _none(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return not _any(frame, items, body, None)
+
+
+def _any(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return any(as_bool(value) for _position, _item, value in _rounds(frame, items, body))
+
+
+def _one(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return _count(frame, items, body, None) == 1
+
+
+def _count(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return sum(as_bool(value) for _position, _item, value in _rounds(frame, items, body))
+
+
+def _filter(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return [item for _position, item, value in _rounds(frame, items, body) if as_bool(value)]
+
+
+def _map(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    return [value for _position, _item, value in _rounds(frame, items, body)]
+
+
+def _sum(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    total: object = 0
+    for _position, _item, value in _rounds(frame, items, body):
+        total = add(value, total)
+    return total
+
+
+def _find(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    found = (item for _position, item, value in _rounds(frame, items, body) if as_bool(value))
+    return next(found, None)
+
+
+def _find_index(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    found = (position for position, _item, value in _rounds(frame, items, body) if as_bool(value))
+    return next(found, None)
+
+
+def _find_last(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    found = (item for _position, item, value in _backwards(frame, items, body) if as_bool(value))
+    return next(found, None)
+
+
+def _find_last_index(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    found = (position for position, _item, value in _backwards(frame, items, body) if as_bool(value))
+    return next(found, None)
+
+
+def _group_by(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+    groups = AnyMap()
+    for _position, item, value in _rounds(frame, items, body):
+        group = groups.setdefault(hashable(value), [])
+        assert isinstance(group, list)
+        group.append(item)
+    return groups
+
+
+def _sort_by(frame: Frame, items: Sequence[object], body: Code, extra: Code | None) -> object:
+    order = extra(frame) if extra is not None else "asc"
+    if order not in ("asc", "desc"):
+        raise Fault("unknown order, use asc or desc")
+    keys = [value for _position, _item, value in _rounds(frame, items, body)]
+    return sort_by(items, keys, frame.budget, descending=order == "desc")
+
+
+def _reduce(frame: Frame, items: Sequence[object], body: Code, extra: Code | None) -> object:
+    first = 0
+    if extra is not None:
+        frame.acc = extra(frame)
+    elif items:
+        frame.acc, first = items[0], 1
+    else:
+        raise Fault("reflect: slice index out of range")
+    for position in range(first, len(items)):
+        frame.budget.round()
+        frame.item, frame.index = items[position], position
+        frame.acc = body(frame)
+    return frame.acc
+
+
+_COMPUTE: dict[str, Callable[[Frame, Sequence[object], Code, Code | None], object]] = {
+    "all": _all,
+    "none": _none,
+    "any": _any,
+    "one": _one,
+    "count": _count,
+    "filter": _filter,
+    "map": _map,
+    "sum": _sum,
+    "find": _find,
+    "findIndex": _find_index,
+    "findLast": _find_last,
+    "findLastIndex": _find_last_index,
+    "groupBy": _group_by,
+    "sortBy": _sort_by,
+    "reduce": _reduce,
+}

@@ -1,0 +1,185 @@
+"""Text to tokens, one at a time as the parser asks, so that an error far behind never hides one in front.
+
+Called by the parser only. Knows nothing of grammar; every token remembers where it began.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.literals import unescape
+from awf_core.lang.go_quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IDENTIFIER, NUMBER, STRING, OPERATOR, BRACKET, EOF = "Identifier", "Number", "String", "Operator", "Bracket", "EOF"
+
+WORD_OPERATORS = frozenset(
+    {"not", "in", "or", "and", "matches", "contains", "startsWith", "endsWith", "let", "if", "else"}
+)
+# Python also counts the ASCII separators 0x1c-0x1f as space; the language does not.
+_NOT_SPACE = frozenset("\x1c\x1d\x1e\x1f")
+_SYMBOL = re.compile(r"\|\|?|::?|\?[.?]?|[,;%+\-^/]|[&!=*<>][&=*]?|\.\.?|##?")
+_DIGITS = {"x": "0123456789abcdefABCDEF_", "o": "01234567_", "b": "01_"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A word of the language; `value` of a string is unescaped already."""
+
+    kind: str
+    value: str
+    at: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}({quoted(self.value)})" if self.value else self.kind
+
+
+def is_word_char(char: str) -> bool:
+    """Whether `char` may stand in a name: letter, decimal digit, `_` or `$`."""
+    return char in "_$" or char.isalpha() or char.isdecimal()
+
+
+def is_space(char: str) -> bool:
+    """Whether `char` separates tokens."""
+    return char.isspace() and char not in _NOT_SPACE
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of `text`, ended by one EOF. Raises Fault where a token is malformed."""
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if is_space(char):
+            at += 1
+        elif text.startswith(("//", "/*"), at):
+            at = _skip_comment(text, at)
+        else:
+            end, found = _token(text, at)
+            at = end
+            yield from found
+    yield Token(kind=EOF, value="", at=max(len(text) - 1, 0))
+
+
+def _token(text: str, at: int) -> tuple[int, tuple[Token, ...]]:
+    char = text[at]
+    if char in "'\"`":
+        end, value = (_raw_string if char == "`" else _string)(text, at)
+        return end, (Token(kind=STRING, value=value, at=at),)
+    if "0" <= char <= "9" or (char == "." and text[at + 1 : at + 2] in set("0123456789")):
+        end = _number_end(text, at)
+        return end, (Token(kind=NUMBER, value=text[at:end], at=at),)
+    if char in "()[]{}":
+        return at + 1, (Token(kind=BRACKET, value=char, at=at),)
+    if is_word_char(char):
+        end = _word_end(text, at)
+        return end, (_word(text[at:end], at),)
+    return _symbol(text, at)
+
+
+def _word(word: str, at: int) -> Token:
+    return Token(kind=OPERATOR if word in WORD_OPERATORS else IDENTIFIER, value=word, at=at)
+
+
+def _symbol(text: str, at: int) -> tuple[int, tuple[Token, ...]]:
+    match = _SYMBOL.match(text, at)
+    if match is None:
+        char = text[at]
+        shown = f" '{char}'" if char.isprintable() else ""
+        raise Fault(f"unrecognized character: U+{ord(char):04X}{shown}", at)
+    operator = Token(kind=OPERATOR, value=match[0], at=at)
+    if match[0][0] != "#":
+        return match.end(), (operator,)
+    # The name of a pointer is taken whatever it is, `#in` included.
+    end = _word_end(text, match.end())
+    name = Token(kind=IDENTIFIER, value=text[match.end() : end], at=match.end())
+    return end, (operator, name) if name.value else (operator,)
+
+
+def _word_end(text: str, at: int) -> int:
+    while at < len(text) and is_word_char(text[at]):
+        at += 1
+    return at
+
+
+def _skip_comment(text: str, at: int) -> int:
+    closing = "\n" if text[at + 1] == "/" else "*/"
+    end = text.find(closing, at + 2)
+    if end >= 0:
+        return end + len(closing)
+    if closing == "\n":
+        return len(text)
+    raise Fault("unclosed comment", len(text))
+
+
+def _number_end(text: str, start: int) -> int:
+    at, digits = start, "0123456789_"
+    if text[at] == "0" and (kind := text[at + 1 : at + 2].lower()) in _DIGITS:
+        at, digits = at + 2, _DIGITS[kind]
+    at = _run(text, at, digits)
+    if text.startswith("..", at):
+        return at
+    if text[at : at + 1] == ".":
+        at = _run(text, at + 1, digits)
+    if text[at : at + 1] in {"e", "E"}:
+        at += 2 if text[at + 1 : at + 2] in {"+", "-"} else 1
+        at = _run(text, at, digits)
+    if at < len(text) and is_word_char(text[at]):
+        raise Fault(f"bad number syntax: {quoted(text[start : at + 1])}", at)
+    return at
+
+
+def _run(text: str, at: int, allowed: str) -> int:
+    while at < len(text) and text[at] in allowed:
+        at += 1
+    return at
+
+
+def _string(text: str, start: int) -> tuple[int, str]:
+    mark, at = text[start], start + 1
+    while at < len(text) and text[at] not in {mark, "\n"}:
+        at = _escape_end(text, at, mark) if text[at] == "\\" else at + 1
+    if at >= len(text) or text[at] == "\n":
+        raise Fault("literal not terminated", min(at, len(text)))
+    return at + 1, unescape(text[start + 1 : at], at)
+
+
+_ESCAPE_LENGTHS = {"x": (16, 2), "u": (16, 4), "U": (16, 8)}
+
+
+def _escape_end(text: str, at: int, mark: str) -> int:
+    char = text[at + 1 : at + 2]
+    if char and char in "abfnrtv\\" + mark:
+        return at + 2
+    if text.startswith("u{", at + 1):
+        return _braced_escape_end(text, at + 3)
+    base, count = _ESCAPE_LENGTHS.get(char, (8, 3))
+    first = at + (2 if char in _ESCAPE_LENGTHS else 1)
+    for position in range(first, first + count):
+        if not _is_digit(text[position : position + 1], base):
+            raise Fault("invalid char escape", min(position, len(text)))
+    return first + count
+
+
+def _braced_escape_end(text: str, first: int) -> int:
+    end = _run(text, first, "0123456789abcdefABCDEF")
+    if text[end : end + 1] != "}" or not 1 <= end - first <= 6:
+        raise Fault("invalid char escape", min(end, len(text)))
+    return end + 1
+
+
+def _is_digit(char: str, base: int) -> bool:
+    return bool(char) and char in "0123456789abcdefABCDEF"[: 22 if base == 16 else base]
+
+
+def _raw_string(text: str, start: int) -> tuple[int, str]:
+    at = start + 1
+    while (at := text.find("`", at)) >= 0:
+        if not text.startswith("``", at):
+            return at + 1, text[start + 1 : at].replace("``", "`")
+        at += 2
+    raise Fault("literal not terminated", len(text))

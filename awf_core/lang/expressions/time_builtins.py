@@ -1,0 +1,114 @@
+"""The builtins on times: now, date, duration, timezone. Called by the table. `now` reads the machine's clock."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from awf_core.lang.expressions import time_layouts
+from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.literals import INT_MAX
+from awf_core.lang.expressions.moments import Moment, Span
+from awf_core.lang.expressions.natures import DURATION, LOCATION, TEXT, TIME
+from awf_core.lang.expressions.signatures import BuiltinFunction, takes
+from awf_core.lang.expressions.values import as_text
+from awf_core.lang.go_quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.natures import Nature
+
+_UNIT_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_AMOUNT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A time zone as a value."""
+
+    zone: tzinfo
+
+    @property
+    def type_name(self) -> str:
+        """Its name in error messages."""
+        return "*time.Location"
+
+
+def _now(values: Sequence[object], _: Budget) -> object:
+    zone = values[0].zone if values and isinstance(values[0], Location) else UTC
+    return Moment(time.time_ns(), zone)
+
+
+def _duration(values: Sequence[object], _: Budget) -> object:
+    text = as_text(values[0])
+    body = text[1:] if text[:1] in {"+", "-"} else text
+    amounts = _AMOUNT.findall(body)
+    if body != "0" and (not body or "".join(number + unit for number, unit in amounts) != body):
+        raise Fault(f"time: invalid duration {quoted(text)}")
+    total = sum(int(Fraction(number.rstrip(".")) * _UNIT_NS[unit]) for number, unit in amounts)
+    if total > INT_MAX:
+        raise Fault(f"time: invalid duration {quoted(text)}")
+    return Span(-total if text[0] == "-" else total)
+
+
+def _timezone(values: Sequence[object], _: Budget) -> object:
+    return Location(zone=_zone(as_text(values[0])))
+
+
+def _zone(name: str) -> tzinfo:
+    if name in {"", "UTC"}:
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise Fault(f"unknown time zone {name}") from None
+
+
+def _date(values: Sequence[object], _: Budget) -> object:
+    zone: tzinfo = UTC
+    if isinstance(values[0], Location):
+        zone, values = values[0].zone, values[1:]
+    if not values:
+        raise Fault("invalid number of arguments (expected at least 1, got 0)")
+    text = as_text(values[0])
+    if len(values) == 3:
+        zone = _zone(as_text(values[2]))
+    layouts = time_layouts.STANDARD if len(values) == 1 else (as_text(values[1]),)
+    for layout in layouts:
+        moment = time_layouts.read(layout, text, zone)
+        if moment is not None:
+            return moment
+    if len(values) == 1:
+        raise Fault(f"invalid date {text}")
+    raise Fault(f"parsing time {quoted(text)} as {quoted(layouts[0])}: cannot parse")
+
+
+def _check_now(arguments: Sequence[Nature]) -> Nature:
+    if not arguments or (len(arguments) == 1 and arguments[0].kind == "location"):
+        return TIME
+    raise Fault(f"invalid number of arguments (expected 0, got {len(arguments)})")
+
+
+def _check_date(arguments: Sequence[Nature]) -> Nature:
+    if not arguments:
+        raise Fault("invalid number of arguments (expected at least 1, got 0)")
+    rest = arguments[1:] if arguments[0].kind == "location" else arguments
+    if len(rest) > 3:
+        raise Fault(f"invalid number of arguments (expected at most 3, got {len(rest)})")
+    return TIME
+
+
+TIME_BUILTINS = (
+    BuiltinFunction(name="now", compute=_now, result_of=_check_now),
+    BuiltinFunction(name="duration", compute=_duration, overloads=(takes(TEXT, gives=DURATION),)),
+    BuiltinFunction(name="date", compute=_date, result_of=_check_date),
+    BuiltinFunction(name="timezone", compute=_timezone, overloads=(takes(TEXT, gives=LOCATION),)),
+)

@@ -1,0 +1,191 @@
+"""Inputs of a run: defaults, required ones, and the workflow's own rules for their values.
+
+Called before a run by the CLI and by the worker. Values are checked and never changed: `007` for an integer stays the
+text it was. Pure but for `file_exists`, which looks at the file system.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from awf_core.errors import InputError
+from awf_core.lang.go_numbers import float_text
+from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go_text import printed, type_name
+from awf_core.lang.patterns import PatternError, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from awf_core.lang.model import InputDefinition, Workflow
+
+VALIDATION_FAILED = "USER.INPUT.VALIDATION_FAILED"
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
+_TRUE_WORDS = ("true", "yes", "1")
+_FALSE_WORDS = ("false", "no", "0")
+_INT64_LIMIT = 1 << 63
+_MAX_SHOWN = 200
+"""Characters of a value in a reason; reasons end up in results and logs."""
+
+
+def apply_defaults(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` with the default of every declared input it lacks."""
+    defaults = {definition.name: definition.default for definition in workflow.inputs if definition.has_default}
+    return {**defaults, **given}
+
+
+def missing_required(workflow: Workflow, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Required inputs that were not given. A default does not stand in for one."""
+    required = (definition.name for definition in workflow.inputs if definition.required)
+    return tuple(name for name in required if given.get(name) is None)
+
+
+def check_required(workflow: Workflow, given: Mapping[str, Any]) -> None:
+    """Raises InputError naming every required input that was not given."""
+    refuse([f"inputs.{name}: required but not provided" for name in missing_required(workflow, given)])
+
+
+def check_inputs(workflow: Workflow, values: Mapping[str, Any], *, cwd: Path | None = None) -> None:
+    """Raises InputError with everything the workflow's definitions have against `values`, defaults included.
+
+    `cwd` is where relative paths of `file_exists` start, by default the process's own.
+    """
+    refuse([reason for definition in workflow.inputs for reason in _reasons(definition, values, cwd)])
+
+
+def refuse(reasons: Sequence[str]) -> None:
+    """Raises InputError in the original's words, unless `reasons` is empty."""
+    if not reasons:
+        return
+    text = reasons[0] if len(reasons) == 1 else f"{len(reasons)} errors:\n  - " + "\n  - ".join(reasons)
+    raise InputError(f"input validation failed: {text}", code=VALIDATION_FAILED)
+
+
+def _reasons(definition: InputDefinition, values: Mapping[str, Any], cwd: Path | None) -> Iterator[str]:
+    name, value = definition.name, values.get(definition.name)
+    if definition.required and value is None:
+        yield f"inputs.{name}: required but not provided"
+    elif definition.required and value == "":
+        yield f"inputs.{name}: required but empty"
+    if value is None:
+        return
+    converted, refusal = _convert(value, definition.type)
+    found = (refusal,) if refusal else _rule_reasons(definition, converted, cwd)
+    yield from (f"inputs.{name}: {reason}" for reason in found)
+
+
+def _convert(value: Any, wanted: str) -> tuple[Any, str]:
+    """The value as the declared type, and why it can't be (empty when it can)."""
+    match wanted:
+        case "":
+            return value, ""
+        case "string":
+            return _as_text(value), ""
+        case "integer":
+            return _as_integer(value)
+        case "boolean":
+            return _as_flag(value)
+    return None, f"unknown type {quoted(wanted)}"
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, float) and "e" in float_text(value):
+        return format(value, "f").rstrip("0").rstrip(".")
+    return printed(value)
+
+
+def _as_integer(value: Any) -> tuple[int | None, str]:
+    if isinstance(value, str):
+        number = int(value) if _INTEGER.fullmatch(value) else _INT64_LIMIT
+        if -_INT64_LIMIT <= number < _INT64_LIMIT:
+            return number, ""
+        return None, f"cannot convert {_shown(value)} to integer"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT:
+        return int(value), ""
+    return None, f"cannot convert {type_name(value)} to integer"
+
+
+def _as_flag(value: Any) -> tuple[bool | None, str]:
+    if isinstance(value, bool):
+        return value, ""
+    if not isinstance(value, str):
+        return None, f"cannot convert {type_name(value)} to boolean"
+    word = value.lower()
+    if word in _TRUE_WORDS or word in _FALSE_WORDS:
+        return word in _TRUE_WORDS, ""
+    return None, f"cannot convert {_shown(value)} to boolean"
+
+
+def _rule_reasons(definition: InputDefinition, value: Any, cwd: Path | None) -> Iterable[str]:
+    if isinstance(value, str):
+        checks = (
+            _pattern_reason(definition.pattern, value),
+            _enum_reason(definition.enum, value),
+            _file_reason(value, cwd) if definition.file_exists else "",
+            _extension_reason(definition.file_extension, value),
+        )
+        return [reason for reason in checks if reason]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _range_reasons(definition, value)
+    return []
+
+
+def _pattern_reason(pattern: str | None, value: str) -> str:
+    if not pattern:
+        return ""
+    try:
+        if matches(pattern, value):
+            return ""
+    except PatternError as error:
+        return f"invalid regex pattern {quoted(pattern)}: {error}"
+    return f"value {_shown(value)} does not match pattern {quoted(pattern)}"
+
+
+def _enum_reason(allowed: tuple[str, ...], value: str) -> str:
+    if not allowed or value in allowed:
+        return ""
+    return f"value {_shown(value)} not in allowed values {printed(allowed)}"
+
+
+def _range_reasons(definition: InputDefinition, value: int) -> list[str]:
+    if definition.minimum is not None and value < definition.minimum:
+        return [f"value {value} is below minimum {definition.minimum}"]
+    if definition.maximum is not None and value > definition.maximum:
+        return [f"value {value} exceeds maximum {definition.maximum}"]
+    return []
+
+
+def _file_reason(value: str, cwd: Path | None) -> str:
+    if not value:
+        return "file path cannot be empty"
+    try:
+        Path(cwd or "", value).stat()
+    except FileNotFoundError:
+        return f"file does not exist: {_cut(value)}"
+    except (OSError, ValueError) as error:
+        return f"cannot access file: {_cut(value)}: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
+def _extension_reason(allowed: tuple[str, ...], value: str) -> str:
+    if not allowed or not value:
+        return ""
+    name = value.rpartition(os.sep)[2]
+    extension = name[name.rfind(".") :] if "." in name else ""
+    if not extension:
+        return f"file {_shown(value)} has no extension, allowed: {printed(allowed)}"
+    if extension in allowed:
+        return ""
+    return f"file extension {_shown(extension)} not in allowed extensions {printed(allowed)}"
+
+
+def _shown(value: str) -> str:
+    return quoted(_cut(value))
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _MAX_SHOWN else value[:_MAX_SHOWN] + "…"

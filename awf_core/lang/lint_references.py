@@ -1,0 +1,149 @@
+"""References in templates that fail every run that reaches them: for `awf validate`, in the original tool's words.
+
+Called by `lint`. Where the original guesses, from the order in which states are declared, this asks whether there is
+any way through the workflow on which the reference holds, and is silent where there is one. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from awf_core.lang.go_quoting import quoted
+from awf_core.lang.model import TerminalSpec
+from awf_core.lang.problems import Problem
+from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, STEP_STATE, WORKFLOW
+from awf_core.lang.ways import Ways
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from awf_core.lang.model import State, Workflow
+    from awf_core.lang.templates import Template
+    from awf_core.lang.templates.references import Reference
+
+Severity = Literal["error", "warning"]
+
+_SNAKE = {
+    "context": ("working_dir", "user", "hostname"),
+    "error": ("message", "state", "exit_code", "type"),
+    "loop": ("item", "index", "index1", "first", "last", "length", "parent"),
+}
+"""What these have under a name without a dot."""
+_TYPES = {"workflow": WORKFLOW, "context": CONTEXT, "error": ERROR, "loop": LOOP}
+_AWF = frozenset(
+    f"{name}_dir" for name in ("config", "data", "scripts", "prompts", "workflows", "plugins", "skills", "roles")
+)
+"""What `.awf` has everywhere; `pack_name` only in packs."""
+_HANDLED = frozenset({"items", "limit"})
+"""Keys whose failure is one of the step, which its `on_failure` may handle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A template and where it stands: `place` as `steps.a` or `hooks.workflow_end`, `key` as `command`.
+
+    state        the state it is rendered in, None for hooks of the workflow
+    is_after     rendered when that state has run
+    sees_error   rendered where `.error` is
+    is_soft      its failure is only warned of when the workflow runs
+    """
+
+    place: str
+    key: str
+    template: Template
+    line: int = 0
+    state: State | None = None
+    is_after: bool = False
+    sees_error: bool = False
+    is_soft: bool = False
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether its failure ends the run, or the step without fail."""
+        return not self.is_soft and self.key not in _HANDLED
+
+
+def reference_problems(
+    workflow: Workflow, written: Iterable[Written], *, known_inputs: Collection[str]
+) -> Iterator[Problem]:
+    """What is certain to fail. `known_inputs` are given by the project, whatever the workflow declares."""
+    inputs = {definition.name for definition in workflow.inputs} | set(known_inputs)
+    checker = _Checker(workflow, inputs)
+    for one in written:
+        for reference in dict.fromkeys(one.template.references()):
+            text = checker.fault(reference, one)
+            if text is not None:
+                severity: Severity = "error" if one.is_hard else "warning"
+                yield Problem(message=text, line=one.line, field=one.place, severity=severity)
+
+
+def certain_inputs(written: Iterable[Written]) -> set[tuple[str, str]]:
+    """The inputs without which a state fails, each with the state's name."""
+    return {
+        (one.state.name, reference.names[1])
+        for one in written
+        if one.is_hard and one.state is not None
+        for reference in one.template.references()
+        if reference.names[0] == "inputs" and len(reference.names) > 1
+    }
+
+
+class _Checker:
+    def __init__(self, workflow: Workflow, inputs: Collection[str]) -> None:
+        self._workflow = workflow
+        self._inputs = inputs
+        self._ways = Ways(workflow)
+
+    def fault(self, reference: Reference, at: Written) -> str | None:
+        """What is wrong with `reference`, None when nothing certainly is."""
+        root, *path = reference.names
+        raw = quoted(f"{{{{{reference.text}}}}}")
+        if root not in ROOT_NAMES:
+            return f"unknown reference type {raw} in {at.key}"
+        if not path:
+            return None
+        match root:
+            case "inputs" if path[0] not in self._inputs and at.is_hard:
+                return f"undefined input {quoted(path[0])} referenced in {at.key}"
+            case "states":
+                return self._state_fault(path, at)
+            case "error" if not at.sees_error:
+                return f"error reference {raw} used outside of error hook context in {at.key}"
+            case "loop" if at.state is not None and not self._ways.may_be_in_loop(at.state.name):
+                return f"loop reference {raw} used outside of a loop in {at.key}"
+            case "awf" if path[0] not in _AWF and path[0] != "pack_name":
+                return f"invalid awf property {quoted(path[0])} in {at.key}"
+            case "workflow" | "context" | "error" | "loop" if not _has(root, path[0], reference):
+                return f"invalid {root} property {quoted(path[0])} in {at.key}"
+        return None
+
+    def _state_fault(self, path: list[str], at: Written) -> str | None:
+        name = path[0]
+        state = self._workflow.states.get(name)
+        if state is None:
+            return f"undefined step {quoted(name)} referenced in {at.key}"
+        if isinstance(state.spec, TerminalSpec) or not self._may_have_run(name, at):
+            return f"forward reference to step {quoted(name)} in {at.key} (referenced step has not executed yet)"
+        if len(path) > 1 and path[1] not in STEP_STATE.fields:
+            meant = _closest(path[1])
+            advice = f", use '{meant}' instead" if meant else ""
+            return f"invalid state property {quoted(path[1])} for step {quoted(name)} in {at.key}{advice}"
+        return None
+
+    def _may_have_run(self, name: str, at: Written) -> bool:
+        if at.state is None or at.is_after or not self._ways.is_reachable(at.state.name):
+            return True  # of a state no run comes to nothing is known
+        return self._ways.may_precede(name, at.state.name)
+
+
+def _has(root: str, name: str, reference: Reference) -> bool:
+    if reference.is_dotless and root in _SNAKE:
+        return name in _SNAKE[root]
+    kind = _TYPES[root]
+    return name in kind.fields or name in kind.methods
+
+
+def _closest(name: str) -> str | None:
+    folded = {known.lower(): known for known in STEP_STATE.fields}
+    return folded.get(name.replace("_", "").lower())

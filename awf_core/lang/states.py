@@ -1,0 +1,179 @@
+"""One state of a workflow: the keys every type has, and the spec its type's parser makes.
+
+Called by the loader for each state. It looks at one state alone; what states say about each other is in `checks.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from awf_core.lang.findings import Stage
+from awf_core.lang.hook_actions import read_state_hooks
+from awf_core.lang.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State, TemplateRef
+from awf_core.lang.problems import MISSING_FIELD, Problem, StepProblem
+from awf_core.lang.retry_rule import check_retry, read_retry
+from awf_core.lang.step_types import COMMAND_TYPES
+from awf_core.lang.terminal import inline_failure
+from awf_core.lang.transitions import read_transitions
+
+if TYPE_CHECKING:
+    from awf_core.lang.fields import Fields, StateFields
+    from awf_core.lang.findings import Findings
+    from awf_core.lang.model import HookAction
+    from awf_core.lang.step_types import StepParser, StepTypes
+
+_DEFAULT_INLINE_EXIT_CODE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """What a state says about others beyond its transitions; read whatever the type, as the original does."""
+
+    branches: tuple[str, ...] = ()
+    body: tuple[str, ...] = ()
+    on_complete: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadState:
+    """A state as read. `state` is None when it breaks a rule of its own, which `findings` know by then.
+
+    `inline` is the terminal its inline `on_failure` became.
+    """
+
+    fields: StateFields
+    state: State | None
+    inline: State | None
+    links: Links
+    is_command: bool
+    is_terminal: bool
+
+    @property
+    def name(self) -> str:
+        """The state's name."""
+        return self.fields.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    on_success: str | None
+    on_failure: str | None
+    inline: State | None
+    continue_on_error: bool
+    timeout_s: int
+    retry: RetryRule | None
+    hooks: tuple[tuple[HookAction, ...], tuple[HookAction, ...]]
+    links: Links
+    template: TemplateRef | None
+
+
+def read_state(fields: StateFields, step_types: StepTypes, findings: Findings) -> ReadState | None:
+    """The state, or None when it can't be made out. `findings` get the first problem of it: one often causes others."""
+    parser = step_types.get(fields.type)
+    if parser is None:
+        findings.add(Stage.MAPPING, _unknown_type(fields, step_types))
+        return None
+    common = findings.attempt(lambda: _read_common(fields), Stage.MAPPING, fields)
+    if common is None:
+        return None
+    prefix = f"step '{fields.name}': "
+    state = findings.attempt(lambda: _read_own(fields, parser, common), Stage.RULES, fields, prefix=prefix)
+    return ReadState(
+        fields=fields,
+        state=state,
+        inline=common.inline,
+        links=common.links,
+        is_command=fields.type.lower() in COMMAND_TYPES,
+        is_terminal=parser.name == TERMINAL,
+    )
+
+
+def _read_own(fields: StateFields, parser: StepParser, common: _Common) -> State:
+    spec = parser.parse(fields)
+    if common.retry is not None:
+        check_retry(common.retry)
+    pre, post = common.hooks
+    return State(
+        name=fields.name,
+        type=parser.name,
+        spec=spec,
+        line=fields.line,
+        on_success=common.on_success,
+        on_failure=common.on_failure,
+        transitions=read_transitions(fields),
+        continue_on_error=common.continue_on_error,
+        timeout_s=common.timeout_s,
+        retry=common.retry,
+        pre=pre,
+        post=post,
+        template=common.template,
+    )
+
+
+def _unknown_type(fields: StateFields, step_types: StepTypes) -> Problem:
+    text, advice = step_types.refusal(fields.type)
+    return Problem(message=f"step '{fields.name}': {text}", line=fields.line_of("type"), hint=advice)
+
+
+def _read_common(fields: StateFields) -> _Common:
+    on_failure, inline = _read_on_failure(fields)
+    return _Common(
+        on_success=fields.text("on_success") or None,
+        on_failure=on_failure,
+        inline=inline,
+        continue_on_error=fields.flag("continue_on_error"),
+        timeout_s=max(0, fields.duration_s("timeout") or 0),
+        retry=read_retry(fields),
+        hooks=read_state_hooks(fields),
+        links=_read_links(fields),
+        template=read_template_ref(fields),
+    )
+
+
+def read_template_ref(fields: Fields) -> TemplateRef | None:
+    """What `use_template` and `parameters` of a state name, None without the first."""
+    name = fields.text("use_template")
+    return TemplateRef(name=name, parameters=fields.mapping("parameters")) if name else None
+
+
+def _read_on_failure(fields: StateFields) -> tuple[str | None, State | None]:
+    match fields.raw("on_failure"):
+        case None:
+            return None, None
+        case str() as name:
+            return name or None, None
+        case dict() as inline if all(isinstance(key, str) for key in inline):
+            state = _inline_state(fields, inline)
+            return state.name, state
+    raise StepProblem("must be a string or object", key="on_failure")
+
+
+def _inline_state(fields: StateFields, inline: dict[str, Any]) -> State:
+    if "message" not in inline:
+        raise StepProblem(MISSING_FIELD, key="on_failure", hint="An inline on_failure needs a `message`.")
+    message = inline["message"]
+    if not isinstance(message, str) or not message:
+        raise StepProblem("must be a non-empty string", key="on_failure", hint="Quote the `message`.")
+    return State(
+        name=INLINE_ERROR_PREFIX + fields.name,
+        type=TERMINAL,
+        spec=inline_failure(message, _exit_code(inline.get("status"))),
+        line=fields.line_of("on_failure"),
+    )
+
+
+def _exit_code(status: object) -> int:
+    if isinstance(status, (int, float)) and not isinstance(status, bool):
+        return int(status) if abs(status) < float("inf") else _DEFAULT_INLINE_EXIT_CODE
+    return _DEFAULT_INLINE_EXIT_CODE
+
+
+def _read_links(fields: StateFields) -> Links:
+    is_parallel = fields.type.lower() == "parallel"
+    is_loop = fields.raw("items") is not None or fields.text("while") != ""
+    return Links(
+        branches=fields.list_of_text("parallel") if is_parallel else (),
+        body=fields.list_of_text("body") if is_loop else (),
+        on_complete=fields.text("on_complete") if is_loop else "",
+    )

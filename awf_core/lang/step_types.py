@@ -1,0 +1,91 @@
+"""The step types a workflow may use: a registry of parsers, one a `type:`.
+
+Filled once at start by the engine and by plugins, then asked by the loader. It never runs anything: what a parser
+returns is kept in `State.spec` untouched.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from awf_core.errors import ConfigError
+from awf_core.lang.terminal import TerminalParser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from awf_core.lang.fields import StateFields
+
+LANGUAGE_TYPES = frozenset(
+    {"step", "command", "parallel", "terminal", "for_each", "while", "operation", "call_workflow", "agent"}
+)
+"""Every `type:` the workflow language knows, whether this installation can run it or not."""
+
+COMMAND_TYPES = frozenset({"step", "command"})
+"""The spellings of the command step, which has to lead somewhere."""
+
+
+@runtime_checkable
+class StepParser(Protocol):
+    """Reads what belongs to one step type alone.
+
+    `name` is what `State.type` will hold, `aliases` are other spellings; both are compared in lower case.
+    A spec may have `leads_to`, the names of states it runs or goes on to, so that `awf validate` knows them, and
+    `problems(state, workflow)`, what `awf validate` is to say about it beyond its templates.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+
+    def parse(self, fields: StateFields) -> object:
+        """The spec of this state. Pure. Raises StepProblem, whose text is put behind `step '<name>': `."""
+
+
+class StepTypes:
+    """Parsers by type name. Not locked: register everything before the first workflow is loaded.
+
+    `terminal` is always there, because a workflow without one can't load.
+    """
+
+    def __init__(self, parsers: Iterable[StepParser] = ()) -> None:
+        self._parsers: dict[str, StepParser] = {}
+        self.register(TerminalParser())
+        for parser in parsers:
+            self.register(parser)
+
+    def register(self, parser: StepParser) -> None:
+        """Add a parser under its name and aliases. Raises ConfigError when one of them is taken; adds none then."""
+        spellings = [spelling.lower() for spelling in (parser.name, *parser.aliases)]
+        for spelling in spellings:
+            if (holder := self._parsers.get(spelling)) is not None:
+                raise ConfigError(
+                    f"step type '{spelling}' is registered twice: by {_origin(holder)} and by {_origin(parser)}",
+                    hint="Uninstall one of the two, or rename its step type.",
+                )
+        for spelling in spellings:
+            self._parsers[spelling] = parser
+
+    def get(self, written: str) -> StepParser | None:
+        """The parser for `type: <written>`, None when no such type is registered. Case does not matter."""
+        return self._parsers.get(written.lower())
+
+    def names(self) -> tuple[str, ...]:
+        """Every registered spelling, sorted."""
+        return tuple(sorted(self._parsers))
+
+    def refusal(self, written: str) -> tuple[str, str]:
+        """Why `type: <written>` can't be loaded, and what to do about it. For types `get` has no parser for."""
+        if written.lower() in LANGUAGE_TYPES:
+            return f"type '{written}' is not supported by this version", f"Supported here: {', '.join(self.names())}."
+        close = difflib.get_close_matches(written.lower(), [*self._parsers, *LANGUAGE_TYPES], n=1)
+        here = (
+            f"Supported here: {', '.join(self.names())}; `executor: awf-cli` runs types of the original tool's plugins."
+        )
+        advice = f"Did you mean '{close[0]}'?" if close else here
+        return f"unknown step type: {written}", advice
+
+
+def _origin(parser: StepParser) -> str:
+    kind = type(parser)
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,131 @@
+"""The functions a template can call: Go's builtins, the original tool's own, and the dotless names.
+
+Read by the parser (which names exist) and the identifier nodes. Nothing else is callable: no sprig, no upper.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from awf_core.lang.go_quoting import from_bytes, quoted, to_bytes
+from awf_core.lang.templates import comparisons, escapes, formatting, indexing
+from awf_core.lang.templates.calls import Function
+from awf_core.lang.templates.errors import FunctionError, LimitError
+from awf_core.lang.templates.json_text import to_json
+from awf_core.lang.templates.limits import MAX_PIECES, check_size
+from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
+from awf_core.lang.templates.values import NIL, STRING, StringList, Value, is_true, kind_of, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_FILE_BYTES = 1 << 20
+
+
+def _text_of(values: Sequence[Value]) -> str:
+    if len(values) == 1 and kind_of(values[0]) == STRING:
+        return str(values[0])
+    return formatting.sprint([formatting.printable(value) for value in values])
+
+
+def _escaper(escape: Callable[[str], str]) -> Function:
+    return Function(call=lambda *values: escape(_text_of(values)), rest="any")
+
+
+def _call(name: str, value: Value, *_arguments: Value) -> Value:
+    if kind_of(value) == NIL:
+        raise FunctionError("call of nil")
+    raise FunctionError(f"non-function {name} of type {type_name(value)}")
+
+
+def _shell_escape(value: Value) -> str:
+    return escapes.shell_word(value if type(value) is str else formatting.sprint([value]))
+
+
+def _json(value: Value) -> str:
+    try:
+        return to_json(value)
+    except FunctionError as error:
+        raise FunctionError(f"marshal JSON: {error.reason}") from error
+
+
+def _split(text: str, separator: str) -> StringList:
+    pieces = text.count(separator) + 1 if separator else len(text)
+    if pieces > MAX_PIECES:
+        raise LimitError(f"split makes more than {MAX_PIECES} items")
+    parts = text.split(separator) if separator else list(text)
+    return StringList(escapes.trim_space(part) for part in parts)
+
+
+def _join(items: StringList, separator: str) -> str:
+    check_size(sum(map(len, items)) + len(separator) * max(len(items) - 1, 0))
+    return separator.join(items)
+
+
+def _read_file(path: str) -> str:
+    """Content of a regular file. Devices and pipes are refused: reading one could last for ever."""
+    name = quoted(path)
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise FunctionError(f"failed to read file {name}: path is a directory")
+        if not stat.S_ISREG(mode):
+            raise FunctionError(f"failed to read file {name}: not a regular file")
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise FunctionError(f"failed to read file {name}: {_reason(path, error)}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise FunctionError(f"file {name} exceeds 1MB size limit")
+    return from_bytes(content)
+
+
+def _reason(path: str, error: OSError | ValueError) -> str:
+    code = error.errno if isinstance(error, OSError) else None
+    step = "open" if isinstance(error, PermissionError) and os.path.lexists(to_bytes(path)) else "stat"
+    return f"{step} {path}: {os.strerror(code).lower() if code else 'invalid argument'}"
+
+
+def _accessor(name: str) -> Function:
+    def read(root: Root) -> Value:
+        return root.dotless(name)
+
+    return Function(call=read, needs_scope=True)
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
+    "and": Function(call=is_true, params=("value",), rest="value", special="and"),
+    "or": Function(call=is_true, params=("value",), rest="value", special="or"),
+    "not": Function(call=lambda value: not is_true(value), params=("value",)),
+    "call": Function(call=_call, params=("value",), rest="value", special="call"),
+    "eq": Function(call=comparisons.equal, params=("value",), rest="value"),
+    "ne": Function(call=comparisons.not_equal, params=("value", "value")),
+    "lt": Function(call=comparisons.less, params=("value", "value")),
+    "le": Function(call=comparisons.less_or_equal, params=("value", "value")),
+    "gt": Function(call=comparisons.greater, params=("value", "value")),
+    "ge": Function(call=comparisons.greater_or_equal, params=("value", "value")),
+    "len": Function(call=indexing.length, params=("value",)),
+    "index": Function(call=indexing.index, params=("value",), rest="value"),
+    "slice": Function(call=indexing.cut, params=("value",), rest="value"),
+    "print": Function(call=lambda *values: formatting.sprint(values), rest="any"),
+    "println": Function(call=lambda *values: formatting.sprintln(values), rest="any"),
+    "printf": Function(
+        call=lambda text, *values: formatting.sprintf(text, values),
+        params=("string",),
+        rest="any",
+        weigh=lambda values: values[0].count("%"),
+    ),
+    "html": _escaper(escapes.html),
+    "js": _escaper(escapes.javascript),
+    "urlquery": _escaper(escapes.url_query),
+    "escape": Function(call=_shell_escape, params=("any",)),
+    "json": Function(call=_json, params=("any",)),
+    "split": Function(call=_split, params=("string", "string")),
+    "join": Function(call=_join, params=("strings", "string")),
+    "trimSpace": Function(call=escapes.trim_space, params=("string",)),
+    "readFile": Function(call=_read_file, params=("string",)),
+    **{name: _accessor(name) for name in ROOT_NAMES},
+}

@@ -1,0 +1,234 @@
+"""What a template sees of a Scope: the root map, its structs, and the same under dotless names.
+
+Called by the execution state, once a rendering and only for the names a template uses. It never copies the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from awf_core.lang.go_numbers import format_float
+from awf_core.lang.templates.errors import FunctionError
+from awf_core.lang.templates.json_text import to_json
+from awf_core.lang.templates.timestamps import ZERO_TIME, read_timestamp
+from awf_core.lang.templates.values import (
+    BOOL,
+    FLOAT,
+    MAP,
+    MISSING,
+    NIL,
+    NIL_MAP,
+    STRING,
+    STRUCT,
+    Field,
+    MapView,
+    Method,
+    Opaque,
+    Pointer,
+    Struct,
+    StructType,
+    Value,
+    kind_of,
+    register_kind,
+    type_name,
+)
+
+if TYPE_CHECKING:
+    from awf_core.lang.scope import Scope
+
+
+class LoopItem(Opaque):
+    """The item of a loop: prints as a text or as compact JSON, and hides what is in it from everything else."""
+
+    __slots__ = ("original", "text")
+    type_name = "interpolation.serializableItem"
+    hidden_fields = ("original", "serialized")
+
+    def __init__(self, original: Value) -> None:
+        self.original = original
+        self.text = _item_text(original)
+
+    def go_string(self) -> str:
+        """The item as it prints."""
+        return self.text
+
+    def hidden_values(self) -> tuple[Value, ...]:
+        """The item itself and its text."""
+        return (self.original, self.text)
+
+
+def _item_text(item: Value) -> str:
+    kind = kind_of(item)
+    if kind == NIL:
+        return "null"
+    if kind == STRING:
+        return str(item)
+    if kind == BOOL:
+        return "true" if item else "false"
+    if kind == FLOAT:
+        return format_float(item, "f")
+    try:
+        return to_json(item)
+    except FunctionError:
+        return f"<unsupported:{type_name(item)}>"
+
+
+LoopItem.methods = {"String": Method(call=LoopItem.go_string)}
+register_kind(LoopItem, STRUCT)
+
+STEP_STATE: Final = StructType(
+    name="interpolation.StepStateData",
+    fields={
+        "Output": Field(zero=""),
+        "Stderr": Field(zero=""),
+        "ExitCode": Field(zero=0),
+        "Status": Field(zero=""),
+        "Response": Field(zero=NIL_MAP),
+        "TokensUsed": Field(zero=0),
+        "TokensInput": Field(zero=0),
+        "TokensOutput": Field(zero=0),
+        "TokensEstimated": Field(zero=False),
+        "JSON": Field(),
+        "Data": Field(zero=NIL_MAP),
+    },
+    is_comparable=False,
+)
+WORKFLOW: Final = StructType(
+    name="interpolation.WorkflowData",
+    fields={
+        "ID": Field(zero=""),
+        "Name": Field(zero=""),
+        "CurrentState": Field(zero=""),
+        "StartedAt": Field(zero=ZERO_TIME, wrap=read_timestamp),
+    },
+    methods={"Duration": Method(call=lambda workflow: workflow.data.get("Duration") or "0s")},
+)
+CONTEXT: Final = StructType(
+    name="interpolation.ContextData",
+    fields={name: Field(zero="") for name in ("WorkingDir", "User", "Hostname")},
+)
+ERROR: Final = StructType(
+    name="interpolation.ErrorData",
+    fields={
+        "Message": Field(zero=""),
+        "State": Field(zero=""),
+        "ExitCode": Field(zero=0),
+        "Type": Field(zero=""),
+    },
+)
+
+
+def _enclosing(data: Mapping[str, Any] | None) -> Pointer:
+    return Pointer(LOOP, None if data is None else Struct(LOOP, data))
+
+
+def _index1(loop: Struct) -> int:
+    return int(loop.data.get("Index") or 0) + 1
+
+
+LOOP: Final = StructType(
+    name="interpolation.LoopData",
+    fields={
+        "Item": Field(wrap=LoopItem, wraps_nil=True),
+        "Index": Field(zero=0),
+        "First": Field(zero=False),
+        "Last": Field(zero=False),
+        "Length": Field(zero=0),
+        "Parent": Field(wrap=_enclosing, wraps_nil=True),
+    },
+    methods={"Index1": Method(call=_index1)},
+)
+
+
+def _step_state(data: Mapping[str, Any]) -> Struct:
+    return Struct(STEP_STATE, data)
+
+
+def _texts(data: Mapping[str, Any]) -> MapView:
+    return MapView(data, "map[string]string", "")
+
+
+_NO_STATE: Final = Struct(STEP_STATE, {})
+
+
+def _states(scope: Scope) -> MapView:
+    return MapView(scope.states, "map[string]interpolation.StepStateData", _NO_STATE, _step_state)
+
+
+def _optional(kind: StructType, data: Mapping[str, Any] | None) -> Value:
+    return MISSING if data is None else Pointer(kind, Struct(kind, data))
+
+
+_ROOTS: Final[dict[str, Callable[[Scope], Value]]] = {
+    "awf": lambda scope: _texts(scope.awf),
+    "context": lambda scope: Struct(CONTEXT, scope.context),
+    "env": lambda scope: _texts(scope.env),
+    "error": lambda scope: _optional(ERROR, scope.error),
+    "inputs": lambda scope: scope.inputs,
+    "loop": lambda scope: _optional(LOOP, scope.loop),
+    "states": _states,
+    "workflow": lambda scope: Struct(WORKFLOW, scope.workflow),
+}
+
+
+class Root(Mapping[str, Any]):
+    """The map a template starts with as `.` and `$`."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __getitem__(self, name: str) -> Value:
+        value = self.find(name)
+        if value is MISSING:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in _ROOTS if self.find(name) is not MISSING)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def find(self, name: str) -> Value:
+        """The part of that name, or MISSING."""
+        build = _ROOTS.get(name)
+        return MISSING if build is None else build(self._scope)
+
+    def dotless(self, name: str) -> Value:
+        """What the function `name` returns: the same, but snake_case keys for loop, context and error.
+
+        Raises FunctionError outside a loop or an error hook.
+        """
+        if name not in _DOTLESS:
+            return self.find(name)
+        value: Value = self.find(name)
+        if value is MISSING:
+            raise FunctionError(f"undefined variable: {name}", variable=name)
+        return _DOTLESS[name](value.target if type(value) is Pointer else value)
+
+
+register_kind(Root, MAP)
+
+
+def _snake_loop(loop: Struct) -> dict[str, Value]:
+    by_name = {name.lower(): loop.get(name) for name in LOOP.fields}
+    parent = by_name["parent"].target
+    return {**by_name, "index1": _index1(loop), "parent": None if parent is None else _snake_loop(parent)}
+
+
+def _snake(names: Mapping[str, str]) -> Callable[[Struct], dict[str, Value]]:
+    def convert(value: Struct) -> dict[str, Value]:
+        return {names[name]: value.get(name) for name in value.type.fields}
+
+    return convert
+
+
+_DOTLESS: Final[dict[str, Callable[[Value], Value]]] = {
+    "loop": _snake_loop,
+    "context": _snake({"WorkingDir": "working_dir", "User": "user", "Hostname": "hostname"}),
+    "error": _snake({"Message": "message", "State": "state", "ExitCode": "exit_code", "Type": "type"}),
+}
+ROOT_NAMES: Final = frozenset(_ROOTS)

@@ -1,0 +1,263 @@
+"""The nodes of a template that yield values: words, commands, pipelines.
+
+Made by the parser, evaluated by the statement nodes. Immutable, shared by all renderings: what changes is in State.
+Before anything that can fail a node sets `state.node`, and errors point there; the order follows text/template.
+"""
+
+# Overrides take what their base takes, and are documented there.
+# ruff: noqa: ARG002, D102
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from awf_core.lang.templates.calls import argument, call_function
+from awf_core.lang.templates.fields import find_field
+from awf_core.lang.templates.functions import FUNCTIONS
+from awf_core.lang.templates.values import INVALID, MISSING, MapView, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from awf_core.lang.templates.literals import Number
+    from awf_core.lang.templates.state import State
+
+
+class Operand(ABC):
+    """A word of a command."""
+
+    __slots__ = ("constant", "position")
+    is_nil: ClassVar[bool] = False
+    is_constant: ClassVar[bool] = False
+
+    def __init__(self, position: int, constant: Value = None) -> None:
+        self.position = position
+        self.constant = constant
+
+    @abstractmethod
+    def text(self) -> str:
+        """The word as error texts show it."""
+
+    @abstractmethod
+    def value(self, state: State, dot: Value) -> Value:
+        """The word's value as an argument."""
+
+    def run(self, state: State, dot: Value, command: Command, final: Value) -> Value:
+        """The value of the command this is the first word of. Only functions and fields take arguments."""
+        state.node = self
+        if command.rest or final is not MISSING:
+            state.fail(f"can't give argument to non-function {self.text()}")
+        return self.value(state, dot)
+
+
+class Constant(Operand):
+    """A bool, string or number; `source` is how it was written."""
+
+    __slots__ = ("source",)
+    is_constant = True
+
+    def __init__(self, position: int, constant: Value, source: str) -> None:
+        super().__init__(position, constant)
+        self.source = source
+
+    def text(self) -> str:
+        return self.source
+
+    def value(self, state: State, dot: Value) -> Value:
+        return self.constant
+
+
+class LargeNumber(Constant):
+    """An integer that fits no `int`: an error once it is used."""
+
+    __slots__ = ()
+
+    def value(self, state: State, dot: Value) -> Value:
+        state.node = self
+        state.fail(f"{self.source} overflows int")
+
+
+def number_operand(position: int, number: Number) -> Operand:
+    """The operand of a number literal."""
+    kind = LargeNumber if number.overflows else Constant
+    return kind(position, number.value, number.text)
+
+
+class Nil(Operand):
+    """The word `nil`."""
+
+    __slots__ = ()
+    is_nil = True
+
+    def text(self) -> str:
+        return "nil"
+
+    def value(self, state: State, dot: Value) -> Value:
+        state.fail("nil is not a command")
+
+
+class Dot(Operand):
+    """The word `.`."""
+
+    __slots__ = ()
+
+    def text(self) -> str:
+        return "."
+
+    def value(self, state: State, dot: Value) -> Value:
+        state.node = self
+        return dot
+
+
+class _Path(Operand):
+    """A word that ends in a chain of names."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, position: int, names: tuple[str, ...]) -> None:
+        super().__init__(position)
+        self.names = names
+
+    @abstractmethod
+    def receiver(self, state: State, dot: Value) -> Value:
+        """The value the chain starts from."""
+
+    def value(self, state: State, dot: Value) -> Value:
+        state.node = self
+        return self._walk(state, dot, self.receiver(state, dot), self.names)
+
+    def run(self, state: State, dot: Value, command: Command, final: Value) -> Value:
+        if not command.rest and final is MISSING:
+            return self.value(state, dot)
+        state.node = self
+        receiver = self.receiver(state, dot)
+        if not self.names:
+            state.fail(f"can't give argument to non-function {self.text()}")
+        receiver = self._walk(state, dot, receiver, self.names[:-1])
+        return find_field(state, dot, receiver, self.names[-1], self, command.rest, final)
+
+    def _walk(self, state: State, dot: Value, receiver: Value, names: Sequence[str]) -> Value:
+        for name in names:
+            if type(receiver) is dict and name in receiver:
+                receiver = receiver[name]
+            elif type(receiver) is MapView and (element := receiver.get(name)) is not MISSING:
+                receiver = element
+            else:
+                receiver = find_field(state, dot, receiver, name, self)
+        return receiver
+
+
+class Path(_Path):
+    """`.a.b`, looked up in dot."""
+
+    __slots__ = ()
+
+    def text(self) -> str:
+        return "".join(f".{name}" for name in self.names)
+
+    def receiver(self, state: State, dot: Value) -> Value:
+        return dot
+
+
+class Variable(_Path):
+    """`$x`, or `$x.a.b`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, position: int, name: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(position, names)
+        self.name = name
+
+    def text(self) -> str:
+        return ".".join((self.name, *self.names))
+
+    def receiver(self, state: State, dot: Value) -> Value:
+        return state.variable(self.name)[1]
+
+
+class Chain(_Path):
+    """`(pipeline).a.b` or `function.a.b`."""
+
+    __slots__ = ("start",)
+
+    def __init__(self, position: int, start: Operand, names: tuple[str, ...]) -> None:
+        super().__init__(position, names)
+        self.start = start
+
+    def text(self) -> str:
+        start = f"({self.start.text()})" if isinstance(self.start, Pipeline) else self.start.text()
+        return ".".join((start, *self.names))
+
+    def receiver(self, state: State, dot: Value) -> Value:
+        return argument(state, dot, self.start, "value")
+
+
+class Identifier(Operand):
+    """The name of a function."""
+
+    __slots__ = ("function", "name")
+
+    def __init__(self, position: int, name: str) -> None:
+        super().__init__(position)
+        self.name = name
+        self.function = FUNCTIONS[name]
+
+    def text(self) -> str:
+        return self.name
+
+    def value(self, state: State, dot: Value) -> Value:
+        state.node = self
+        return call_function(state, dot, self.function, self.name, self, ())
+
+    def run(self, state: State, dot: Value, command: Command, final: Value) -> Value:
+        state.node = self
+        return call_function(state, dot, self.function, self.name, command, command.rest, final)
+
+
+class Command:
+    """Words separated by spaces: a function or field and its arguments, or one value."""
+
+    __slots__ = ("first", "position", "rest")
+
+    def __init__(self, position: int, words: Sequence[Operand]) -> None:
+        self.position = position
+        self.first = words[0]
+        self.rest = tuple(words[1:])
+
+    def text(self) -> str:
+        """The command as error texts show it."""
+        words = (self.first, *self.rest)
+        return " ".join(f"({word.text()})" if isinstance(word, Pipeline) else word.text() for word in words)
+
+
+class Pipeline(Operand):
+    """Commands joined by `|`, perhaps with the variables that take the result. In parentheses it is an operand."""
+
+    __slots__ = ("assigns", "commands", "names")
+
+    def __init__(
+        self, position: int, commands: Sequence[Command], names: Sequence[str] = (), *, assigns: bool = False
+    ) -> None:
+        super().__init__(position)
+        self.commands = tuple(commands)
+        self.names = tuple(names)
+        self.assigns = assigns
+
+    def text(self) -> str:
+        names = ", ".join(self.names) + (" = " if self.assigns else " := ") if self.names else ""
+        return names + " | ".join(command.text() for command in self.commands)
+
+    def value(self, state: State, dot: Value) -> Value:
+        state.node = self
+        value: Value = MISSING
+        for command in self.commands:
+            value = command.first.run(state, dot, command, value)
+            if value is None:
+                value = INVALID
+        for name in self.names:
+            if self.assigns:
+                state.variable(name)[1] = value
+            else:
+                state.variables.append([name, value])
+        return value

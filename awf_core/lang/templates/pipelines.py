@@ -1,0 +1,170 @@
+"""Read the pipelines of a template: commands, words, literals, declarations of variables.
+
+Base of the parser, above the cursor. It keeps the names of the variables that are in scope.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from awf_core.lang.go_quoting import quoted, unquote
+from awf_core.lang.templates.cursor import Cursor
+from awf_core.lang.templates.functions import FUNCTIONS
+from awf_core.lang.templates.literals import read_number
+from awf_core.lang.templates.operands import (
+    Chain,
+    Command,
+    Constant,
+    Dot,
+    Identifier,
+    Nil,
+    Operand,
+    Path,
+    Pipeline,
+    Variable,
+    number_operand,
+)
+
+if TYPE_CHECKING:
+    from awf_core.lang.templates.lexer import Token
+
+_OPERANDS = frozenset(
+    ("bool", "character", "complex", "dot", "field", "identifier", "number", "nil", "raw", "string", "variable", "(")
+)
+MAX_VARIABLES = 1000
+_VALUES_ONLY = (Constant, Dot, Nil)
+
+
+class PipelineReader(Cursor):
+    """A cursor that reads pipelines. `variables` are the names declared so far, `$` first."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.variables = ["$"]
+
+    def pipeline(self, context: str, end: str) -> Pipeline:
+        """The pipeline up to a token of the kind `end`; `context` names in errors what it belongs to."""
+        position = self.peek_word().position
+        names, assigns = self._declarations(context)
+        commands: list[Command] = []
+        while (token := self.next_word()).kind != end:
+            if token.kind not in _OPERANDS:
+                self.unexpected(token, context)
+            self.at -= 1
+            commands.append(self._command())
+        self._check(commands, context)
+        return Pipeline(position, commands, names, assigns=assigns)
+
+    def _declarations(self, context: str) -> tuple[list[str], bool]:
+        names: list[str] = []
+        while self.peek_word().kind == "variable":
+            start = self.at
+            name = self.next_word().text
+            following = self.next_word()
+            if following.kind in ("declare", "assign"):
+                names.append(self._declare(name))
+                return names, following.kind == "assign"
+            if following.kind != "char" or following.text != ",":
+                self.at = start
+                break
+            names.append(self._declare(name))
+            if context != "range" or len(names) > 1:
+                self.error(f"too many declarations in {context}")
+            if self.peek_word().kind not in ("variable", "right", ")"):
+                self.error("range can only initialize variables")
+        return names, False
+
+    def _declare(self, name: str) -> str:
+        if len(self.variables) > MAX_VARIABLES:
+            self.error(f"more than {MAX_VARIABLES} variables at once")
+        self.variables.append(name)
+        return name
+
+    def _check(self, commands: list[Command], context: str) -> None:
+        if not commands:
+            self.error(f"missing value for {context}")
+        for stage, command in enumerate(commands[1:], start=2):
+            if isinstance(command.first, _VALUES_ONLY):
+                self.error(f"non executable command in pipeline stage {stage}")
+
+    def _command(self) -> Command:
+        position = self.peek_word().position
+        words: list[Operand] = []
+        while True:
+            self.peek_word()
+            word = self._operand()
+            if word is not None:
+                words.append(word)
+            token = self.next()
+            if token.kind == "space":
+                continue
+            if token.kind in ("right", ")"):
+                self.at -= 1
+            elif token.kind != "pipe":
+                self.unexpected(token, "operand")
+            break
+        if not words:
+            self.error("empty command")
+        return Command(position, words)
+
+    def _operand(self) -> Operand | None:
+        word = self._term()
+        if word is None or self.peek().kind != "field":
+            return word
+        position = self.peek().position
+        names: list[str] = []
+        while self.peek().kind == "field":
+            names.append(self.next().text[1:])
+        if isinstance(word, Path):
+            return Path(position, (*word.names, *names))
+        if isinstance(word, Variable):
+            return Variable(position, word.name, tuple(names))
+        if isinstance(word, _VALUES_ONLY):
+            self.error(f"unexpected . after term {quoted(word.text())}")
+        return Chain(position, word, tuple(names))
+
+    def _term(self) -> Operand | None:
+        token = self.next_word()
+        if token.kind not in _OPERANDS:
+            self.at -= 1
+            return None
+        if token.kind == "(":
+            with self.nested():
+                return self.pipeline("parenthesized pipeline", ")")
+        if token.kind in ("number", "complex", "character"):
+            return self._number(token)
+        return self._word(token)
+
+    def _number(self, token: Token) -> Operand:
+        try:
+            return number_operand(token.position, read_number(token.text, kind=token.kind))
+        except ValueError as error:
+            self.error(str(error))
+
+    def _word(self, token: Token) -> Operand:
+        match token.kind:
+            case "identifier":
+                if token.text not in FUNCTIONS:
+                    self.error(f"function {quoted(token.text)} not defined")
+                return Identifier(token.position, token.text)
+            case "variable":
+                if token.text not in self.variables:
+                    self.error(f"undefined variable {quoted(token.text)}")
+                return Variable(token.position, token.text)
+            case "field":
+                return Path(token.position, (token.text[1:],))
+            case "bool":
+                return Constant(token.position, token.text == "true", token.text)
+            case "dot":
+                return Dot(token.position)
+            case "nil":
+                return Nil(token.position)
+            case _:
+                return Constant(token.position, self.unquoted(token), token.text)
+
+    def unquoted(self, token: Token) -> str:
+        """The text of a string token."""
+        try:
+            return unquote(token.text)
+        except ValueError as error:
+            self.error(str(error))

@@ -1,0 +1,246 @@
+"""The nodes of a template that write: text, actions, if, with, range, template.
+
+Made by the parser, run by `Template.render`. Immutable, shared by all renderings. A statement returns what the range
+around it has to do next: go on, break or continue.
+"""
+
+# Overrides take what their base takes, and are documented there.
+# ruff: noqa: ARG002, D102
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+from awf_core.lang.go_quoting import quoted
+from awf_core.lang.templates.formatting import printed, sprint
+from awf_core.lang.templates.state import MAX_DEPTH
+from awf_core.lang.templates.values import (
+    INT,
+    INVALID,
+    MAP,
+    NIL,
+    SLICE,
+    UINT,
+    Pointer,
+    Value,
+    is_true,
+    kind_of,
+    length_of,
+    map_items,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from awf_core.lang.templates.operands import Pipeline
+    from awf_core.lang.templates.state import State
+
+GO_ON: Final = 0
+BREAK: Final = 1
+CONTINUE: Final = 2
+
+
+class Statement(ABC):
+    """A part of a body."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    @abstractmethod
+    def execute(self, state: State, dot: Value) -> int:
+        """Write what this yields for `dot`; GO_ON, BREAK or CONTINUE."""
+
+    def is_blank(self) -> bool:
+        """Whether a template of this alone counts as empty."""
+        return False
+
+
+class Body:
+    """Statements in a row."""
+
+    __slots__ = ("statements",)
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        self.statements = tuple(statements)
+
+    def run(self, state: State, dot: Value) -> int:
+        """Write all, up to a break or continue."""
+        state.spend(len(self.statements) + 1)
+        for statement in self.statements:
+            signal = statement.execute(state, dot)
+            if signal:
+                return signal
+        return GO_ON
+
+    def is_blank(self) -> bool:
+        """Whether there is nothing but white space."""
+        return all(statement.is_blank() for statement in self.statements)
+
+
+class Text(Statement):
+    """Text outside actions."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, position: int, content: str) -> None:
+        super().__init__(position)
+        self.content = content
+
+    def execute(self, state: State, dot: Value) -> int:
+        state.write(self.content)
+        return GO_ON
+
+    def is_blank(self) -> bool:
+        return not self.content.strip()
+
+
+class Action(Statement):
+    """`{{pipeline}}`: prints its value, unless it declares or assigns."""
+
+    __slots__ = ("pipeline",)
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(pipeline.position)
+        self.pipeline = pipeline
+
+    def execute(self, state: State, dot: Value) -> int:
+        value = self.pipeline.value(state, dot)
+        if not self.pipeline.names:
+            state.write(printed(value))
+        return GO_ON
+
+
+class Jump(Statement):
+    """`{{break}}` or `{{continue}}`."""
+
+    __slots__ = ("signal",)
+
+    def __init__(self, position: int, signal: int) -> None:
+        super().__init__(position)
+        self.signal = signal
+
+    def execute(self, state: State, dot: Value) -> int:
+        return self.signal
+
+
+class Choice(Statement):
+    """`if` or `with`, with all its `else if` (`else with`) branches in one node."""
+
+    __slots__ = ("branches", "moves_dot", "otherwise")
+
+    def __init__(self, branches: Sequence[tuple[Pipeline, Body]], otherwise: Body | None, *, moves_dot: bool) -> None:
+        super().__init__(branches[0][0].position)
+        self.branches = tuple(branches)
+        self.otherwise = otherwise
+        self.moves_dot = moves_dot
+
+    def execute(self, state: State, dot: Value) -> int:
+        mark = len(state.variables)
+        signal = self._choose(state, dot)
+        del state.variables[mark:]
+        return signal
+
+    def _choose(self, state: State, dot: Value) -> int:
+        for condition, body in self.branches:
+            state.spend(1)
+            value = condition.value(state, dot)
+            if is_true(value):
+                return body.run(state, value if self.moves_dot else dot)
+        return GO_ON if self.otherwise is None else self.otherwise.run(state, dot)
+
+
+class Range(Statement):
+    """`range` over a list, a map in the order of its keys, or the numbers below an integer."""
+
+    __slots__ = ("body", "otherwise", "pipeline")
+
+    def __init__(self, pipeline: Pipeline, body: Body, otherwise: Body | None) -> None:
+        super().__init__(pipeline.position)
+        self.pipeline = pipeline
+        self.body = body
+        self.otherwise = otherwise
+
+    def execute(self, state: State, dot: Value) -> int:
+        mark = len(state.variables)
+        value = self.pipeline.value(state, dot)
+        items = self._items(state, value.target if type(value) is Pointer else value)
+        inner = len(state.variables)
+        signal = GO_ON
+        ran = False
+        for key, item in items:
+            ran = True
+            self._assign(state, key, item)
+            signal = self.body.run(state, item)
+            del state.variables[inner:]
+            if signal == BREAK:
+                break
+        if not ran and self.otherwise is not None:
+            signal = self.otherwise.run(state, dot)
+            # As in Go, a break in the else part ends this range, a continue the iteration of the one around it.
+            del state.variables[mark:]
+            return signal if signal == CONTINUE else GO_ON
+        del state.variables[mark:]
+        return GO_ON
+
+    def _items(self, state: State, value: Value) -> Iterable[tuple[Value, Value]]:
+        kind = kind_of(value)
+        if kind == NIL:
+            return ()
+        if kind == SLICE:
+            return enumerate(value)
+        if kind == MAP:
+            state.spend(length_of(value))  # sorting them all is work even if the first ends the loop
+            return map_items(value)
+        if kind not in (INT, UINT):
+            state.fail(f"range can't iterate over {sprint([value])}")
+        if len(self.pipeline.names) > 1:
+            state.fail(f"can't use {sprint([value])} to iterate over more than one variable")
+        return ((INVALID, type(value)(number)) for number in range(value))
+
+    def _assign(self, state: State, key: Value, item: Value) -> None:
+        names = self.pipeline.names
+        if not names:
+            return
+        if self.pipeline.assigns:
+            state.variable(names[-1])[1] = item
+            if len(names) > 1:
+                state.variable(names[0])[1] = key
+            return
+        state.variables[-1][1] = item
+        if len(names) > 1:
+            state.variables[-2][1] = key
+
+
+class Include(Statement):
+    """`{{template "name" pipeline}}`, also what a block leaves at its place."""
+
+    __slots__ = ("name", "pipeline")
+
+    def __init__(self, position: int, name: str, pipeline: Pipeline | None) -> None:
+        super().__init__(position)
+        self.name = name
+        self.pipeline = pipeline
+
+    def text(self) -> str:
+        """The statement as error texts show it."""
+        tail = f" {self.pipeline.text()}" if self.pipeline else ""
+        return f"{{{{template {quoted(self.name)}{tail}}}}}"
+
+    def execute(self, state: State, dot: Value) -> int:
+        state.node = self
+        body = state.templates.get(self.name)
+        if body is None:
+            state.fail(f"template {quoted(self.name)} not defined")
+        if state.depth == MAX_DEPTH:
+            state.fail(f"exceeded maximum template depth ({MAX_DEPTH})")
+        inner = INVALID if self.pipeline is None else self.pipeline.value(state, dot)
+        kept = state.name, state.variables
+        state.name, state.variables = self.name, [["$", inner]]
+        state.depth += 1
+        body.run(state, inner)
+        state.depth -= 1
+        state.name, state.variables = kept
+        return GO_ON
