@@ -1,4 +1,4 @@
-"""How large the code is: lines and files of each part, the longest file, the longest function. `python -m bench.size`."""
+"""How large the code is: lines, files, the longest file and function of each part. `python -m bench.size` prints it."""
 
 from __future__ import annotations
 

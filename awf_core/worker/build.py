@@ -18,6 +18,9 @@ from awf_core.engine.records.places import AUDIT_VARIABLE, places
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import ConfigError
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
+from awf_core.lang.names import MAX_NAME_BYTES
 from awf_core.message import Limits
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
@@ -32,9 +35,6 @@ from awf_core.worker.reply import ReplyRules
 from awf_core.worker.run_events import RunEvents
 from awf_core.worker.serve import Serving, Worker
 from awf_core.worker.settle import Settler
-from awf_core.lang.catalogue import Catalogue
-from awf_core.lang.discovery import Discovery
-from awf_core.lang.names import MAX_NAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from awf_core.config.load import Config
     from awf_core.contract import Delivery
     from awf_core.engine.records.recorder import Recorder
+    from awf_core.lang.step_types import StepTypes
     from awf_core.message import Message
     from awf_core.plugin.manager import Plugins
     from awf_core.result import Outcome
-    from awf_core.lang.step_types import StepTypes
 
 log = get_logger(__name__)
 

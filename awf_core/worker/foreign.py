@@ -13,10 +13,10 @@ from awf_core.engine.executors import BUILTIN, Order
 from awf_core.engine.record import Run, RunError
 from awf_core.errors import AwfError, InputError, WorkflowNotFound
 from awf_core.ids import new_id
-from awf_core.worker.decide import UNKNOWN_WORKFLOW
-from awf_core.worker.plan import Rejection, make_rejection
 from awf_core.lang.input_names import check_names
 from awf_core.lang.names import InvalidWorkflowName
+from awf_core.worker.decide import UNKNOWN_WORKFLOW
+from awf_core.worker.plan import Rejection, make_rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.executors import Executor
     from awf_core.engine.executors.registry import Executors
-    from awf_core.message import Message
     from awf_core.lang.discovery import Discovery
+    from awf_core.message import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

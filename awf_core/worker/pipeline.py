@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
     from awf_core.engine.record import Run
     from awf_core.engine.runner import Engine
+    from awf_core.lang.catalogue import Catalogue
     from awf_core.plugin.observers import Observers
     from awf_core.result import Outcome
     from awf_core.worker.lease import LeaseKeeper
-    from awf_core.lang.catalogue import Catalogue
 
 log = get_logger(__name__)
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
-from awf_core.worker.decide import EXPIRED, UNKNOWN_WORKFLOW
 from awf_core.lang.input_names import check_untrusted
 from awf_core.lang.inputs import check_required
 from awf_core.lang.names import InvalidWorkflowName
+from awf_core.worker.decide import EXPIRED, UNKNOWN_WORKFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from awf_core.config.model import WorkflowPolicy
-    from awf_core.message import Malformed, Message
     from awf_core.lang.catalogue import Catalogue
     from awf_core.lang.model import Workflow
+    from awf_core.message import Malformed, Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

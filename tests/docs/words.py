@@ -50,9 +50,8 @@ def old_words_in(name: str, text: str) -> list[OldWord]:
     """Every old word in a file's name or text."""
     found = [OldWord(name, *_found(rule, Path(name).name), name) for rule in RULES["words"] if is_in(rule, name, "")]
     for number, line in enumerate(text.splitlines(), 1):
-        for rule in RULES["words"]:
-            if is_in(rule, name, line):
-                found.append(OldWord(f"{name}:{number}", *_found(rule, line), line.strip()))
+        rules = [rule for rule in RULES["words"] if is_in(rule, name, line)]
+        found += [OldWord(f"{name}:{number}", *_found(rule, line), line.strip()) for rule in rules]
     return found
 
 
