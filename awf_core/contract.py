@@ -188,6 +188,10 @@ class Capabilities:
     max_delay_s      the longest `delay_s`; None = no limit
     max_body_bytes   largest body; None = no limit of the broker's own
     min_body_bytes   smallest body (some brokers refuse 0)
+    max_queue_name_bytes   the longest name of a queue, in bytes of UTF-8
+    reserved_names   regular expressions of queue names the backend keeps for itself (retry queues, keys of its own):
+                     no message is ever published there
+    expires          what `Outgoing.expires_s` works on: any message, replies only, or none
     batch            how many items of a call go to the broker in one step
     atomic_settle    replies and ack happen together or not at all
     stable_ids       `Delivery.id` is set and stays over redeliveries for every producer
@@ -205,6 +209,9 @@ class Capabilities:
     max_delay_s: float | None = None
     max_body_bytes: int | None = None
     min_body_bytes: int = 0
+    max_queue_name_bytes: int = 255
+    reserved_names: tuple[str, ...] = ()
+    expires: Literal["any", "replies", "none"] = "any"
     batch: int = 100
     atomic_settle: bool = False
     stable_ids: bool = False

@@ -1,18 +1,19 @@
 """The typed face of the backend hooks: what the worker, the client and the commands call.
 
-One plain method per hook, so that mypy, the reader and the debugger see ordinary calls. It adds nothing but the
-promise that an optional hook nobody implements raises Unsupported, and that errors come out as the contract says.
-Thread-safe as the hooks are.
+One plain method per hook, so that mypy, the reader and the debugger see ordinary calls. It adds two promises: an
+optional hook that the backend lacks raises Unsupported, and the backend sees no message that its `Capabilities` say
+it can't take. Thread-safe as the hooks are.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from awf_core.errors import UsageError
+from awf_core.outgoing import OutgoingRules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from awf_core.contract import (
         Ack,
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
         Stats,
     )
     from awf_core.errors import BrokerError
+
+    Answers = Sequence[BrokerError | None]
+
+Item = TypeVar("Item")
 
 
 class HookRelay(Protocol):
@@ -46,6 +51,7 @@ class Mq:
         self._hook = hook
         self.capabilities = capabilities
         self.backend = backend
+        self._rules = OutgoingRules(capabilities, backend=backend)
 
     def open(self) -> None:
         """See `awf_mq_open`."""
@@ -56,7 +62,10 @@ class Mq:
         self._hook.awf_mq_close()
 
     def ensure(self, queue: str, role: Role, *, dead_letter: str | None = None) -> None:
-        """See `awf_mq_ensure`."""
+        """See `awf_mq_ensure`. Raises Unroutable for a name no queue can have."""
+        problem = self._rules.name_problem(queue)
+        if problem is not None:
+            raise problem
         self._hook.awf_mq_ensure(queue=queue, role=role, dead_letter=dead_letter)
 
     def consume(self, queue: str, *, limit: int, wait_s: float) -> Sequence[Delivery]:
@@ -67,21 +76,24 @@ class Mq:
         """See `awf_mq_interrupt`."""
         self._hook.awf_mq_interrupt()
 
-    def publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
-        """See `awf_mq_publish`."""
-        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_publish(messages=messages))
+    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+        """See `awf_mq_publish`. What the backend can't take is answered here."""
+        problems = [self._rules.problem(message) for message in messages]
+        return _answered(messages, problems, lambda some: self._hook.awf_mq_publish(messages=some))
 
-    def ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
-        """See `awf_mq_ack`."""
-        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_ack(acks=acks))
+    def ack(self, acks: Sequence[Ack]) -> Answers:
+        """See `awf_mq_ack`. An ack with a reply that the backend can't take is answered here, and is not done."""
+        problems = [self._rules.reply_problem(ack.replies) for ack in acks]
+        return _answered(acks, problems, lambda some: self._hook.awf_mq_ack(acks=some))
 
-    def nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
+    def nack(self, nacks: Sequence[Nack]) -> Answers:
         """See `awf_mq_nack`."""
-        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_nack(nacks=nacks))
+        return cast("Answers", self._hook.awf_mq_nack(nacks=nacks))
 
-    def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
-        """See `awf_mq_dead_letter`."""
-        return cast("Sequence[BrokerError | None]", self._hook.awf_mq_dead_letter(dead_letters=dead_letters))
+    def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Answers:
+        """See `awf_mq_dead_letter`. As `ack` where a reply can't be taken."""
+        problems = [self._rules.reply_problem(each.replies) for each in dead_letters]
+        return _answered(dead_letters, problems, lambda some: self._hook.awf_mq_dead_letter(dead_letters=some))
 
     def extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """See `awf_mq_extend`."""
@@ -131,3 +143,12 @@ class Mq:
                 f"mq.type '{self.backend}' has no '{operation}' operation",
                 hint="use the broker's own tool for it, or another backend",
             )
+
+
+def _answered(items: Sequence[Item], problems: Answers, call: Callable[[Sequence[Item]], Any]) -> Answers:
+    """`problems`, with the backend's answers where there is none. The backend gets only what has no problem."""
+    if not any(problems):
+        return cast("Answers", call(items))
+    fine = [item for item, problem in zip(items, problems, strict=True) if problem is None]
+    answers = iter(call(fine) if fine else ())
+    return [next(answers) if problem is None else problem for problem in problems]

@@ -1,7 +1,7 @@
 """Durations as people write them: `30s`, `1m30s`, `250ms`, `24h`, or a plain number of seconds.
 
 Used by every settings model, a backend's included, so that one spelling holds everywhere. The workflow language has
-durations of its own (`workflow/durations.py`), which follow the original tool to the nanosecond.
+durations of its own (`lang/durations.py`), which follow the original tool to the nanosecond.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pydantic import BeforeValidator
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+MAX_SPAN_S = 10 * 365 * 86_400.0
+"""The longest delay or expiry a queue keeps, ten years; beyond it a number is a mistake."""
 ALLOWED = 'a duration such as "250ms", "30s", "1m30s", "24h" or a number of seconds'
 
 
@@ -50,6 +52,15 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(rest, 60)
     parts = [f"{hours:g}h" if hours else "", f"{minutes:g}m" if minutes else "", f"{rest:g}s" if rest else ""]
     return "".join(parts)
+
+
+def span_ms(seconds: float) -> int:
+    """`seconds` in whole milliseconds, rounded up: a delay is never cut short. Negative counts as 0.
+
+    For brokers that count in milliseconds. Raises ValueError or OverflowError for what is no finite number.
+    """
+    whole = int(seconds * 1000)
+    return max(0, whole if whole >= seconds * 1000 else whole + 1)
 
 
 DurationS = Annotated[float, BeforeValidator(parse_duration_s)]

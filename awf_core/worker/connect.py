@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from awf_core.backoff import Backoff
 from awf_core.errors import BrokerBlocked, BrokerUnavailable
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
-from awf_core.worker.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from awf_core.backoff import Backoff
 from awf_core.contract import Nack
 from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
-from awf_core.worker.backoff import Backoff
 from awf_core.worker.defects import UNEXPECTED, say_defect
 
 if TYPE_CHECKING:

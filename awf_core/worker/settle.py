@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from awf_core.backoff import Backoff
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
 from awf_core.crash_points import crash_point
 from awf_core.errors import (
@@ -24,7 +25,6 @@ from awf_core.errors import (
 from awf_core.observe import events
 from awf_core.observe.log import get_logger, lines_together
 from awf_core.result import shortened
-from awf_core.worker.backoff import Backoff
 from awf_core.worker.defects import UNEXPECTED, say_defect
 
 if TYPE_CHECKING:

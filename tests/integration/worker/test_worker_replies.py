@@ -152,7 +152,7 @@ def test_a_settlement_that_fails_is_tried_again_and_the_run_is_not_repeated(
 def test_a_dead_letter_that_can_not_be_stored_at_first_is_stored_later(
     project: Project, work: Work, plugin: Callable[[str], None]
 ) -> None:
-    plugin(FAILING.format(hook="awf_mq_dead_letter", items="letters", times=2))
+    plugin(FAILING.format(hook="awf_mq_dead_letter", items="dead_letters", times=2))
     project.put("no JSON")
 
     served = work()
