@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from awf_core.errors import WorkflowNotFound
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
 from awf_core.lang.packs import pack_candidates, pack_directories, pack_lists
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from awf_core.lang.durations import parse_duration_ns, whole_seconds
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.durations import parse_duration_ns, whole_seconds
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.problems import FieldProblem, StepProblem
 from awf_core.lang.yaml_decode import (
     WrongShape,

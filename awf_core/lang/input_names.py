@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.inputs import refuse
 
 if TYPE_CHECKING:

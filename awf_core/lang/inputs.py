@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import InputError
-from awf_core.lang.go_numbers import float_text
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed, type_name
-from awf_core.lang.patterns import PatternError, matches
+from awf_core.lang.go.numbers import float_text
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.regexp import PatternError, matches
+from awf_core.lang.go.text import printed, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TerminalSpec
 from awf_core.lang.problems import Problem
 from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, STEP_STATE, WORKFLOW

@@ -15,8 +15,8 @@ from awf_core.errors import SystemFailure, WorkflowNotFound
 from awf_core.lang.checks import check_plugins, check_rules
 from awf_core.lang.fields import Fields, StateFields
 from awf_core.lang.findings import Findings, Stage
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import type_name
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import type_name
 from awf_core.lang.hook_actions import read_workflow_hooks
 from awf_core.lang.input_definitions import read_inputs
 from awf_core.lang.model import State, Workflow

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from awf_core.errors import UsageError
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 MAX_NAME_BYTES = 200
 """File systems take 255 for a component."""

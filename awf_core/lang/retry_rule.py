@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.durations import parse_duration_ns, whole_milliseconds
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.durations import parse_duration_ns, whole_milliseconds
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import RetryRule
 from awf_core.lang.problems import StepProblem
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import printed
 from awf_core.lang.step_template_file import PrimaryState, TemplateFile, read_template_file
 
 if TYPE_CHECKING:

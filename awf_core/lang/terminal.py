@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TERMINAL, TerminalSpec
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import compile_template

@@ -14,7 +14,7 @@ import binascii
 import math
 from typing import TYPE_CHECKING, Any
 
-from awf_core.lang.go_numbers import float_text
+from awf_core.lang.go.numbers import float_text
 from awf_core.lang.yaml_nodes import YamlError
 from awf_core.yaml_scalars import Timestamp, resolve, timestamp
 

@@ -17,7 +17,7 @@ from awf_core.lang.expressions import (
 )
 from awf_core.lang.expressions.contains_calls import rewritten
 from awf_core.lang.expressions.environment import input_value
-from awf_core.lang.expressions.values import wrap
+from awf_core.lang.go.numbers import wrapped
 from awf_core.lang.scope import Scope
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -219,7 +219,7 @@ def test_what_the_load_check_refuses_does_not_compile_either(text):
 
 @given(INT64, INT64, st.sampled_from("+-*"))
 def test_integer_arithmetic_wraps_around_at_64_bits(left, right, op):
-    expected = wrap({"+": left + right, "-": left - right, "*": left * right}[op])
+    expected = wrapped({"+": left + right, "-": left - right, "*": left * right}[op])
 
     for scope, text in (
         (Scope(inputs={"a": left, "b": right}), f"inputs.a {op} inputs.b"),

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awf_core.lang.go_quoting import quoted, unquote
+from awf_core.lang.go.quoting import quoted, unquote
 from awf_core.lang.scope import Scope
 from awf_core.lang.templates import TemplateError, compile_template
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.agents.cli_dialect import Dialect, Options, Usage, session_of
 from awf_core.engine.agents.events import Event, count_at, inner, last_event, parse_event, text_at
 from awf_core.engine.agents.options import flag_and_value, is_set, text_option
-from awf_core.lang.go_numbers import float_text
+from awf_core.lang.go.numbers import float_text
 
 if TYPE_CHECKING:
     from awf_core.engine.agents import AgentRequest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from awf_core.engine.agents.cli_dialect import Dialect, Options, Usage, first_prompt, session_of
 from awf_core.engine.agents.events import Event, count_at, events, first_event, inner, last_event, parse_event, text_at
 from awf_core.engine.agents.options import is_set, list_option, text_option
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from awf_core.engine.agents import AgentRequest

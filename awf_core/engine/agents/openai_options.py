@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.agents import AgentFailed
-from awf_core.lang.go_text import printed, type_name
+from awf_core.lang.go.text import printed, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from awf_core.engine.agents.reference_files import (
     read_body,
     search_path,
 )
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 FILE = "AGENTS.md"
 _KIND = "agent role"

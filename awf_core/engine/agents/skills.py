@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from awf_core.engine.agents.reference_files import Places, find_named, missing, normal, read_body, search_path
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

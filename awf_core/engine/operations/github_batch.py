@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.allowance import CANCELLED_TEXT
 from awf_core.engine.operations import Operation, OperationFailed, OperationResult
 from awf_core.engine.steps.parallel_branches import Branches
-from awf_core.lang.go_text import type_name
+from awf_core.lang.go.text import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ from awf_core.engine.operations import OperationFailed, OperationResult
 from awf_core.engine.operations.notification import Notification
 from awf_core.engine.operations.notify_desktop import send_desktop
 from awf_core.engine.operations.notify_webhook import send_webhook
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import type_name
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from awf_core.engine.steps.context import StepAborted, StepContext
 from awf_core.engine.steps.script import MAX_SCRIPT_BYTES, script_path, script_template
 from awf_core.engine.steps.values import render_value
 from awf_core.errors import AwfError
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from awf_core.engine.secrets import mask
 from awf_core.engine.steps.agent_call import AgentCall, CallMaker, conversation_for
 from awf_core.engine.steps.agent_spec import AgentSpec
 from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,8 @@ from awf_core.engine.ending import TIMEOUT_REASON
 from awf_core.engine.machine import Routing
 from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
 from awf_core.errors import AwfError, WorkflowNotFound
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import printed
 from awf_core.lang.problems import LoadError, Problem, StepProblem
 from awf_core.lang.templates import Template, compile_template
 

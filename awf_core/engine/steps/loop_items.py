@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from awf_core.lang.templates.escapes import trim_space
+from awf_core.lang.go.text import trim_space
 
 
 def parse_items(text: str) -> list[Any]:

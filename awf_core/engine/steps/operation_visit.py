@@ -14,8 +14,8 @@ from awf_core.engine.outward.context import outward_context
 from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
 from awf_core.engine.steps.values import compile_value, render_value
 from awf_core.errors import AwfError
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import printed
 from awf_core.lang.problems import StepProblem
 
 if TYPE_CHECKING:

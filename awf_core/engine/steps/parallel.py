@@ -22,7 +22,7 @@ from awf_core.engine.steps.parallel_outcome import (
     rewritten,
     verdict,
 )
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TERMINAL
 from awf_core.lang.problems import Problem, StepProblem
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 
-from awf_core.lang.expressions.budget import check_text_size
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.moments import Moment, Span
-from awf_core.lang.expressions.values import float_of, is_int, is_number, to_float, type_name, wrap
+from awf_core.lang.expressions.evaluation import check_text_size
+from awf_core.lang.expressions.values import float_of, is_int, is_number, to_float, type_name
+from awf_core.lang.go.numbers import wrapped
+from awf_core.lang.go.times import Duration, Time
 
 
 def add(left: object, right: object) -> object:
@@ -20,12 +21,12 @@ def add(left: object, right: object) -> object:
     if isinstance(left, str) and isinstance(right, str):
         check_text_size(len(left) + len(right))
         return left + right
-    if isinstance(left, Moment) and isinstance(right, Span):
+    if isinstance(left, Time) and isinstance(right, Duration):
         return left.plus(right)
-    if isinstance(left, Span) and isinstance(right, Moment):
+    if isinstance(left, Duration) and isinstance(right, Time):
         return right.plus(left)
-    if isinstance(left, Span) and isinstance(right, Span):
-        return Span(left.nanoseconds + right.nanoseconds)
+    if isinstance(left, Duration) and isinstance(right, Duration):
+        return Duration(left.nanoseconds + right.nanoseconds)
     raise _invalid(left, "+", right)
 
 
@@ -33,12 +34,12 @@ def subtract(left: object, right: object) -> object:
     """Difference of numbers, times or durations. Raises Fault for anything else."""
     if is_number(left) and is_number(right):
         return _number(left, "-", right)
-    if isinstance(left, Moment) and isinstance(right, Moment):
+    if isinstance(left, Time) and isinstance(right, Time):
         return left.since(right)
-    if isinstance(left, Moment) and isinstance(right, Span):
-        return left.plus(Span(-right.nanoseconds))
-    if isinstance(left, Span) and isinstance(right, Span):
-        return Span(left.nanoseconds - right.nanoseconds)
+    if isinstance(left, Time) and isinstance(right, Duration):
+        return left.plus(Duration(-right.nanoseconds))
+    if isinstance(left, Duration) and isinstance(right, Duration):
+        return Duration(left.nanoseconds - right.nanoseconds)
     raise _invalid(left, "-", right)
 
 
@@ -46,9 +47,9 @@ def multiply(left: object, right: object) -> object:
     """Product of numbers, or of a number and a duration. Raises Fault for anything else."""
     if is_number(left) and is_number(right):
         return _number(left, "*", right)
-    if isinstance(left, Span) and is_number(right):
+    if isinstance(left, Duration) and is_number(right):
         return left.times(right)
-    if isinstance(right, Span) and is_number(left):
+    if isinstance(right, Duration) and is_number(left):
         return right.times(left)
     raise _invalid(left, "*", right)
 
@@ -57,7 +58,7 @@ def _number(left: int | float, op: str, right: int | float) -> int | float:
     if isinstance(left, float) or isinstance(right, float):
         left, right = float_of(left), float_of(right)
         return left + right if op == "+" else left - right if op == "-" else left * right
-    return wrap(left + right if op == "+" else left - right if op == "-" else left * right)
+    return wrapped(left + right if op == "+" else left - right if op == "-" else left * right)
 
 
 def divide(left: object, right: object) -> float:
@@ -101,7 +102,7 @@ def negate(value: object) -> int | float:
     """`-value` of a number. Raises Fault for anything else."""
     if not is_number(value):
         raise Fault(f"invalid operation: - {type_name(value)}")
-    return -value if isinstance(value, float) else type(value)(wrap(-value))
+    return -value if isinstance(value, float) else type(value)(wrapped(-value))
 
 
 def _invalid(left: object, op: str, right: object) -> Fault:

@@ -46,7 +46,7 @@ from awf_core.lang.expressions.nodes import (
     Slice,
     Unary,
 )
-from awf_core.lang.expressions.regex import check_pattern
+from awf_core.lang.expressions.operators import pattern_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,8 +105,14 @@ class _Checker:
     def _binary(self, node: Binary) -> Nature:
         left, right = self.visit(node.left), self.visit(node.right)
         if node.op == "matches" and isinstance(node.right, Constant) and isinstance(node.right.value, str):
-            check_pattern(node.right.value, node.at)
+            self._pattern(node.right.value, node.at)
         return binary_nature(node, left, right)
+
+    def _pattern(self, pattern: str, at: int) -> None:
+        try:
+            pattern_found(pattern, "")
+        except Fault as fault:
+            raise Fault(fault.message, at) from None
 
     def _member(self, node: Member) -> Nature:
         base, key = self.visit(node.base), self.visit(node.key)

@@ -12,14 +12,15 @@ from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.natures import ANY, TEXT
 from awf_core.lang.expressions.render import json_text, value_text
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
-from awf_core.lang.expressions.values import Byte, as_text, is_array, type_name
+from awf_core.lang.expressions.values import as_text, is_array, type_name
+from awf_core.lang.go.text import Uint8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
 
-_KINDS = {bool: "bool", Byte: "uint", float: "float", str: "string"}
+_KINDS = {bool: "bool", Uint8: "uint", float: "float", str: "string"}
 
 
 def _type(values: Sequence[object], _: Budget) -> object:

@@ -38,7 +38,7 @@ from awf_core.lang.expressions.values import as_bool, as_text, is_nil, type_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.evaluation import Code, Frame
     from awf_core.lang.expressions.signatures import Compute
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from awf_core.lang.expressions.environment import Reader
-    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.evaluation import Code, Frame
 
 
 class ChainEnd(Exception):

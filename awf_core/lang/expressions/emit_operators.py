@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import operators, regex
+from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.arithmetic import negate
-from awf_core.lang.expressions.equality import equal
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import Binary, Constant, Unary
 from awf_core.lang.expressions.values import as_bool, as_text, asserted, is_nil, to_int
@@ -17,7 +16,7 @@ from awf_core.lang.expressions.values import as_bool, as_text, asserted, is_nil,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.evaluation import Code, Frame
 
 
 def emit_unary(node: Unary, operand: Code) -> Code:
@@ -117,13 +116,13 @@ def _with_literal(node: Binary, left: Code, literal: object) -> Code | None:
 def _equals_literal(left: Code, literal: object, *, wanted: bool) -> Code:
     kind = type(literal)
     if kind not in {int, str}:
-        return lambda frame: equal(left(frame), literal) is wanted
+        return lambda frame: operators.equal(left(frame), literal) is wanted
 
     def run(frame: Frame) -> object:
         value = left(frame)
         if type(value) is kind:
             return (value == literal) is wanted
-        return equal(value, literal) is wanted
+        return operators.equal(value, literal) is wanted
 
     return run
 
@@ -134,7 +133,7 @@ def _matches_literal(left: Code, pattern: str, at: int) -> Code:
         if is_nil(value):
             return False
         try:
-            return regex.found(pattern, as_text(value))
+            return operators.pattern_found(pattern, as_text(value))
         except Fault as fault:
             raise Fault(fault.message, at) from None
 

@@ -11,12 +11,13 @@ from awf_core.lang.expressions.access import hashable
 from awf_core.lang.expressions.arithmetic import add
 from awf_core.lang.expressions.array_builtins import sort_by
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.values import AnyMap, Byte, as_bool, is_array, type_name
+from awf_core.lang.expressions.values import AnyMap, as_bool, is_array, type_name
+from awf_core.lang.go.text import Uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.evaluation import Code, Frame
     from awf_core.lang.expressions.nodes import Builtin
 
 
@@ -48,7 +49,7 @@ def _elements(value: object) -> Sequence[object]:
     if is_array(value):
         return value
     if isinstance(value, str):
-        return [Byte(byte) for byte in value.encode(errors="surrogateescape")]
+        return [Uint8(byte) for byte in value.encode(errors="surrogateescape")]
     if isinstance(value, dict):
         if not value:
             return []

@@ -15,15 +15,16 @@ from awf_core.lang.expressions.checker import check
 from awf_core.lang.expressions.contains_calls import rewritten
 from awf_core.lang.expressions.emit import emit
 from awf_core.lang.expressions.errors import ExpressionError, ExpressionEvalError, Fault, locate
+from awf_core.lang.expressions.evaluation import Frame
 from awf_core.lang.expressions.fold import fold
-from awf_core.lang.expressions.frame import Frame
 from awf_core.lang.expressions.parser import parse
-from awf_core.lang.expressions.text_builtins import SPACES
-from awf_core.lang.expressions.values import Byte, plain, truncated, type_name
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.expressions.values import plain, type_name
+from awf_core.lang.go.numbers import truncated
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import SPACES, Uint8
 
 if TYPE_CHECKING:
-    from awf_core.lang.expressions.frame import Code
+    from awf_core.lang.expressions.evaluation import Code
     from awf_core.lang.scope import Scope
 
 Mode = Literal["bool", "int", "any"]
@@ -81,7 +82,7 @@ class Expression:
             if value != value:
                 raise self._unusable("invalid arithmetic operation")
             return truncated(value)
-        if isinstance(value, int) and not isinstance(value, Byte):
+        if isinstance(value, int) and not isinstance(value, Uint8):
             return truncated(value)
         raise self._unusable(f"expression did not return numeric value, got {type_name(value)}")
 

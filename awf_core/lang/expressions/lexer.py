@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.literals import unescape
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,24 +1,18 @@
 """Literals to values: escapes in strings, and numbers as the original's number parser reads them.
 
-Called by the lexer, the parser, `int()`, `float()` and the conversion of inputs. Pure; never raises anything but Fault.
+Called by the lexer and the parser. Pure; never raises anything but Fault.
 """
 
 from __future__ import annotations
 
-import math
 import re
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.go_quoting import quoted
-
-INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+from awf_core.lang.go.numbers import INT_MAX, is_decimal, parse_float, parse_int
+from awf_core.lang.go.quoting import quoted
 
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|[xuU]([0-9a-fA-F]+)|([0-7]{3})|(.))", re.DOTALL)
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-_DECIMAL = re.compile(r"[+-]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?")
-_HEXADECIMAL = re.compile(r"[+-]?0[xX]_?(?:[0-9a-fA-F][0-9a-fA-F_]*\.?[0-9a-fA-F_]*|\.[0-9a-fA-F_]+)[pP][+-]?[0-9_]+")
-_SPECIAL = re.compile(r"[+-]?(?:inf|infinity)|nan", re.IGNORECASE)
 _FIXED_LENGTHS = {"x": 2, "u": 4, "U": 8}
 
 
@@ -57,41 +51,6 @@ def _character(code: int, at: int) -> str:
     return "\ufffd" if 0xD800 <= code <= 0xDFFF else chr(code)
 
 
-def parse_int(text: str) -> int | None:
-    """A decimal 64-bit integer with an optional sign, or None: no spaces, no underscores, ASCII digits only."""
-    if not _INTEGER.fullmatch(text):
-        return None
-    digits = text.lstrip("+-").lstrip("0")
-    if len(digits) > 19:
-        return None
-    value = int(digits or "0") * (-1 if text[0] == "-" else 1)
-    return value if INT_MIN <= value <= INT_MAX else None
-
-
-def parse_float(text: str) -> float | None:
-    """A float in any notation the original takes (exponents, hexadecimal with `p`, inf, nan, `1_000`), or None.
-
-    A number too large for a float is None as well.
-    """
-    if _SPECIAL.fullmatch(text):
-        return float(text)
-    try:
-        if _DECIMAL.fullmatch(text):
-            value = float(text)
-        elif _HEXADECIMAL.fullmatch(text) and underscores_separate_digits(text):
-            value = float.fromhex(text.replace("_", ""))
-        else:
-            return None
-    except (ValueError, OverflowError):
-        return None
-    return None if math.isinf(value) else value
-
-
-def underscores_separate_digits(text: str) -> bool:
-    """Whether each `_` stands between two digits, or between a base prefix and a digit."""
-    return not re.search(r"_(?![0-9a-fA-F])|(?<![0-9a-fA-FxX])_", text)
-
-
 def number_literal(text: str, at: int) -> int | float:
     """The value of a number token. Raises Fault at `at` when it is malformed or does not fit."""
     digits = text.replace("_", "")
@@ -113,7 +72,7 @@ def number_literal(text: str, at: int) -> int | float:
 def _float_literal(digits: str, at: int) -> float:
     value = parse_float(digits)
     if value is None:
-        malformed = not _DECIMAL.fullmatch(digits)
+        malformed = not is_decimal(digits)
         raise Fault(f"invalid float literal: {_number_problem('ParseFloat', digits, malformed=malformed)}", at)
     return value
 

@@ -6,26 +6,18 @@ import math
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.arithmetic import negate
-from awf_core.lang.expressions.equality import less, more
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import parse_float, parse_int
-from awf_core.lang.expressions.moments import Span
 from awf_core.lang.expressions.natures import FLOAT, INT
+from awf_core.lang.expressions.operators import less, more
 from awf_core.lang.expressions.signatures import BuiltinFunction, aggregate, one_of, rounding, takes
-from awf_core.lang.expressions.values import (
-    float_of,
-    is_array,
-    is_int,
-    is_number,
-    truncated,
-    type_name,
-    wrap,
-)
+from awf_core.lang.expressions.values import float_of, is_array, is_int, is_number, type_name
+from awf_core.lang.go.numbers import parse_float, parse_int, truncated, wrapped
+from awf_core.lang.go.times import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
     from awf_core.lang.expressions.signatures import Compute
 
 
@@ -33,7 +25,7 @@ def _int(values: Sequence[object], _: Budget) -> object:
     value = values[0]
     if is_number(value):
         return truncated(value)
-    if isinstance(value, Span):
+    if isinstance(value, Duration):
         return value.nanoseconds
     if isinstance(value, str):
         found = parse_int(value)
@@ -130,7 +122,7 @@ def _numbers(name: str, values: Sequence[object], budget: Budget) -> Iterator[in
 def _bits(name: str, combine: Callable[[int, int], int]) -> BuiltinFunction:
     def compute(values: Sequence[object], _: Budget) -> object:
         left, right = _bit_operand(name, values[0]), _bit_operand(name, values[1])
-        return wrap(combine(left, right))
+        return wrapped(combine(left, right))
 
     return BuiltinFunction(name=name, compute=compute, overloads=(takes(INT, INT, gives=INT),))
 

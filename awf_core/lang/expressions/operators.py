@@ -1,15 +1,93 @@
-"""The binary operators that need both sides, each as a function of two values. Called by emitted code. Pure."""
+"""The binary operators that need both sides, each as a function of two values. Called by emitted code. Pure.
+
+Arithmetic is in `arithmetic.py`. Numbers are equal across their types; inside maps they are not, which is how the
+original compares maps.
+"""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from awf_core.lang.expressions import arithmetic, equality
+from awf_core.lang.expressions import arithmetic
 from awf_core.lang.expressions.access import map_key
-from awf_core.lang.expressions.equality import equal
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.regex import found
-from awf_core.lang.expressions.values import NilMap, as_text, is_array, is_nil, type_name
+from awf_core.lang.expressions.evaluation import MAX_WALK, Budget
+from awf_core.lang.expressions.values import NilMap, as_text, float_of, is_array, is_nil, is_number, type_name
+from awf_core.lang.go import regexp
+from awf_core.lang.go.times import Duration, Time
+
+
+def equal(left: object, right: object) -> bool:
+    """Whether `left == right`. Never fails on types: values of different types differ."""
+    if type(left) is type(right) and isinstance(left, (str, bool, int)):
+        return left == right
+    return _equal(left, right, Budget(MAX_WALK))
+
+
+def _equal(left: object, right: object, budget: Budget) -> bool:
+    if is_number(left) and is_number(right):
+        return _same_number(left, right)
+    if isinstance(left, (str, bool)) or isinstance(right, (str, bool)):
+        return type(left) is type(right) and left == right
+    if is_nil(left) or is_nil(right):
+        return is_nil(left) and is_nil(right)
+    if is_array(left) and is_array(right):
+        budget.spend(1)
+        return len(left) == len(right) and all(
+            _equal(one, other, budget) for one, other in zip(left, right, strict=True)
+        )
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return _identical(left, right, budget)
+    return type(left) is type(right) and left == right
+
+
+def _same_number(left: int | float, right: int | float) -> bool:
+    if isinstance(left, float) or isinstance(right, float):
+        return float_of(left) == float_of(right)
+    return left == right
+
+
+def _identical(left: object, right: object, budget: Budget) -> bool:
+    """Equality inside maps: the types have to agree as well."""
+    budget.spend(1)
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_identical(value, right[key], budget) for key, value in left.items())
+    if is_array(left) and is_array(right):
+        return (
+            type(left) is type(right)
+            and len(left) == len(right)
+            and all(_identical(one, other, budget) for one, other in zip(left, right, strict=True))
+        )
+    return type(left) is type(right) and left == right
+
+
+def less(left: object, right: object) -> bool:
+    """Whether `left < right`. Raises Fault for types that have no order."""
+    return _ordered(left, "<", right, operator.lt)
+
+
+def more(left: object, right: object) -> bool:
+    """Whether `left > right`. Raises Fault for types that have no order."""
+    return _ordered(left, ">", right, operator.gt)
+
+
+def less_or_equal(left: object, right: object) -> bool:
+    """Whether `left <= right`. Raises Fault for types that have no order."""
+    return _ordered(left, "<=", right, operator.le)
+
+
+def more_or_equal(left: object, right: object) -> bool:
+    """Whether `left >= right`. Raises Fault for types that have no order."""
+    return _ordered(left, ">=", right, operator.ge)
+
+
+def _ordered(left: object, op: str, right: object, compare: Callable[[Any, Any], bool]) -> bool:
+    numbers = is_number(left) and is_number(right)
+    if numbers or any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, Time, Duration)):
+        return compare(left, right)
+    raise Fault(f"invalid operation: {type_name(left)} {op} {type_name(right)}")
 
 
 def contains(left: object, right: object) -> bool:
@@ -29,7 +107,7 @@ def ends_with(left: object, right: object) -> bool:
 
 def matches(left: object, right: object) -> bool:
     """Whether the pattern `right` is found in the text `left`; false when one of them is nil."""
-    return not (is_nil(left) or is_nil(right)) and found(as_text(right), as_text(left))
+    return not (is_nil(left) or is_nil(right)) and pattern_found(as_text(right), as_text(left))
 
 
 def is_in(needle: object, haystack: object) -> bool:
@@ -50,13 +128,21 @@ def is_in_texts(needle: object, texts: frozenset[str]) -> bool:
     return map_key({}, needle) in texts
 
 
+def pattern_found(pattern: str, text: str) -> bool:
+    """Whether `pattern` matches anywhere in `text`. Raises Fault for a malformed pattern."""
+    try:
+        return regexp.matches(pattern, text)
+    except regexp.PatternError as error:
+        raise Fault(str(error)) from None
+
+
 BINARY: dict[str, Callable[[object, object], object]] = {
     "==": equal,
     "!=": lambda left, right: not equal(left, right),
-    "<": equality.less,
-    ">": equality.more,
-    "<=": equality.less_or_equal,
-    ">=": equality.more_or_equal,
+    "<": less,
+    ">": more,
+    "<=": less_or_equal,
+    ">=": more_or_equal,
     "+": arithmetic.add,
     "-": arithmetic.subtract,
     "*": arithmetic.multiply,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
 
     Compute: TypeAlias = Callable[[Sequence[object], Budget], object]
     ResultOf: TypeAlias = Callable[[Sequence[Nature]], Nature]

@@ -9,30 +9,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import INT_MIN
+from awf_core.lang.go import layouts
+from awf_core.lang.go.numbers import truncated
+from awf_core.lang.go.text import TYPE_NAMES, Int64, Uint8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SPAN = 2**64
+    from awf_core.lang.go.times import Time
 
-
-class Int64(int):
-    """An integer that came from the text of an input; arithmetic turns it into a plain one."""
-
-    __slots__ = ()
-
-
-class Byte(int):
-    """An element of a text, as indexing yields it."""
-
-    __slots__ = ()
-
-
-class TextArray(list[object]):
-    """An array that holds texts only: what `split` returns."""
-
-    __slots__ = ()
+OUTSIDE_CALENDAR = "the time is outside the years 1 to 9999"
 
 
 class AnyMap(dict[object, object]):
@@ -49,17 +35,7 @@ class NilMap(dict[object, object]):
 
 NIL_MAP = NilMap()
 
-_TYPE_NAMES = {
-    bool: "bool",
-    int: "int",
-    Int64: "int64",
-    Byte: "uint8",
-    float: "float64",
-    str: "string",
-    range: "[]int",
-    TextArray: "[]string",
-    AnyMap: "map[interface {}]interface {}",
-}
+_TYPE_NAMES = {**TYPE_NAMES, range: "[]int", AnyMap: "map[interface {}]interface {}"}
 
 
 def type_name(value: object) -> str:
@@ -92,22 +68,6 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def is_int(value: object) -> TypeGuard[int]:
     """Whether `value` is an integer; a bool is not."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def wrap(value: int) -> int:
-    """`value` as 64-bit arithmetic leaves it."""
-    if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
-        return value
-    return (value - INT_MIN) % _SPAN + INT_MIN
-
-
-def truncated(value: int | float) -> int:
-    """`value` cut to a 64-bit integer; what does not fit becomes the smallest one, as on the usual processors."""
-    if not isinstance(value, float):
-        return wrap(int(value))
-    if value - value != 0 or not -(2.0**63) <= value < 2.0**63:
-        return INT_MIN
-    return int(value)
 
 
 def to_int(value: object) -> int:
@@ -152,6 +112,14 @@ def as_bool(value: object) -> bool:
     raise asserted(value, "bool")
 
 
+def time_text(layout: str, time: Time) -> str:
+    """`time` written by `layout`. Raises Fault outside the years 1 to 9999."""
+    try:
+        return layouts.write(layout, time, parts=layouts.READABLE_PARTS, zone_name=layouts.known_name)
+    except OverflowError:
+        raise Fault(OUTSIDE_CALENDAR) from None
+
+
 def plain(value: object) -> object:
     """`value` as callers outside expect it: lists, dicts and None instead of what exists in here only."""
     if isinstance(value, NilMap):
@@ -160,4 +128,4 @@ def plain(value: object) -> object:
         return [plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    return int(value) if isinstance(value, (Int64, Byte)) else value
+    return int(value) if isinstance(value, (Int64, Uint8)) else value

@@ -117,7 +117,7 @@ def _is_comparable(value: Value) -> bool:
 
 def _same(first: Value, second: Value) -> bool:
     if isinstance(first, Timestamp):
-        return (first.second, first.nanosecond) == (second.second, second.nanosecond)
+        return bool(first.time == second.time)
     if isinstance(first, Opaque):
         return _same_hidden(first.hidden_values(), second.hidden_values())
     if isinstance(first, Struct):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.calls import Function, call_function
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.values import (
@@ -27,7 +27,7 @@ from awf_core.lang.templates.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.templates.operands import Operand
+    from awf_core.lang.templates.calls import Operand
     from awf_core.lang.templates.state import Located, State
 
 NIL_POINTER_PANIC = "runtime error: invalid memory address or nil pointer dereference"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.go_numbers import int_text
+from awf_core.lang.go.numbers import int_text
 from awf_core.lang.templates.printer import Printer
 from awf_core.lang.templates.values import INT, INVALID, STRING, UINT, Pointer, Value, kind_of, type_name
 

@@ -5,7 +5,8 @@ Called by the function table only. Pure. Raises FunctionError in Go's words.
 
 from __future__ import annotations
 
-from awf_core.lang.go_quoting import from_bytes, to_bytes
+from awf_core.lang.go.quoting import from_bytes, to_bytes
+from awf_core.lang.go.text import StringList, Uint8, has_text_keys
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.values import (
     INT,
@@ -18,10 +19,7 @@ from awf_core.lang.templates.values import (
     STRING,
     UINT,
     MapView,
-    StringList,
-    Uint8,
     Value,
-    has_text_keys,
     kind_of,
     length_of,
     map_get,

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from awf_core.lang.go_quoting import is_printable, quoted
+from awf_core.lang.go.quoting import is_printable, quoted
 
 KEYWORDS = frozenset(("block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with"))
 _SPACE = " \t\r\n"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from awf_core.lang.go_quoting import quoted, unquote_char
+from awf_core.lang.go.numbers import INT_MAX, INT_MIN, UINT_MAX, parse_float
+from awf_core.lang.go.quoting import quoted, unquote_char
 
-INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _OCTAL = re.compile(r"[+-]?0[0-7_]*")
-_HEX = re.compile(r"[+-]?0[xX]")
 _PREFIXED = re.compile(r"[+-]?0[xXoObB]")
 _COMPLEX = re.compile(r"(?P<real>[+-]?.+?(?<![eEpP]))(?P<imaginary>[+-].+)i")
 
@@ -52,7 +51,7 @@ def _integer(text: str) -> int | None:
 
 
 def _read_float(text: str) -> float:
-    value = _float(text)
+    value = parse_float(text)
     if value is None:
         raise ValueError(f"illegal number syntax: {quoted(text)}")
     if not any(char in text for char in ".eEpP"):
@@ -60,18 +59,8 @@ def _read_float(text: str) -> float:
     return value
 
 
-def _float(text: str) -> float | None:
-    try:
-        value = float.fromhex(text.replace("_", "")) if _HEX.match(text) else float(text)
-    except (ValueError, OverflowError):
-        return None
-    if _HEX.match(text) and not any(char in text for char in "pP"):
-        return None  # a hexadecimal fraction needs its exponent
-    return None if value in (float("inf"), float("-inf")) else value
-
-
 def _imaginary(text: str) -> complex:
-    value = _float(text[:-1])
+    value = parse_float(text[:-1])
     if value is None:
         raise ValueError(f"illegal number syntax: {quoted(text)}")
     return complex(0, value)
@@ -79,7 +68,7 @@ def _imaginary(text: str) -> complex:
 
 def _read_complex(text: str) -> complex:
     match = _COMPLEX.fullmatch(text)
-    parts = (_float(match["real"]), _float(match["imaginary"])) if match else (None, None)
+    parts = (parse_float(match["real"]), parse_float(match["imaginary"])) if match else (None, None)
     if parts[0] is None or parts[1] is None:
         raise ValueError("syntax error scanning complex number")
     return complex(parts[0], parts[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from awf_core.lang.go_numbers import format_float
+from awf_core.lang.go.numbers import format_float
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.timestamps import ZERO_TIME, read_timestamp

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.pipelines import PipelineReader
 from awf_core.lang.templates.statements import (
     BREAK,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from awf_core.lang.go_numbers import format_float, int_text
-from awf_core.lang.go_quoting import can_backquote, is_printable, quoted, to_bytes
-from awf_core.lang.templates.limits import check_pieces, check_size
+from awf_core.lang.go.numbers import format_float, int_text
+from awf_core.lang.go.quoting import can_backquote, is_printable, quoted, to_bytes
+from awf_core.lang.templates.errors import check_pieces, check_size
 from awf_core.lang.templates.values import (
     BOOL,
     COMPLEX,

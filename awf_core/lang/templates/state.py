@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.templates.errors import LimitError, execution_error, place_of
-from awf_core.lang.templates.limits import check_size
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.templates.errors import LimitError, check_size, execution_error, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

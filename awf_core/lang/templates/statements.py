@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.formatting import printed, sprint
 from awf_core.lang.templates.state import MAX_DEPTH
 from awf_core.lang.templates.values import (

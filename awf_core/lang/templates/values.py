@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+from awf_core.lang.go.text import TYPE_NAMES, Int64, StringList, Uint8, has_text_keys, map_type_name
+
 Value: TypeAlias = Any
 """A value of a template: whatever a scope holds, or one of the classes below."""
 
@@ -28,30 +30,12 @@ class _Mark:
 
 
 Wanted = Literal["any", "value", "string", "strings"]
-"""Types of parameters: `interface {}`, Go's `reflect.Value` (which tells no value from nil), `string`, `[]string`."""
+"""Types of parameters: `interface {}`, Go's `reflect.Value` (which has no value beside nil), `string`, `[]string`."""
 
 INVALID: Final = _Mark("no value")
-"""Go's zero reflect.Value: what is left of a nil that was looked into. Prints as `<no value>`."""
+"""Go's zero reflect.Value: what is left of a nil that was read from. Prints as `<no value>`."""
 MISSING: Final = _Mark("missing")
 """No value at all: a pipeline's first command has no previous one; a map has no such key."""
-
-
-class StringList(list[str]):
-    """A Go `[]string`, as only `split` makes them; YAML and JSON lists are `[]interface {}`."""
-
-    __slots__ = ()
-
-
-class Uint8(int):
-    """A byte, as indexing a string gives."""
-
-    __slots__ = ()
-
-
-class Int64(int):
-    """An integer whose type is `int64`, not `int`."""
-
-    __slots__ = ()
 
 
 class MapView:
@@ -173,16 +157,12 @@ _KINDS: Final[dict[type, int]] = {
     str: STRING, list: SLICE, tuple: SLICE, StringList: SLICE, dict: MAP, MapView: MAP, Struct: STRUCT,
     Pointer: POINTER,
 }  # fmt: skip
-_NAMES: Final[dict[type, str]] = {
-    bool: "bool", int: "int", Int64: "int64", Uint8: "uint8", float: "float64", complex: "complex128", str: "string",
-    list: "[]interface {}", tuple: "[]interface {}", StringList: "[]string",
-}  # fmt: skip
 
 
 def kind_of(value: Value) -> int:
     """The kind of `value`, one of the constants above."""
     known = _KINDS.get(type(value))
-    return known if known is not None else _kind_of_stranger(value)
+    return known if known is not None else _kind_of_other(value)
 
 
 def register_kind(kind: type, number: int) -> None:
@@ -190,7 +170,7 @@ def register_kind(kind: type, number: int) -> None:
     _KINDS[kind] = number
 
 
-def _kind_of_stranger(value: Value) -> int:
+def _kind_of_other(value: Value) -> int:
     for family, number in ((bool, BOOL), (int, INT), (float, FLOAT), (str, STRING), (Mapping, MAP), (Opaque, STRUCT)):
         if isinstance(value, family):
             return number
@@ -199,7 +179,7 @@ def _kind_of_stranger(value: Value) -> int:
 
 def type_name(value: Value) -> str:
     """Go's name of the type of `value`."""
-    known = _NAMES.get(type(value))
+    known = TYPE_NAMES.get(type(value))
     if known is not None:
         return known
     if isinstance(value, (MapView, Opaque)):
@@ -208,20 +188,15 @@ def type_name(value: Value) -> str:
         return value.type.name
     if isinstance(value, Pointer):
         return "*" + value.type.name
-    return _stranger_name(value)
+    return _other_name(value)
 
 
-def _stranger_name(value: Value) -> str:
+def _other_name(value: Value) -> str:
     kind = kind_of(value)
     if kind == MAP:
-        return f"map[{'string' if has_text_keys(value) else 'interface {}'}]interface {{}}"
+        return map_type_name(value)
     plain = {NIL: "interface {}", BOOL: "bool", INT: "int", FLOAT: "float64", STRING: "string", SLICE: "[]interface {}"}
     return plain.get(kind) or type(value).__name__
-
-
-def has_text_keys(value: Mapping[Any, Any]) -> bool:
-    """Whether all keys of a plain mapping are texts."""
-    return all(isinstance(key, str) for key in value)
 
 
 def is_true(value: Value) -> bool:

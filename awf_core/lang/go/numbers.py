@@ -1,14 +1,74 @@
-"""Floats as Go's strconv writes them: shortest or with a precision, plain or with an exponent.
+"""Numbers as Go's strconv reads and writes them, and what 64 bits hold.
 
-Called wherever a number is shown: by printers, the JSON writer, error texts. Pure.
+Called by the parsers of both languages and wherever a number is shown: by printers, the JSON writer, error texts. Pure.
 """
 
 from __future__ import annotations
 
 import math
+import re
 
+INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?")
+_HEXADECIMAL = re.compile(r"[+-]?0[xX]_?(?:[0-9a-fA-F][0-9a-fA-F_]*\.?[0-9a-fA-F_]*|\.[0-9a-fA-F_]+)[pP][+-]?[0-9_]+")
+_SPECIAL = re.compile(r"[+-]?(?:inf|infinity)|nan", re.IGNORECASE)
 _EXPONENT_FROM = 6
 _FRACTION_BITS = 52
+
+
+def parse_int(text: str) -> int | None:
+    """A decimal 64-bit integer with an optional sign, or None: no spaces, no underscores, ASCII digits only."""
+    if not _INTEGER.fullmatch(text):
+        return None
+    digits = text.lstrip("+-").lstrip("0")
+    if len(digits) > 19:
+        return None
+    value = int(digits or "0") * (-1 if text[0] == "-" else 1)
+    return value if INT_MIN <= value <= INT_MAX else None
+
+
+def parse_float(text: str) -> float | None:
+    """A float in any notation of Go (exponents, hexadecimal with `p`, inf, nan, `1_000`), or None.
+
+    A number too large for a float is None as well.
+    """
+    if _SPECIAL.fullmatch(text):
+        return float(text)
+    try:
+        if is_decimal(text):
+            value = float(text)
+        elif _HEXADECIMAL.fullmatch(text) and _underscores_separate_digits(text):
+            value = float.fromhex(text.replace("_", ""))
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isinf(value) else value
+
+
+def is_decimal(text: str) -> bool:
+    """Whether `text` has the form of a decimal float, whatever its size."""
+    return _DECIMAL.fullmatch(text) is not None
+
+
+def _underscores_separate_digits(text: str) -> bool:
+    """Whether each `_` stands between two digits, or between a base prefix and a digit."""
+    return not re.search(r"_(?![0-9a-fA-F])|(?<![0-9a-fA-FxX])_", text)
+
+
+def wrapped(value: int) -> int:
+    """`value` as 64-bit arithmetic leaves it."""
+    return value if INT_MIN <= value <= INT_MAX else (value - INT_MIN) % (UINT_MAX + 1) + INT_MIN
+
+
+def truncated(value: int | float) -> int:
+    """`value` cut to a 64-bit integer; what does not fit becomes the smallest one, as on today's processors."""
+    if not isinstance(value, float):
+        return wrapped(int(value))
+    if value - value != 0 or not -(2.0**63) <= value < 2.0**63:
+        return INT_MIN
+    return int(value)
 
 
 def format_float(value: float, verb: str, precision: int | None = None) -> str:
@@ -28,7 +88,7 @@ def float_text(value: float) -> str:
 
 def int_text(value: int) -> str:
     """An integer's digits; one too large for any of Go's integers is a float there."""
-    if -(2**63) <= value < 2**64:
+    if INT_MIN <= value <= UINT_MAX:
         return int.__repr__(value)
     try:
         return format_float(float(value), "g")

@@ -1,21 +1,24 @@
-"""Durations of the workflow language: `1m30s` as Go reads it, else a whole number of seconds.
+"""Go's durations: texts such as `1m30s` read and written.
 
-Called by the loader. Exact to the nanosecond; settings of this project use `awf_core.units` instead. Pure.
+Called by the readers of workflow fields, by the builtin `duration` and by what shows elapsed time. Pure.
 """
 
 from __future__ import annotations
 
 import re
 
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
 _UNIT_NS = {
     "ns": 1,
     "us": 1_000,
     "µs": 1_000,  # U+00B5, micro sign
-    "μs": 1_000,  # U+03BC, Greek letter mu
+    "μs": 1_000,  # U+03BC, mu of the Greek alphabet
     "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
+    "s": SECOND_NS,
+    "m": MINUTE_NS,
+    "h": HOUR_NS,
 }
 _MAX_NS = (1 << 63) - 1
 _PART = re.compile(r"(?P<whole>[0-9]*)(?P<dot>\.?)(?P<fraction>[0-9]*)(?P<unit>[^.0-9]*)")
@@ -30,16 +33,41 @@ def parse_duration_ns(text: str) -> int:
     Raises ValueError with Go's sentence (`time: unknown unit "d" in duration "1d"`).
     """
     try:
-        return _go_duration_ns(text)
+        return go_duration_ns(text)
     except ValueError:
-        if len(text) > _MAX_TEXT or not _SECONDS.fullmatch(text) or abs(int(text)) > _MAX_NS // _UNIT_NS["s"]:
+        if len(text) > _MAX_TEXT or not _SECONDS.fullmatch(text) or abs(int(text)) > _MAX_NS // SECOND_NS:
             raise
-        return int(text) * _UNIT_NS["s"]
+        return int(text) * SECOND_NS
+
+
+def duration_text(duration_ns: int) -> str:
+    """The duration in the largest unit that leaves a number of at least one: `250ms`, `1.5s`, `1m2.5s`, `0s`."""
+    total = abs(duration_ns)
+    sign = "-" if duration_ns < 0 else ""
+    if total < SECOND_NS:
+        return sign + _part_of_second(total)
+    hours, rest = divmod(total, HOUR_NS)
+    minutes, rest = divmod(rest, MINUTE_NS)
+    lead = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{lead}{_decimal(rest, SECOND_NS)}s"
+
+
+def _part_of_second(duration_ns: int) -> str:
+    for unit in ("ms", "µs"):
+        if duration_ns >= _UNIT_NS[unit]:
+            return _decimal(duration_ns, _UNIT_NS[unit]) + unit
+    return f"{duration_ns}ns" if duration_ns else "0s"
+
+
+def _decimal(amount: int, unit: int) -> str:
+    whole, rest = divmod(amount, unit)
+    digits = str(rest).zfill(len(str(unit)) - 1).rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)
 
 
 def whole_seconds(duration_ns: int) -> int:
     """Seconds, cut toward zero: 1.9 s is 1, 500 ms is 0."""
-    return _cut(duration_ns, _UNIT_NS["s"])
+    return _cut(duration_ns, SECOND_NS)
 
 
 def whole_milliseconds(duration_ns: int) -> int:
@@ -51,7 +79,8 @@ def _cut(duration_ns: int, unit_ns: int) -> int:
     return duration_ns // unit_ns if duration_ns >= 0 else -(-duration_ns // unit_ns)
 
 
-def _go_duration_ns(text: str) -> int:
+def go_duration_ns(text: str) -> int:
+    """Nanoseconds of `text` as Go reads it, which wants a unit. Raises ValueError with Go's sentence."""
     invalid = ValueError(f"time: invalid duration {_go_quoted(text)}")
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
