@@ -19,15 +19,14 @@ from awf_core.lang.yaml_decode import (
     as_number,
     as_text,
     is_null,
-    pairs,
 )
-from awf_core.lang.yaml_nodes import YamlError
+from awf_core.yaml.nodes import YamlError, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from awf_core.lang.yaml_nodes import Node
+    from awf_core.yaml.nodes import Node
 
 T = TypeVar("T")
 

@@ -23,8 +23,8 @@ from awf_core.lang.model import State, Workflow
 from awf_core.lang.output_definitions import read_outputs
 from awf_core.lang.problems import MISSING_FIELD, FieldProblem, LoadError, Problem
 from awf_core.lang.states import ReadState, read_state
-from awf_core.lang.yaml_decode import WrongShape, as_any, is_null
-from awf_core.lang.yaml_nodes import MAX_BYTES, Node, YamlError, read_yaml
+from awf_core.lang.yaml_decode import MAX_BYTES, WrongShape, as_any, is_null, read_yaml
+from awf_core.yaml.nodes import Node, YamlError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

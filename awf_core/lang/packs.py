@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from awf_core.lang.yaml_decode import as_any
-from awf_core.lang.yaml_nodes import MAX_BYTES, YamlError, read_yaml
+from awf_core.lang.yaml_decode import MAX_BYTES, as_any, read_yaml
+from awf_core.yaml.nodes import YamlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

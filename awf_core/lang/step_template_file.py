@@ -12,8 +12,8 @@ from awf_core.lang.problems import LoadError, Problem, StepProblem
 from awf_core.lang.retry_rule import read_retry
 from awf_core.lang.states import read_template_ref
 from awf_core.lang.step_types import LANGUAGE_TYPES
-from awf_core.lang.yaml_decode import is_null
-from awf_core.lang.yaml_nodes import MAX_BYTES, Node, YamlError, read_yaml
+from awf_core.lang.yaml_decode import MAX_BYTES, is_null, read_yaml
+from awf_core.yaml.nodes import Node, YamlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
