@@ -15,8 +15,8 @@ from awf_core.lang.expressions import (
     compile_expression,
     compile_late,
 )
-from awf_core.lang.expressions.contains_calls import rewritten
 from awf_core.lang.expressions.environment import input_value
+from awf_core.lang.expressions.expression import rewritten
 from awf_core.lang.go.numbers import wrapped
 from awf_core.lang.scope import Scope
 

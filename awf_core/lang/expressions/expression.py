@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 from awf_core.lang.expressions import environment
 from awf_core.lang.expressions.checker import check
-from awf_core.lang.expressions.contains_calls import rewritten
 from awf_core.lang.expressions.emit import emit
 from awf_core.lang.expressions.errors import ExpressionError, ExpressionEvalError, Fault, locate
 from awf_core.lang.expressions.evaluation import Frame
@@ -39,6 +38,8 @@ _RUNNING = {
     "int": "evaluate expression: ",
     "any": "evaluate: ",
 }
+_CONTAINS = "contains("
+_NEEDLE_SPACES = "\t\n\f\r "
 _TOO_DEEP = "the expression nests too deeply to be evaluated here"
 
 
@@ -161,6 +162,34 @@ def check_when(text: str) -> str | None:
     if problem is None or _problem(rewritten(text)) is None:
         return None
     return "expression compilation failed: " + problem
+
+
+def rewritten(text: str) -> str:
+    """`text` with every `contains(X,Y)` replaced by `X contains Y`, in the text, as the original does it.
+
+    Being textual, it reaches into literals too. X goes up to the first comma, Y from there to the next closing
+    parenthesis; neither may be empty.
+    """
+    parts, position = [], 0
+    while (start := text.find(_CONTAINS, position)) >= 0:
+        first = start + len(_CONTAINS)
+        comma = text.find(",", first)
+        closing = text.find(")", comma + 1) if comma >= 0 else -1
+        if closing < 0:
+            break
+        needle = _needle(text[comma + 1 : closing])
+        if comma == first or not needle:
+            parts.append(text[position:first])
+            position = first
+            continue
+        parts.append(f"{text[position:start]}{text[first:comma]} contains {needle}")
+        position = closing + 1
+    return "".join(parts) + text[position:]
+
+
+def _needle(written: str) -> str:
+    # Of nothing but spaces, the last one remains: something has to.
+    return written.lstrip(_NEEDLE_SPACES) or written[-1:]
 
 
 def _problem(source: str) -> str | None:

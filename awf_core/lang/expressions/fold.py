@@ -15,18 +15,10 @@ from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import (
     ArrayLiteral,
     Binary,
-    Builtin,
     Call,
-    Chain,
-    Conditional,
     Constant,
-    Let,
-    MapLiteral,
     Member,
     Node,
-    Predicate,
-    Sequence,
-    Slice,
     Unary,
 )
 from awf_core.lang.expressions.values import is_int, is_number
@@ -42,40 +34,18 @@ _ARITHMETIC: dict[str, Callable[[object, object], object]] = {
     "**": arithmetic.power,
     "^": arithmetic.power,
 }
-_NODE_FIELDS = {
-    Member: ("base", "key"),
-    Chain: ("body",),
-    Slice: ("base", "start", "stop"),
-    Predicate: ("body",),
-    Let: ("value", "body"),
-    Conditional: ("test", "then", "otherwise"),
-}
-_TUPLE_FIELDS = {Builtin: ("arguments",), Call: ("arguments",), Sequence: ("items",)}
 
 
 def fold(node: Node) -> Node:
     """`node` with its constant parts computed."""
     if isinstance(node, Binary):
         return _binary(node)
+    if isinstance(node, Call) and not isinstance(node.callee, Member):
+        return replace(node, arguments=tuple(map(fold, node.arguments)))
+    node = node.with_children(fold)
     if isinstance(node, Unary):
-        return _unary(replace(node, operand=fold(node.operand)))
-    if isinstance(node, ArrayLiteral):
-        return _array(replace(node, items=tuple(map(fold, node.items))))
-    if isinstance(node, MapLiteral):
-        return replace(node, pairs=tuple((fold(key), fold(value)) for key, value in node.pairs))
-    return _folded_fields(node)
-
-
-def _folded_fields(node: Node) -> Node:
-    changes: dict[str, object] = {}
-    for name in _NODE_FIELDS.get(type(node), ()):
-        child = getattr(node, name)
-        changes[name] = None if child is None else fold(child)
-    for name in _TUPLE_FIELDS.get(type(node), ()):
-        changes[name] = tuple(map(fold, getattr(node, name)))
-    if isinstance(node, Call) and isinstance(node.callee, Member):
-        changes["callee"] = fold(node.callee)
-    return replace(node, **changes) if changes else node  # type: ignore[arg-type]
+        return _unary(node)
+    return _array(node) if isinstance(node, ArrayLiteral) else node
 
 
 def _array(node: ArrayLiteral) -> Node:
