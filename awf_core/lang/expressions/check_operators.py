@@ -59,11 +59,6 @@ def _equality(left: Nature, right: Nature) -> Nature | None:
     return BOOL if comparable(left, right) else None
 
 
-def _logic(left: Nature, right: Nature) -> Nature | None:
-    both = left.kind == right.kind == "bool"
-    return BOOL if both or compatible(left, right, "bool") else None
-
-
 def _order(left: Nature, right: Nature) -> Nature | None:
     both_numbers = left.number and right.number
     same = left.kind == right.kind and left.kind in {"string", "time", "duration"}
@@ -115,19 +110,13 @@ def _quotient(left: Nature, right: Nature) -> Nature | None:
     return FLOAT if fits else None
 
 
-def _remainder(left: Nature, right: Nature) -> Nature | None:
-    fits = left.kind == right.kind == "int" or compatible(left, right, "int")
-    return INT if fits else None
+def _both(kind: str, *, gives: Nature) -> Callable[[Nature, Nature], Nature | None]:
+    """A rule that wants `kind` on both sides."""
 
+    def rule(left: Nature, right: Nature) -> Nature | None:
+        return gives if left.kind == right.kind == kind or compatible(left, right, kind) else None
 
-def _text_test(left: Nature, right: Nature) -> Nature | None:
-    fits = left.kind == right.kind == "string" or compatible(left, right, "string")
-    return BOOL if fits else None
-
-
-def _range(left: Nature, right: Nature) -> Nature | None:
-    fits = left.kind == right.kind == "int" or compatible(left, right, "int")
-    return array_of(INT) if fits else None
+    return rule
 
 
 def _coalesce(left: Nature, right: Nature) -> Nature | None:
@@ -150,6 +139,8 @@ def _membership(node: Binary, left: Nature, right: Nature) -> Nature | None:
     return BOOL if right.unknown or (left.unknown and right.kind == "string") else None
 
 
+_logic = _both("bool", gives=BOOL)
+_text_test = _both("string", gives=BOOL)
 _RULES: dict[str, Callable[[Nature, Nature], Nature | None]] = {
     "==": _equality,
     "!=": _equality,
@@ -167,11 +158,11 @@ _RULES: dict[str, Callable[[Nature, Nature], Nature | None]] = {
     "/": _quotient,
     "**": _quotient,
     "^": _quotient,
-    "%": _remainder,
+    "%": _both("int", gives=INT),
     "matches": _text_test,
     "contains": _text_test,
     "startsWith": _text_test,
     "endsWith": _text_test,
-    "..": _range,
+    "..": _both("int", gives=array_of(INT)),
     "??": _coalesce,
 }

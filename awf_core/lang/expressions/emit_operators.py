@@ -11,7 +11,7 @@ from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.arithmetic import negate
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import Binary, Constant, Unary
-from awf_core.lang.expressions.values import as_bool, as_text, asserted, is_nil, to_int
+from awf_core.lang.expressions.values import as_bool, asserted, is_nil, to_int
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,10 @@ def emit_unary(node: Unary, operand: Code) -> Code:
     """The code of `node`."""
     if node.op == "+":
         return operand
-    compute: Callable[[object], object] = negate if node.op == "-" else _opposite
-    at = node.at
+    return _one_sided(negate if node.op == "-" else _opposite, operand, node.at)
 
+
+def _one_sided(compute: Callable[[object], object], operand: Code, at: int) -> Code:
     def run(frame: Frame) -> object:
         value = operand(frame)
         try:
@@ -107,9 +108,9 @@ def _with_literal(node: Binary, left: Code, literal: object) -> Code | None:
     if node.op in {"==", "!="}:
         return _equals_literal(left, literal, wanted=node.op == "==")
     if node.op == "matches" and isinstance(literal, str):
-        return _matches_literal(left, literal, node.at)
+        return _one_sided(lambda value: operators.matches(value, literal), left, node.at)
     if node.op == "in" and isinstance(literal, frozenset):
-        return _in_texts(left, literal, node.at)
+        return _one_sided(lambda value: operators.is_in_texts(value, literal), left, node.at)
     return None
 
 
@@ -123,31 +124,5 @@ def _equals_literal(left: Code, literal: object, *, wanted: bool) -> Code:
         if type(value) is kind:
             return (value == literal) is wanted
         return operators.equal(value, literal) is wanted
-
-    return run
-
-
-def _matches_literal(left: Code, pattern: str, at: int) -> Code:
-    def run(frame: Frame) -> object:
-        value = left(frame)
-        if is_nil(value):
-            return False
-        try:
-            return operators.pattern_found(pattern, as_text(value))
-        except Fault as fault:
-            raise Fault(fault.message, at) from None
-
-    return run
-
-
-def _in_texts(left: Code, texts: frozenset[str], at: int) -> Code:
-    def run(frame: Frame) -> object:
-        value = left(frame)
-        if isinstance(value, str):
-            return value in texts
-        try:
-            return operators.is_in_texts(value, texts)
-        except Fault as fault:
-            raise Fault(fault.message, at) from None
 
     return run

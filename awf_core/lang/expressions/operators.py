@@ -125,7 +125,7 @@ def is_in(needle: object, haystack: object) -> bool:
 
 def is_in_texts(needle: object, texts: frozenset[str]) -> bool:
     """Whether `needle` is one of the texts of a literal array. Raises Fault when it is neither text nor nil."""
-    return map_key({}, needle) in texts
+    return (needle if isinstance(needle, str) else map_key({}, needle)) in texts
 
 
 def pattern_found(pattern: str, text: str) -> bool:

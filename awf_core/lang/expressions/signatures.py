@@ -13,7 +13,6 @@ from awf_core.lang.expressions.natures import (
     ANY,
     ARRAY,
     BOOL,
-    FLOAT,
     GROUPS,
     INT,
     MAP,
@@ -80,11 +79,6 @@ def one_of(name: str, *kinds: str, gives: Nature | None = None) -> ResultOf:
         return gives if gives is not None else arguments[0]
 
     return check
-
-
-def rounding(name: str) -> ResultOf:
-    """The check of `ceil`, `floor` and `round`."""
-    return one_of(name, "int", "float", gives=FLOAT)
 
 
 def aggregate(name: str) -> ResultOf:

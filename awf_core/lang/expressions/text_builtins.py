@@ -50,17 +50,18 @@ def _lower(values: Sequence[object], _: Budget) -> object:
 
 
 def _split(values: Sequence[object], budget: Budget) -> object:
-    text, separator = as_text(values[0]), as_text(values[1])
-    parts = _parts(text, separator, to_int(values[2]) if len(values) == 3 else -1)
-    budget.spend(len(parts))
-    return StringList(parts)
+    return StringList(_split_parts(values, budget))
 
 
 def _split_after(values: Sequence[object], budget: Budget) -> object:
-    text, separator = as_text(values[0]), as_text(values[1])
-    parts = _parts(text, separator, to_int(values[2]) if len(values) == 3 else -1)
+    parts = _split_parts(values, budget)
+    return StringList([part + as_text(values[1]) for part in parts[:-1]] + parts[-1:])
+
+
+def _split_parts(values: Sequence[object], budget: Budget) -> list[str]:
+    parts = _parts(as_text(values[0]), as_text(values[1]), to_int(values[2]) if len(values) == 3 else -1)
     budget.spend(len(parts))
-    return StringList([part + separator for part in parts[:-1]] + parts[-1:])
+    return parts
 
 
 def _parts(text: str, separator: str, limit: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from awf_core.lang.go.text import StringList
 from awf_core.lang.templates.errors import FunctionError, check_size
-from awf_core.lang.templates.values import INVALID, MISSING, NIL, STRING, Value, Wanted, is_true, kind_of, type_name
+from awf_core.lang.templates.values import INVALID, MISSING, Kind, Value, Wanted, is_true, kind_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,8 +188,8 @@ def conform(state: State, value: Value, wanted: Wanted) -> Value:
         return StringList()
     if value is INVALID:
         state.fail(f"invalid value; expected {_GO_NAMES[wanted]}")
-    fits = kind_of(value) == STRING if wanted == "string" else isinstance(value, StringList)
+    fits = kind_of(value) == Kind.STRING if wanted == "string" else isinstance(value, StringList)
     if not fits:
-        found = "interface {}" if kind_of(value) == NIL else type_name(value)
+        found = "interface {}" if kind_of(value) == Kind.NIL else type_name(value)
         state.fail(f"wrong type for value; expected {_GO_NAMES[wanted]}; got {found}")
     return value

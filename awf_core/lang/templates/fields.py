@@ -12,8 +12,8 @@ from awf_core.lang.templates.calls import Function, call_function
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.values import (
     INVALID,
-    MAP,
     MISSING,
+    Kind,
     Method,
     Opaque,
     Pointer,
@@ -54,7 +54,7 @@ def find_field(
         return _call_method(state, dot, receiver, method, name, node, operands, final)
     has_arguments = bool(operands) or final is not MISSING
     target = receiver.target if isinstance(receiver, Pointer) else receiver
-    if kind_of(target) == MAP:
+    if kind_of(target) == Kind.MAP:
         return _map_element(state, target, name, has_arguments=has_arguments)
     return _struct_field(state, receiver, target, name, has_arguments=has_arguments)
 

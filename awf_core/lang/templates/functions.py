@@ -17,7 +17,7 @@ from awf_core.lang.templates.calls import Function
 from awf_core.lang.templates.errors import MAX_PIECES, FunctionError, LimitError, check_size
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
-from awf_core.lang.templates.values import NIL, STRING, Value, is_true, kind_of, type_name
+from awf_core.lang.templates.values import Kind, Value, is_true, kind_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ MAX_FILE_BYTES = 1 << 20
 
 
 def _text_of(values: Sequence[Value]) -> str:
-    if len(values) == 1 and kind_of(values[0]) == STRING:
+    if len(values) == 1 and kind_of(values[0]) == Kind.STRING:
         return str(values[0])
     return formatting.sprint([formatting.printable(value) for value in values])
 
@@ -36,7 +36,7 @@ def _escaper(escape: Callable[[str], str]) -> Function:
 
 
 def _call(name: str, value: Value, *_arguments: Value) -> Value:
-    if kind_of(value) == NIL:
+    if kind_of(value) == Kind.NIL:
         raise FunctionError("call of nil")
     raise FunctionError(f"non-function {name} of type {type_name(value)}")
 

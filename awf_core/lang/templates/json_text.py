@@ -13,24 +13,7 @@ from awf_core.lang.go.numbers import int_text
 from awf_core.lang.go.text import has_text_keys
 from awf_core.lang.templates.errors import FunctionError, check_pieces, check_size
 from awf_core.lang.templates.timestamps import Timestamp
-from awf_core.lang.templates.values import (
-    BOOL,
-    FLOAT,
-    INT,
-    MAP,
-    NIL,
-    POINTER,
-    SLICE,
-    STRING,
-    STRUCT,
-    UINT,
-    MapView,
-    Struct,
-    Value,
-    kind_of,
-    map_items,
-    type_name,
-)
+from awf_core.lang.templates.values import Kind, MapView, Struct, Value, kind_of, map_items, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,13 +37,13 @@ class _Writer:
         kind = kind_of(value)
         if kind in _SCALARS:
             self._write(_SCALARS[kind](value))
-        elif kind == SLICE:
+        elif kind == Kind.SLICE:
             self._list(value)
-        elif kind == MAP:
+        elif kind == Kind.MAP:
             self._map(value)
-        elif kind == POINTER:
+        elif kind == Kind.POINTER:
             self.add(value.target)
-        elif kind == STRUCT:
+        elif kind == Kind.STRUCT:
             self._struct(value)
         else:
             raise FunctionError(f"json: unsupported type: {type_name(value)}")
@@ -111,10 +94,10 @@ def _number(value: float) -> str:
 
 
 _SCALARS: Final[dict[int, Callable[[Value], str]]] = {
-    NIL: lambda _: "null",
-    BOOL: lambda value: "true" if value else "false",
-    INT: int_text,
-    UINT: int_text,
-    FLOAT: _number,
-    STRING: json_string,
+    Kind.NIL: lambda _: "null",
+    Kind.BOOL: lambda value: "true" if value else "false",
+    Kind.INT: int_text,
+    Kind.UINT: int_text,
+    Kind.FLOAT: _number,
+    Kind.STRING: json_string,
 }

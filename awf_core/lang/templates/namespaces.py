@@ -13,15 +13,10 @@ from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.timestamps import ZERO_TIME, read_timestamp
 from awf_core.lang.templates.values import (
-    BOOL,
-    FLOAT,
-    MAP,
     MISSING,
-    NIL,
     NIL_MAP,
-    STRING,
-    STRUCT,
     Field,
+    Kind,
     MapView,
     Method,
     Opaque,
@@ -60,13 +55,13 @@ class LoopItem(Opaque):
 
 def _item_text(item: Value) -> str:
     kind = kind_of(item)
-    if kind == NIL:
+    if kind == Kind.NIL:
         return "null"
-    if kind == STRING:
+    if kind == Kind.STRING:
         return str(item)
-    if kind == BOOL:
+    if kind == Kind.BOOL:
         return "true" if item else "false"
-    if kind == FLOAT:
+    if kind == Kind.FLOAT:
         return format_float(item, "f")
     try:
         return to_json(item)
@@ -75,7 +70,7 @@ def _item_text(item: Value) -> str:
 
 
 LoopItem.methods = {"String": Method(call=LoopItem.go_string)}
-register_kind(LoopItem, STRUCT)
+register_kind(LoopItem, Kind.STRUCT)
 
 STEP_STATE: Final = StructType(
     name="interpolation.StepStateData",
@@ -210,7 +205,7 @@ class Root(Mapping[str, Any]):
         return _DOTLESS[name](value.target if type(value) is Pointer else value)
 
 
-register_kind(Root, MAP)
+register_kind(Root, Kind.MAP)
 
 
 def _snake_loop(loop: Struct) -> dict[str, Value]:

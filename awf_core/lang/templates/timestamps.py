@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from awf_core.lang.go import layouts
 from awf_core.lang.go.text import Int64
 from awf_core.lang.go.times import TIME_READERS, Time
-from awf_core.lang.templates.values import INT, STRUCT, Method, Opaque, register_kind
+from awf_core.lang.templates.values import Kind, Method, Opaque, register_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,9 +70,9 @@ class Timestamp(Opaque):
 
 
 ZERO_TIME: Final = Timestamp(Time())
-register_kind(Timestamp, STRUCT)
-register_kind(Month, INT)
-register_kind(Weekday, INT)
+register_kind(Timestamp, Kind.STRUCT)
+register_kind(Month, Kind.INT)
+register_kind(Weekday, Kind.INT)
 
 _TYPES: dict[str, Callable[[int], object]] = {
     "Month": Month,

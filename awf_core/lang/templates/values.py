@@ -16,7 +16,11 @@ from awf_core.lang.go.text import TYPE_NAMES, Int64, StringList, Uint8, has_text
 Value: TypeAlias = Any
 """A value of a template: whatever a scope holds, or one of the classes below."""
 
-NIL, BOOL, INT, UINT, FLOAT, COMPLEX, STRING, SLICE, MAP, STRUCT, POINTER, OTHER = range(12)
+
+class Kind:
+    """Go's kinds of types, as far as templates tell them apart."""
+
+    NIL, BOOL, INT, UINT, FLOAT, COMPLEX, STRING, SLICE, MAP, STRUCT, POINTER, OTHER = range(12)
 
 
 class _Mark:
@@ -153,10 +157,27 @@ class Opaque:
 
 
 _KINDS: Final[dict[type, int]] = {
-    type(None): NIL, _Mark: NIL, bool: BOOL, int: INT, Int64: INT, Uint8: UINT, float: FLOAT, complex: COMPLEX,
-    str: STRING, list: SLICE, tuple: SLICE, StringList: SLICE, dict: MAP, MapView: MAP, Struct: STRUCT,
-    Pointer: POINTER,
-}  # fmt: skip
+    **dict.fromkeys((type(None), _Mark), Kind.NIL),
+    **dict.fromkeys((int, Int64), Kind.INT),
+    **dict.fromkeys((list, tuple, StringList), Kind.SLICE),
+    **dict.fromkeys((dict, MapView), Kind.MAP),
+    bool: Kind.BOOL,
+    Uint8: Kind.UINT,
+    float: Kind.FLOAT,
+    complex: Kind.COMPLEX,
+    str: Kind.STRING,
+    Struct: Kind.STRUCT,
+    Pointer: Kind.POINTER,
+}
+_FAMILIES: Final[tuple[tuple[type, int, str], ...]] = (
+    (bool, Kind.BOOL, "bool"),
+    (int, Kind.INT, "int"),
+    (float, Kind.FLOAT, "float64"),
+    (str, Kind.STRING, "string"),
+    (Mapping, Kind.MAP, ""),
+    (Opaque, Kind.STRUCT, ""),
+)
+"""Kinds and names of subclasses that are not known themselves."""
 
 
 def kind_of(value: Value) -> int:
@@ -171,10 +192,10 @@ def register_kind(kind: type, number: int) -> None:
 
 
 def _kind_of_other(value: Value) -> int:
-    for family, number in ((bool, BOOL), (int, INT), (float, FLOAT), (str, STRING), (Mapping, MAP), (Opaque, STRUCT)):
+    for family, kind, _ in _FAMILIES:
         if isinstance(value, family):
-            return number
-    return SLICE if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)) else OTHER
+            return kind
+    return Kind.SLICE if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)) else Kind.OTHER
 
 
 def type_name(value: Value) -> str:
@@ -188,27 +209,27 @@ def type_name(value: Value) -> str:
         return value.type.name
     if isinstance(value, Pointer):
         return "*" + value.type.name
-    return _other_name(value)
-
-
-def _other_name(value: Value) -> str:
-    kind = kind_of(value)
-    if kind == MAP:
+    if isinstance(value, Mapping):
         return map_type_name(value)
-    plain = {NIL: "interface {}", BOOL: "bool", INT: "int", FLOAT: "float64", STRING: "string", SLICE: "[]interface {}"}
-    return plain.get(kind) or type(value).__name__
+    return _NAMES_BY_KIND.get(kind_of(value)) or type(value).__name__
+
+
+_NAMES_BY_KIND: Final = {kind: name for _, kind, name in _FAMILIES} | {
+    Kind.NIL: "interface {}",
+    Kind.SLICE: "[]interface {}",
+}
 
 
 def is_true(value: Value) -> bool:
     """Go's truth: not nil, zero or empty. Structs are always true."""
     kind = kind_of(value)
-    if kind in (STRUCT, OTHER):
+    if kind in (Kind.STRUCT, Kind.OTHER):
         return True
-    if kind == POINTER:
+    if kind == Kind.POINTER:
         return value.target is not None
-    if kind == NIL:
+    if kind == Kind.NIL:
         return False
-    return bool(length_of(value)) if kind in (MAP, SLICE) else bool(value)
+    return bool(length_of(value)) if kind in (Kind.MAP, Kind.SLICE) else bool(value)
 
 
 def length_of(value: Value) -> int:
@@ -237,7 +258,7 @@ def map_items(value: Value) -> Iterator[tuple[Value, Value]]:
 
 def _key_order(key: Value) -> tuple[int, bool, float, str]:
     kind = kind_of(key)
-    number = float(key) if kind in (BOOL, FLOAT) else 0.0
-    if kind == INT:
+    number = float(key) if kind in (Kind.BOOL, Kind.FLOAT) else 0.0
+    if kind == Kind.INT:
         number = float(max(min(key, 2**63), -(2**63)))
     return kind, number != number, number if number == number else 0.0, str(key)
