@@ -33,7 +33,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """A way from one state to another. `inside`: the other one runs inside the first."""
+    """An edge from one state to another. `inside`: the other one runs inside the first."""
 
     source: str
     target: str
@@ -43,7 +43,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """The states in the order of the file, and all ways between them."""
+    """The states in the order of the file, and all edges between them."""
 
     name: str
     initial: str

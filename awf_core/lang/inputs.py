@@ -1,7 +1,7 @@
 """Inputs of a run: defaults, required ones, and the workflow's own rules for their values.
 
 Called before a run by the CLI and by the worker. Values are checked and never changed: `007` for an integer stays the
-text it was. Pure but for `file_exists`, which looks at the file system.
+text it was. Pure but for `file_exists`, which reads the file system.
 """
 
 from __future__ import annotations

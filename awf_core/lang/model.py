@@ -30,7 +30,7 @@ class HookAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowHooks:
-    """Actions at the turning points of a run."""
+    """Actions at the start and the end of a run."""
 
     start: tuple[HookAction, ...] = ()
     end: tuple[HookAction, ...] = ()
@@ -97,7 +97,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputDefinition:
-    """A declared input. `has_default` tells a default of null from none."""
+    """A declared input. `has_default` distinguishes a default of null from none."""
 
     name: str
     type: str = "string"

@@ -39,7 +39,7 @@ def _input_definition(entry: Fields) -> InputDefinition:
         description=entry.text("description"),
         required=entry.flag("required"),
         default=default,
-        # A default of null is none: the original can't tell the two apart.
+        # A default of null is none: the original does not distinguish the two.
         has_default=default is not None,
     )
     return definition if rules is None else _with_rules(definition, rules)

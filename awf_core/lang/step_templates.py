@@ -57,7 +57,7 @@ class StepTemplates:
         self._files: dict[Path, tuple[Identity, TemplateFile]] = {}
 
     def fill(self, ref: TemplateRef, *, cwd: Path) -> Filled:
-        """What `ref` gives, templates of templates included; files are looked for under `cwd`.
+        """What `ref` gives, templates of templates included; files are searched under `cwd`.
 
         Raises TemplateProblem.
         """

@@ -248,7 +248,7 @@ def _syntax_error(error: YAMLError) -> YamlError:
     if not isinstance(error, MarkedYAMLError):
         return YamlError(str(error), reason=f"not valid YAML: {error}")
     if error.problem == "exceeded maximum nesting depth":
-        # The parser of PyYAML 6.0.4 reads ahead and stops at 1,000 levels, before it hands over the first hundred.
+        # The parser of PyYAML 6.0.4 reads ahead and stops at 1,000 levels, before it reports the first hundred.
         return _too_deep(_line(error.problem_mark))
     line = next((mark.line for mark in (error.context_mark, error.problem_mark) if mark and mark.line), 0)
     shown = line + 1 if line and isinstance(error, ScannerError) else line

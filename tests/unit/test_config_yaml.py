@@ -125,7 +125,7 @@ def test_an_empty_file_is_an_empty_mapping(text):
         ("a: 1\nb: 2\na: 3\n", "c.yaml:3: 'a' is there twice (first on line 1)"),
         ("a: [1\n", "c.yaml:2: not valid YAML: "),
         ("a: 1\n b: 2\n", "c.yaml:2: not valid YAML: "),
-        ("a: *nobody\n", "c.yaml:1: not valid YAML: found undefined alias"),
+        ("a: *missing\n", "c.yaml:1: not valid YAML: found undefined alias"),
         ("- a\n", "c.yaml:1: not a mapping (allowed: keys with values, such as `mq:`)"),
         ("just text\n", "c.yaml:1: not a mapping"),
         ("a: &a [*a]\n", "c.yaml:1: an alias that contains itself"),

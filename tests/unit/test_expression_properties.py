@@ -124,7 +124,7 @@ TEXTS = st.lists(WORDS, max_size=14).map(" ".join) | st.text(max_size=40)
 
 
 def failure(action, kind):
-    """The error of `kind` that `action` ends with, or None. Any other error is a defect and passes through."""
+    """The error of `kind` that `action` ends with, or None. Any other error is a bug and passes through."""
     try:
         action()
     except kind as error:

@@ -136,7 +136,7 @@ def compile_expression(text: str, *, mode: Mode = "bool") -> Expression:
 def compile_late(text: str, *, mode: Mode = "bool") -> Expression:
     """Like compile_expression, but a text that does not compile fails when it is evaluated, as ExpressionEvalError.
 
-    For expressions that are looked at only when they are reached: `while`, `break_when`, and whatever of `when` the
+    For expressions that are evaluated only when they are reached: `while`, `break_when`, and whatever of `when` the
     load-time check lets pass.
     """
     try:

@@ -1,6 +1,6 @@
 """Parts of a tree that need no values are computed before the run.
 
-Called by `expression.py` after the check. This is more than speed: `x && false` is false without looking at `x`, so an
+Called by `expression.py` after the check. This is more than speed: `x && false` is false without evaluating `x`, so an
 error in `x` does not show, and `x && true` is `x`, exactly as the original engine has it. Pure; raises Fault for
 `7 % 0`.
 """

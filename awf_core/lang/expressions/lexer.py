@@ -40,7 +40,7 @@ class Token:
 
 
 def is_word_char(char: str) -> bool:
-    """Whether `char` may stand in a name: letter, decimal digit, `_` or `$`."""
+    """Whether `char` may stand in a name: alphabetic, decimal digit, `_` or `$`."""
     return char in "_$" or char.isalpha() or char.isdecimal()
 
 

@@ -18,7 +18,7 @@ class Nature:
 
     @property
     def unknown(self) -> bool:
-        """Whether only the run can tell."""
+        """Whether it is known only at run time."""
         return self.kind in {"unknown", "any"}
 
     @property

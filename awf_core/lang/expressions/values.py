@@ -1,4 +1,4 @@
-"""Values while an expression runs: plain Python ones, plus the few types the original tells apart and Python does not.
+"""Values while an expression runs: plain Python ones, and the few types that Python does not distinguish.
 
 bool, int, float, str, None, list/tuple/range (arrays), dict (maps). Used by everything that computes. Pure.
 """

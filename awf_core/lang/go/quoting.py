@@ -1,6 +1,6 @@
 """Go's quoted strings: reading literals of a template, writing `%q` and names in error texts.
 
-Called by both small languages and by whoever puts a name into an error. It never raises but ValueError.
+Called by both languages and by all code that puts a name into an error. It never raises but ValueError.
 A byte that is no UTF-8 is held as a lone surrogate (`surrogateescape`), as everywhere in a run.
 """
 
@@ -88,7 +88,7 @@ def _code(match: re.Match[str]) -> int:
 
 
 def is_printable(char: str) -> bool:
-    """Whether Go's `unicode.IsPrint` holds: letters, marks, numbers, punctuation, symbols and the ASCII space."""
+    """Whether Go's `unicode.IsPrint` holds: letters, digits, marks, punctuation, symbols and the ASCII space."""
     return char.isprintable()
 
 

@@ -1,7 +1,7 @@
 """Values spelled as Go spells them: names of types, default printing, white space.
 
 Called wherever a text of the workflow language shows a value. Pure; takes the values that YAML and JSON give, and the
-few more that Go tells apart and Python does not.
+few more that Go distinguishes and Python does not.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _INTEGERS = frozenset((Kind.INT, Kind.UINT))
 
 
 def equal(first: Value, *others: Value) -> bool:
-    """Whether `first` equals one of `others`; those after the first match are not looked at."""
+    """Whether `first` equals one of `others`; those after the first match are not compared."""
     if not others:
         raise FunctionError("missing argument for comparison")
     return any(_equal(first, other) for other in others)

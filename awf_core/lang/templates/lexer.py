@@ -236,7 +236,7 @@ class _Lexer:
 
 
 def _word_end(text: str, at: int) -> int:
-    """End of the run of letters, decimal digits and underscores that starts at `at`."""
+    """End of the run of alphabetic characters, decimal digits and underscores that starts at `at`."""
     match = _WORD.match(text, at)
     end = match.end() if match else at
     if text[at:end].isascii():

@@ -18,7 +18,7 @@ Value: TypeAlias = Any
 
 
 class Kind:
-    """Go's kinds of types, as far as templates tell them apart."""
+    """Go's kinds of types, as far as templates distinguish them."""
 
     NIL, BOOL, INT, UINT, FLOAT, COMPLEX, STRING, SLICE, MAP, STRUCT, POINTER, OTHER = range(12)
 
