@@ -75,7 +75,7 @@ def _root(text: str) -> Node | None:
     root, duplicates = read_nodes(text, max_nodes=_MAX_NODES)
     for found in duplicates:
         if found.key != "<<":
-            raise YamlError(f"{found.key!r} is there twice (first on line {found.first_line})", line=found.line)
+            raise YamlError(f"duplicate key {found.key!r} (first on line {found.first_line})", line=found.line)
     return root
 
 
@@ -101,7 +101,7 @@ class _Builder:
         values: dict[str, Any] = {}
         for key, value in pairs(node):
             if key.kind != "scalar":
-                raise YamlError("a key has to be a text", line=key.line)
+                raise YamlError("a key must be a text", line=key.line)
             self.lines[(*path, key.value)] = key.line
             values[key.value] = self.value(value, (*path, key.value))
         return values

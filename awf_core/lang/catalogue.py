@@ -1,7 +1,7 @@
 """Loaded workflows by name, read again only when their file changes.
 
-Called for every message; a check costs one `stat` per directory up to the one that holds the file. It remembers what
-was found and never what was not: a workflow added later is found at once, also where it now comes first.
+Called for every message; a check costs one `stat` per directory up to the one that holds the file. It remembers
+workflows that it found, never names that it did not find: a workflow that is added later is found at once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A workflow as a drawing: Mermaid or DOT text. Called by `awf diagram`. Pure.
 
-Both are made from the same nodes and edges, which hold nothing of how they are drawn.
+Both notations draw the same nodes and edges.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The directories that hold workflows, and which file a name means.
 
-Called by the catalogue, `awf list` and the worker. Names lead only into the workflow directories and packs; a path is
-taken when the caller allows it, which nothing that serves a queue does.
+Called by the catalogue, `awf list` and the worker. A name means a file in a workflow
+directory or in a pack. A path is accepted only where the caller allows it; a worker never allows it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Found:
 class Discovery:
     """The search order of one process. Immutable, thread-safe; reads the file system at every call.
 
-    `cwd` and `env` are what the process started with: directories do not move under a running worker.
+    `cwd` and `env` are those of the start of the process: a running worker keeps its directories.
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:

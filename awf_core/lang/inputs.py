@@ -7,12 +7,11 @@ text it was. Pure but for `file_exists`, which reads the file system.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import InputError
-from awf_core.lang.go.numbers import float_text
+from awf_core.lang.go.numbers import INT_MAX, float_text, parse_int
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.regexp import PatternError, matches
 from awf_core.lang.go.text import printed, type_name
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
 
 VALIDATION_FAILED = "USER.INPUT.VALIDATION_FAILED"
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 _TRUE_WORDS = ("true", "yes", "1")
 _FALSE_WORDS = ("false", "no", "0")
-_INT64_LIMIT = 1 << 63
 _MAX_SHOWN = 200
 """Characters of a value in a reason; reasons end up in results and logs."""
 
@@ -100,11 +97,9 @@ def _as_text(value: Any) -> str:
 
 def _as_integer(value: Any) -> tuple[int | None, str]:
     if isinstance(value, str):
-        number = int(value) if _INTEGER.fullmatch(value) else _INT64_LIMIT
-        if -_INT64_LIMIT <= number < _INT64_LIMIT:
-            return number, ""
-        return None, f"cannot convert {_shown(value)} to integer"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT:
+        number = parse_int(value)
+        return number, "" if number is not None else f"cannot convert {_shown(value)} to integer"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= INT_MAX:
         return int(value), ""
     return None, f"cannot convert {type_name(value)} to integer"
 

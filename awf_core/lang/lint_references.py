@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TerminalSpec
 from awf_core.lang.problems import Problem
-from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, STEP_STATE, WORKFLOW
+from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, SNAKE_NAMES, STEP_STATE, WORKFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning"]
 
-_SNAKE = {
-    "context": ("working_dir", "user", "hostname"),
-    "error": ("message", "state", "exit_code", "type"),
-    "loop": ("item", "index", "index1", "first", "last", "length", "parent"),
-}
-"""What these have under a name without a dot."""
 _TYPES = {"workflow": WORKFLOW, "context": CONTEXT, "error": ERROR, "loop": LOOP}
 _AWF = frozenset(
     f"{name}_dir" for name in ("config", "data", "scripts", "prompts", "workflows", "plugins", "skills", "roles")
@@ -154,8 +148,8 @@ class _Checker:
 
 
 def _has(root: str, name: str, reference: Reference) -> bool:
-    if reference.is_dotless and root in _SNAKE:
-        return name in _SNAKE[root]
+    if reference.is_dotless and root in SNAKE_NAMES:
+        return name in SNAKE_NAMES[root]
     kind = _TYPES[root]
     return name in kind.fields or name in kind.methods
 

@@ -83,7 +83,7 @@ class StepTemplates:
         identity = _identity(path)
         if identity is None:
             raise TemplateProblem(
-                f"load template {name}: template {quoted(name)} not found", hint=f"It would be {path}."
+                f"load template {name}: template {quoted(name)} not found", hint=f"Expected file: {path}."
             )
         known = self._files.get(path)
         if known is not None and known[0] == identity:

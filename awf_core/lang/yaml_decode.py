@@ -1,7 +1,7 @@
-"""YAML nodes read as the type a field wants: text, integer, flag, or whatever the value says.
+"""YAML nodes read as the type of a field: text, integer, flag, or the type that the value itself has.
 
 Called by `fields.py` and by readers of untyped YAML. It follows the original tool's library, oddities included:
-a float is accepted where an integer is wanted and cut, `yes` is a flag only where a flag is wanted. Pure.
+a float in an integer field is cut, and `yes` is a flag in a flag field only. Pure.
 
 `re_encoded` marks values inside a state: the original decodes each state, encodes it and decodes it again, so that an
 unquoted `1.0` reaches a text field as `1` and a date in normal form.

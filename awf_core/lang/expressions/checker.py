@@ -1,4 +1,4 @@
-"""Types before the run: refuses what can't work whatever the values are, such as `1 == '1'`.
+"""The type check before the run: it rejects what fails for all values, such as `1 == '1'`.
 
 Called by `expression.py` on every tree; the emitter uses nothing of it. Pure; raises Fault at the first error.
 """
@@ -7,34 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import nodes, signatures
+from awf_core.lang.expressions import natures, nodes, signatures
 from awf_core.lang.expressions.builtin_table import BUILTINS, NAMES
 from awf_core.lang.expressions.check_operators import binary_nature, unary_nature
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.natures import (
-    ANY,
-    ARRAY,
-    BOOL,
-    FLOAT,
-    FUNCTION,
-    INT,
-    MAP,
-    NIL,
-    TEXT,
-    UNKNOWN,
-    Nature,
-    array_of,
-    assignable,
-    element,
-)
 from awf_core.lang.expressions.operators import pattern_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from awf_core.lang.expressions.natures import Nature
     from awf_core.lang.expressions.signatures import Overload
 
-_CONSTANTS: dict[type, Nature] = {bool: BOOL, int: INT, float: FLOAT, str: TEXT, type(None): NIL}
+_CONSTANTS: dict[type, Nature] = {
+    bool: natures.BOOL,
+    int: natures.INT,
+    float: natures.FLOAT,
+    str: natures.TEXT,
+    type(None): natures.NIL,
+}
+_POINTERS: dict[str, dict[str, Nature]] = {
+    "map": {"index": natures.INT},
+    "reduce": {"index": natures.INT, "acc": natures.UNKNOWN},
+}
+"""What may follow a `#` in the predicates of some builtins."""
 
 
 def check(tree: nodes.Node, names: Mapping[str, Nature], functions: Mapping[str, tuple[Overload, ...]]) -> Nature:
@@ -77,8 +73,8 @@ class _Checker:
         if node.name in self._variables:
             return self._variables[node.name]
         if node.name in self._functions or node.name in NAMES:
-            return FUNCTION
-        return self._names.get(node.name, UNKNOWN)
+            return natures.FUNCTION
+        return self._names.get(node.name, natures.UNKNOWN)
 
     def _unary(self, node: nodes.Unary) -> Nature:
         return unary_nature(node, self.visit(node.operand))
@@ -92,20 +88,20 @@ class _Checker:
     def _member(self, node: nodes.Member) -> Nature:
         base, key = self.visit(node.base), self.visit(node.key)
         if base.unknown:
-            return UNKNOWN
+            return natures.UNKNOWN
         name = node.key.value if isinstance(node.key, nodes.Constant) and isinstance(node.key.value, str) else None
         if name is not None and base.kind == "nil":
             raise Fault(f"type nil has no field {name}", node.at)
         if base.kind == "map":
-            if not key.unknown and key.kind != "nil" and not assignable(key, _key_of(base)):
+            if not key.unknown and key.kind != "nil" and not natures.assignable(key, _key_of(base)):
                 raise Fault(f"cannot use {key.text} to get an element from {base.text}", node.key.at)
-            return element(base)
+            return natures.element(base)
         if base.kind == "array":
             if key.kind != "int" and not key.unknown:
                 raise Fault(f"array elements can only be selected using an integer (got {key.text})", node.key.at)
-            return element(base)
+            return natures.element(base)
         if name is not None and base.kind in {"time", "duration"}:
-            return UNKNOWN
+            return natures.UNKNOWN
         if name is not None:
             raise Fault(f"type {base.text} has no field {name}", node.at)
         raise Fault(f"type {base.text}[{key.text}] is undefined", node.at)
@@ -113,11 +109,11 @@ class _Checker:
     def _slice(self, node: nodes.Slice) -> Nature:
         base = self.visit(node.base)
         if base.unknown:
-            return UNKNOWN
+            return natures.UNKNOWN
         if base.kind not in {"string", "array"}:
             raise Fault(f"cannot slice {base.text}", node.at)
         for bound in (node.start, node.stop):
-            nature = self.visit(bound) if bound is not None else INT
+            nature = self.visit(bound) if bound is not None else natures.INT
             if bound is not None and nature.kind != "int" and not nature.unknown:
                 raise Fault(f"non-integer slice index {nature.text}", bound.at)
         return base
@@ -128,8 +124,8 @@ class _Checker:
             name = node.callee.name
             return signatures.overloaded(name, self._functions[name], arguments, node.at)
         callee = self.visit(node.callee)
-        if callee.unknown or callee is FUNCTION:
-            return UNKNOWN
+        if callee.unknown or callee is natures.FUNCTION:
+            return natures.UNKNOWN
         name = _called_name(node.callee)
         if callee.kind == "nil":
             raise Fault(f"{name} is nil; cannot call nil as function", node.at)
@@ -154,7 +150,9 @@ class _Checker:
         collection = self.visit(subject)
         if collection.kind != "array" and not collection.unknown:
             raise Fault(f"builtin {node.name} takes only array (got {collection.text})", subject.at)
-        extra = {"map": {"index": INT}, "reduce": {"index": INT, "acc": UNKNOWN}}.get(node.name, {})
+        extra = {"map": {"index": natures.INT}, "reduce": {"index": natures.INT, "acc": natures.UNKNOWN}}.get(
+            node.name, {}
+        )
         result: Nature | None = None
         for argument in node.arguments[1:]:
             if not isinstance(argument, nodes.Predicate):
@@ -171,7 +169,7 @@ class _Checker:
             raise Fault("cannot use pointer accessor outside predicate", node.at)
         collection, extra = self._scopes[-1]
         if not node.name:
-            return UNKNOWN if collection.unknown else element(collection)
+            return natures.UNKNOWN if collection.unknown else natures.element(collection)
         if node.name not in extra:
             raise Fault(f"unknown pointer #{node.name}", node.at)
         return extra[node.name]
@@ -199,21 +197,21 @@ class _Checker:
         then, otherwise = self.visit(node.then), self.visit(node.otherwise)
         if then.kind == "nil":
             return otherwise
-        if otherwise.kind == "nil" or (assignable(then, otherwise) and then.elem == otherwise.elem):
+        if otherwise.kind == "nil" or (natures.assignable(then, otherwise) and then.elem == otherwise.elem):
             return then
-        return ARRAY if then.kind == otherwise.kind == "array" else UNKNOWN
+        return natures.ARRAY if then.kind == otherwise.kind == "array" else natures.UNKNOWN
 
     def _array(self, node: nodes.ArrayLiteral) -> Nature:
-        natures = [self.visit(item) for item in node.items]
-        if natures and all(nature.kind == natures[0].kind for nature in natures):
-            return array_of(natures[-1])
-        return ARRAY if natures else array_of(UNKNOWN)
+        found = [self.visit(item) for item in node.items]
+        if found and all(nature.kind == found[0].kind for nature in found):
+            return natures.array_of(found[-1])
+        return natures.ARRAY if found else natures.array_of(natures.UNKNOWN)
 
     def _map(self, node: nodes.MapLiteral) -> Nature:
         for key, value in node.pairs:
             self.visit(key)
             self.visit(value)
-        return MAP
+        return natures.MAP
 
 
 def _check_pattern(pattern: str, at: int) -> None:
@@ -224,7 +222,7 @@ def _check_pattern(pattern: str, at: int) -> None:
 
 
 def _key_of(base: Nature) -> Nature:
-    return TEXT if base is MAP else ANY
+    return natures.TEXT if base is natures.MAP else natures.ANY
 
 
 def _called_name(callee: nodes.Node) -> str:

@@ -1,4 +1,4 @@
-"""A tree to Python closures, once; an evaluation then only calls them.
+"""Compile a tree to Python closures once; an evaluation only calls them.
 
 Called by `expression.py` on checked and folded trees. The emitted code raises Fault with the place of the operation.
 """
@@ -50,25 +50,18 @@ def _member(node: nodes.Member) -> Code:
     read = _direct(node)
     if read is not None:
         return lambda frame: read(frame.scope)
-    base, key, at = emit(node.base), emit(node.key), node.at
+    base, key, optional, at = emit(node.base), emit(node.key), node.optional, node.at
 
     def run(frame: Frame) -> object:
         value = base(frame)
-        try:
-            return fetch(value, key(frame))
-        except Fault as fault:
-            raise _placed(fault, at) from None
-
-    def run_optional(frame: Frame) -> object:
-        value = base(frame)
-        if is_nil(value):
+        if optional and is_nil(value):
             raise _ChainEnd
         try:
             return fetch(value, key(frame))
         except Fault as fault:
             raise _placed(fault, at) from None
 
-    return run_optional if node.optional else run
+    return run
 
 
 def _direct(node: nodes.Member) -> Reader | None:

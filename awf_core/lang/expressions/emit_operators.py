@@ -1,6 +1,6 @@
 """Code for operators. Called by the emitter with the code of the operands.
 
-`&&`, `||` and `??` evaluate the right side only when they have to. Comparing with a literal has a short way.
+`&&`, `||` and `??` evaluate the right side only when they have to. Comparing with a literal takes a faster path.
 """
 
 from __future__ import annotations

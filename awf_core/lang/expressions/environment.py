@@ -1,4 +1,4 @@
-"""What an expression sees of a scope: which names there are, and what their parts are.
+"""The names that an expression can read from a scope, and their parts.
 
 Called by the emitter, which asks for readers while it compiles; the readers run at evaluation. A reader converts only
 what it returns: `inputs.mode` converts one input. Never changes the scope.

@@ -1,4 +1,4 @@
-"""One evaluation: what it reads, what its names stand for at the moment, and how much it may still do.
+"""The state of one evaluation: its scope, its variables and its budget.
 
 Made per evaluation and never shared between threads, so that expressions can be. The original engine lets an evaluation
 allocate a million array elements. Here the rounds of predicates have a limit of their own as well, so that no

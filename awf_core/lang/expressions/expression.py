@@ -1,4 +1,4 @@
-"""Compiled expressions: what the rest of the program calls.
+"""Compiled expressions: the interface of this package.
 
 `when`, `while` and `break_when` are mode "bool", arithmetic `max_iterations` is mode "int". Compiling is done once,
 when a workflow is loaded; an Expression is immutable and can be evaluated by any number of threads at once. Texts of

@@ -1,8 +1,7 @@
-"""Parts of a tree that need no values are computed before the run.
+"""Compute the constant parts of a tree before the run.
 
-Called by `expression.py` after the check. This is more than speed: `x && false` is false without evaluating `x`, so an
-error in `x` does not show, and `x && true` is `x`, exactly as the original engine has it. Pure; raises Fault for
-`7 % 0`.
+Called by `expression.py` after the check. Results depend on it: `x && false` is false without evaluating `x`, so an
+error in `x` does not show, and `x && true` is `x`, as in the original engine. Pure; raises Fault for `7 % 0`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text to tokens, one at a time as the parser asks, so that an error far behind never hides one in front.
+"""Cut a text into tokens, one at a time as the parser asks, so that the first error in the text is the one reported.
 
 Called by the parser only. Knows nothing of grammar; every token remembers where it began.
 """

@@ -1,4 +1,4 @@
-"""What is known of a value's type before it is computed, and which types go together.
+"""Static types: what is known of a value before it is computed, and which types are compatible.
 
 Used by the checker and the table of builtins. Pure. `text` is the type's name in error messages.
 """

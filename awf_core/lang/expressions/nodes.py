@@ -88,7 +88,7 @@ class Member(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chain(Node):
-    """The extent a `?.` that met nil skips; the whole chain is then nil."""
+    """The part that is skipped when a `?.` in it meets nil; the whole chain is then nil."""
 
     body: Node
 

@@ -8,27 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from awf_core.lang.expressions import natures
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.natures import (
-    ANY,
-    ARRAY,
-    BOOL,
-    GROUPS,
-    INT,
-    MAP,
-    TEXT,
-    UNKNOWN,
-    Nature,
-    array_of,
-    assignable,
-    element,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from awf_core.lang.expressions.evaluation import Budget
+    from awf_core.lang.expressions.natures import Nature
 
     Compute: TypeAlias = Callable[[Sequence[object], Budget], object]
     ResultOf: TypeAlias = Callable[[Sequence[Nature]], Nature]
@@ -89,7 +77,7 @@ def aggregate(name: str) -> ResultOf:
             raise Fault(f"not enough arguments to call {name}")
         for argument in arguments:
             if argument.unknown or argument.kind == "array":
-                return ANY
+                return natures.ANY
             if not argument.number:
                 raise Fault(f"invalid argument for {name} (type {shown(argument)})")
         return arguments[0]
@@ -132,7 +120,7 @@ def _mismatch(name: str, overload: Overload, arguments: Sequence[tuple[Nature, i
     for (given, place), wanted in zip(arguments, overload.takes, strict=True):
         if given.kind == "nil" and wanted.kind != "any":
             return Fault(f"cannot use nil as argument (type {wanted.text}) to call {name}", place)
-        if not given.unknown and given.kind != "nil" and not assignable(given, wanted):
+        if not given.unknown and given.kind != "nil" and not natures.assignable(given, wanted):
             return Fault(f"cannot use {given.text} as argument (type {wanted.text}) to call {name} ", place)
     return None
 
@@ -143,15 +131,15 @@ def result_of_get(arguments: Sequence[tuple[Nature, int]], at: int) -> Nature:
         raise Fault(f"invalid number of arguments (expected 2, got {len(arguments)})", at)
     (base, base_at), (key, key_at) = arguments
     if base.unknown:
-        return UNKNOWN
+        return natures.UNKNOWN
     if base.kind == "array":
         if key.kind != "int" and not key.unknown:
             raise Fault(f"non-integer slice index {key.text}", key_at)
-        return element(base)
+        return natures.element(base)
     if base.kind == "map":
-        if base is MAP and not key.unknown and key != TEXT:
+        if base is natures.MAP and not key.unknown and key != natures.TEXT:
             raise Fault(f"cannot use {key.text} to get an element from {base.text}", key_at)
-        return element(base)
+        return natures.element(base)
     raise Fault(f"type {base.text} does not support indexing", base_at)
 
 
@@ -165,17 +153,17 @@ def check_predicate(name: str, result: Nature, at: int) -> None:
 
 def predicate_result(name: str, collection: Nature, result: Nature | None) -> Nature:
     """What the builtin `name` gives for a collection, when its predicate gives `result`."""
-    item = UNKNOWN if collection.unknown else element(collection)
+    item = natures.UNKNOWN if collection.unknown else natures.element(collection)
     if name in _YIELDS_BOOL:
-        return BOOL
+        return natures.BOOL
     if name in {"count", "findIndex", "findLastIndex"}:
-        return INT
+        return natures.INT
     if name == "filter":
-        return ARRAY if collection.unknown else array_of(item)
+        return natures.ARRAY if collection.unknown else natures.array_of(item)
     if name == "map":
-        return array_of(result if result is not None else UNKNOWN)
+        return natures.array_of(result if result is not None else natures.UNKNOWN)
     if name == "groupBy":
-        return GROUPS
+        return natures.GROUPS
     if name == "sortBy":
         return collection
     if name in {"sum", "reduce"} and result is not None:

@@ -1,4 +1,4 @@
-"""What a template can fail with, how the original tool words it, and the largest text a template may make.
+"""The errors of templates in the original tool's words, and the largest text a template may make.
 
 Called by the parser, the execution state and everything that makes texts. The other bounds stand where they are kept:
 steps and depth in `state.py`, nesting in `pipelines.py`.
@@ -14,7 +14,7 @@ from awf_core.errors import ExecutionError
 PREFIX = "failed to parse template: "
 MAX_TEXT_CHARS = 32 * 1024 * 1024
 MAX_PIECES = 1_000_000
-UNDEFINED_HINT = "nothing of that name is known at this point of the run; an optional input needs a default"
+UNDEFINED_HINT = "no value has this name at this point of the run; give an optional input a default"
 
 
 class TemplateError(ExecutionError):

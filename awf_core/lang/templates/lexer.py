@@ -1,7 +1,7 @@
 """Cut a template into tokens as Go's text/template does, trim markers and comments included.
 
-Called by the parser only, once a template. It never fails: what can't be read becomes a last token of kind `error`,
-whose text is the reason, so that an earlier mistake of the parser's is reported first. Takes linear time.
+Called by the parser only, once a template. It never fails: unreadable text becomes a last token of kind `error`,
+whose text is the reason, so that the parser can report an earlier error first. Takes linear time.
 """
 
 from __future__ import annotations

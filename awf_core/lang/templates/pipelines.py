@@ -10,22 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from awf_core.lang.go.quoting import quoted, unquote
+from awf_core.lang.templates import operands
 from awf_core.lang.templates.calls import Command
 from awf_core.lang.templates.errors import fail_parse, place_of
 from awf_core.lang.templates.functions import FUNCTIONS
 from awf_core.lang.templates.lexer import Token, tokenize
 from awf_core.lang.templates.literals import read_number
-from awf_core.lang.templates.operands import (
-    Chain,
-    Constant,
-    Dot,
-    Identifier,
-    Nil,
-    Path,
-    Pipeline,
-    Variable,
-    number_operand,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +27,7 @@ _OPERANDS = frozenset(
 )
 MAX_NESTING = 100
 MAX_VARIABLES = 1000
-_VALUES_ONLY = (Constant, Dot, Nil)
+_VALUES_ONLY = (operands.Constant, operands.Dot, operands.Nil)
 
 
 class Cursor:
@@ -119,7 +109,7 @@ class PipelineReader(Cursor):
         super().__init__(text)
         self.variables = ["$"]
 
-    def pipeline(self, context: str, end: str) -> Pipeline:
+    def pipeline(self, context: str, end: str) -> operands.Pipeline:
         """The pipeline up to a token of the kind `end`; `context` names in errors what it belongs to."""
         position = self.peek_word().position
         names, assigns = self._declarations(context)
@@ -130,7 +120,7 @@ class PipelineReader(Cursor):
             self.at -= 1
             commands.append(self._command())
         self._check(commands, context)
-        return Pipeline(position, commands, names, assigns=assigns)
+        return operands.Pipeline(position, commands, names, assigns=assigns)
 
     def _declarations(self, context: str) -> tuple[list[str], bool]:
         names: list[str] = []
@@ -192,13 +182,13 @@ class PipelineReader(Cursor):
         names: list[str] = []
         while self.peek().kind == "field":
             names.append(self.next().text[1:])
-        if isinstance(word, Path):
-            return Path(position, (*word.names, *names))
-        if isinstance(word, Variable):
-            return Variable(position, word.name, tuple(names))
+        if isinstance(word, operands.Path):
+            return operands.Path(position, (*word.names, *names))
+        if isinstance(word, operands.Variable):
+            return operands.Variable(position, word.name, tuple(names))
         if isinstance(word, _VALUES_ONLY):
             self.error(f"unexpected . after term {quoted(word.text())}")
-        return Chain(position, word, tuple(names))
+        return operands.Chain(position, word, tuple(names))
 
     def _term(self) -> Operand | None:
         token = self.next_word()
@@ -214,7 +204,7 @@ class PipelineReader(Cursor):
 
     def _number(self, token: Token) -> Operand:
         try:
-            return number_operand(token.position, read_number(token.text, kind=token.kind))
+            return operands.number_operand(token.position, read_number(token.text, kind=token.kind))
         except ValueError as error:
             self.error(str(error))
 
@@ -223,21 +213,21 @@ class PipelineReader(Cursor):
             case "identifier":
                 if token.text not in FUNCTIONS:
                     self.error(f"function {quoted(token.text)} not defined")
-                return Identifier(token.position, token.text)
+                return operands.Identifier(token.position, token.text)
             case "variable":
                 if token.text not in self.variables:
                     self.error(f"undefined variable {quoted(token.text)}")
-                return Variable(token.position, token.text)
+                return operands.Variable(token.position, token.text)
             case "field":
-                return Path(token.position, (token.text[1:],))
+                return operands.Path(token.position, (token.text[1:],))
             case "bool":
-                return Constant(token.position, token.text == "true", token.text)
+                return operands.Constant(token.position, token.text == "true", token.text)
             case "dot":
-                return Dot(token.position)
+                return operands.Dot(token.position)
             case "nil":
-                return Nil(token.position)
+                return operands.Nil(token.position)
             case _:
-                return Constant(token.position, self.unquoted(token), token.text)
+                return operands.Constant(token.position, self.unquoted(token), token.text)
 
     def unquoted(self, token: Token) -> str:
         """The text of a string token."""

@@ -1,7 +1,7 @@
 """The names a template is certain to look up whenever it is rendered. Called by `awf validate`. Pure.
 
-What stands in a branch of an `if`, the body of a `range` or a template of its own may never be evaluated, and is left
-out: nothing here is a guess.
+A branch of an `if`, the body of a `range` and a template of its own may never be evaluated, so references in them are
+left out.
 """
 
 from __future__ import annotations

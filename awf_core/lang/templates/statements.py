@@ -1,7 +1,7 @@
 """The nodes of a template that write: text, actions, if, with, range, template.
 
 Made by the parser, run by `Template.render`. Immutable, shared by all renderings. A statement returns what the range
-around it has to do next: go on, break or continue.
+around it does next: go on, break or continue.
 """
 
 # Overrides take what their base takes, and are documented there.
