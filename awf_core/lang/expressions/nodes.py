@@ -25,11 +25,23 @@ class Node:
 
     def children(self) -> Iterator[Node]:
         """The nodes directly below, in the order they are written."""
-        return _nodes_in(tuple(getattr(self, field.name) for field in fields(self)))
+        return _nodes_in(tuple(getattr(self, name) for name in _parts(self)))
 
     def with_children(self: T, change: Callable[[Node], Node]) -> T:
         """The same node with every child replaced by what `change` makes of it."""
-        return replace(self, **{field.name: _changed(getattr(self, field.name), change) for field in fields(self)})
+        changes = {name: _changed(getattr(self, name), change) for name in _parts(self)}
+        return replace(self, **changes) if changes else self
+
+
+def _parts(node: Node) -> tuple[str, ...]:
+    """The fields of `node` that hold nodes."""
+    kind = type(node).__name__
+    if kind not in _PARTS:
+        _PARTS[kind] = tuple(field.name for field in fields(node) if "Node" in str(field.type))
+    return _PARTS[kind]
+
+
+_PARTS: dict[str, tuple[str, ...]] = {}
 
 
 def _nodes_in(part: object) -> Iterator[Node]:

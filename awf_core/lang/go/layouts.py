@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from awf_core.lang.go.times import Time, time_of
@@ -91,6 +92,7 @@ def read(layout: str, text: str, zone: tzinfo = UTC) -> Time | None:
         return None
 
 
+@lru_cache(maxsize=64)
 def _pattern(layout: str) -> re.Pattern[str]:
     parts, position = [], 0
     for part in READABLE_PARTS.finditer(layout):
