@@ -1,6 +1,6 @@
 """Typed access to the keys of one mapping of a workflow file.
 
-Handed by the loader to step parsers, and used by the loader itself. Unknown keys are never read. Every reader
+The loader uses it and passes it to step parsers. Unknown keys are never read. Every reader
 raises FieldProblem, with the original tool's text, for a value of the wrong shape; a null counts as absent.
 """
 

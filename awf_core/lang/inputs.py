@@ -47,7 +47,7 @@ def check_required(workflow: Workflow, given: Mapping[str, Any]) -> None:
 
 
 def check_inputs(workflow: Workflow, values: Mapping[str, Any], *, cwd: Path | None = None) -> None:
-    """Raises InputError with everything the workflow's definitions have against `values`, defaults included.
+    """Raises InputError with every rule of the workflow's definitions that `values` break, defaults included.
 
     `cwd` is where relative paths of `file_exists` start, by default the process's own.
     """

@@ -1,4 +1,4 @@
-"""What a workflow may be called where it is looked up.
+"""The names under which a workflow can be found.
 
 Called by discovery before any path is built. A name that passes is one path component, so no lookup by name can leave
 the workflow directories. Pure.

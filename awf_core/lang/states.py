@@ -1,8 +1,7 @@
 """One state of a workflow: the keys every type has, and the spec its type's parser makes.
 
 Called by the loader for each state. It reads one state alone; what states say about each other is in `checks.py`.
-Conditions are put to the load-time check, which knows nothing of the values they will meet. Whether a type retries is
-the engine's business.
+The load-time check of conditions knows no values yet. The engine decides which types retry.
 """
 
 from __future__ import annotations

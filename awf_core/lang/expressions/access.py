@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.render import value_text
 from awf_core.lang.expressions.values import (
     OUTSIDE_CALENDAR,
     AnyMap,
@@ -19,6 +18,7 @@ from awf_core.lang.expressions.values import (
     time_text,
     to_int,
     type_name,
+    value_text,
 )
 from awf_core.lang.go.text import StringList, Uint8
 from awf_core.lang.go.times import DURATION_READERS, TIME_READERS, Duration, Time

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions import operators
-from awf_core.lang.expressions.arithmetic import negate
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import Binary, Constant, Unary
+from awf_core.lang.expressions.operators import negate
 from awf_core.lang.expressions.values import as_bool, asserted, is_nil, to_int
 
 if TYPE_CHECKING:

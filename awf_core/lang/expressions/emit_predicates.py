@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.access import hashable
-from awf_core.lang.expressions.arithmetic import add
 from awf_core.lang.expressions.array_builtins import sort_by
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.operators import add
 from awf_core.lang.expressions.values import AnyMap, as_bool, is_array, type_name
 from awf_core.lang.go.text import Uint8
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import arithmetic
+from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import (
     ArrayLiteral,
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ARITHMETIC: dict[str, Callable[[object, object], object]] = {
-    "+": arithmetic.add,
-    "-": arithmetic.subtract,
-    "*": arithmetic.multiply,
-    "/": arithmetic.divide,
-    "**": arithmetic.power,
-    "^": arithmetic.power,
+    "+": operators.add,
+    "-": operators.subtract,
+    "*": operators.multiply,
+    "/": operators.divide,
+    "**": operators.power,
+    "^": operators.power,
 }
 
 
@@ -63,7 +63,7 @@ def _unary(node: Unary) -> Node:
         return Constant(at=node.at, value=not value) if isinstance(value, bool) else node
     if not is_number(value):
         return node
-    return Constant(at=node.at, value=arithmetic.negate(value) if node.op == "-" else value)
+    return Constant(at=node.at, value=operators.negate(value) if node.op == "-" else value)
 
 
 def _binary(node: Binary) -> Node:
@@ -110,7 +110,7 @@ def _constants(node: Binary, left: object, right: object) -> Node:
     if node.op == "%" and is_int(left) and is_int(right):
         if right == 0:
             raise Fault("integer divide by zero", node.at)
-        return Constant(at=node.at, value=arithmetic.modulo(left, right))
+        return Constant(at=node.at, value=operators.modulo(left, right))
     if node.op == "==" and type(left) is type(right) and isinstance(left, (int, str)):
         return Constant(at=node.at, value=left == right)
     return node

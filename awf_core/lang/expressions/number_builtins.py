@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions.arithmetic import negate
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.natures import FLOAT, INT
-from awf_core.lang.expressions.operators import less, more
+from awf_core.lang.expressions.operators import less, more, negate
 from awf_core.lang.expressions.signatures import BuiltinFunction, aggregate, one_of, takes
 from awf_core.lang.expressions.values import float_of, is_array, is_int, is_number, type_name
 from awf_core.lang.go.numbers import parse_float, parse_int, truncated, wrapped

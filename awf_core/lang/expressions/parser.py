@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from awf_core.lang.expressions import grammar, lexer, nodes
 from awf_core.lang.expressions.builtin_table import BUILTINS
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import number_literal
 
 if TYPE_CHECKING:
     from awf_core.lang.expressions.lexer import Token
@@ -189,7 +188,7 @@ class _Parser(lexer.TokenStream):
             return self._postfix(nodes.Name(at=token.at, name=token.value))
         if token.kind == lexer.NUMBER:
             self.advance()
-            return nodes.Constant(at=token.at, value=number_literal(token.value, self.token.at))
+            return nodes.Constant(at=token.at, value=lexer.number_literal(token.value, self.token.at))
         if token.kind == lexer.STRING:
             self.advance()
             return self._postfix(nodes.Constant(at=token.at, value=token.value))

@@ -5,19 +5,21 @@ bool, int, float, str, None, list/tuple/range (arrays), dict (maps). Used by eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import MAX_WALK, Budget
 from awf_core.lang.go import layouts
 from awf_core.lang.go.numbers import truncated
-from awf_core.lang.go.text import TYPE_NAMES, Int64, Uint8
+from awf_core.lang.go.text import TYPE_NAMES, Int64, Uint8, printed
+from awf_core.lang.go.times import Time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.go.times import Time
 
+_MAX_DEPTH = 200
 OUTSIDE_CALENDAR = "the time is outside the years 1 to 9999"
 
 
@@ -121,7 +123,7 @@ def time_text(layout: str, time: Time) -> str:
 
 
 def plain(value: object) -> object:
-    """`value` as callers outside expect it: lists, dicts and None instead of what exists in here only."""
+    """`value` for callers outside: lists, dicts and None instead of the types of this package."""
     if isinstance(value, NilMap):
         return None
     if is_array(value):
@@ -129,3 +131,25 @@ def plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return int(value) if isinstance(value, (Int64, Uint8)) else value
+
+
+def value_text(value: object) -> str:
+    """`value` as `string()` gives it: `[a b]`, `map[k:v]`, `<nil>`, floats in their shortest form."""
+    return printed(value, check=value_bounds(), other=_other)
+
+
+def _other(value: object) -> str:
+    return time_text(layouts.STRING, value) if isinstance(value, Time) else str(value)
+
+
+def value_bounds() -> Callable[[object, int], None]:
+    """A check to call for every value that is written. It raises Fault for too many and too deep ones."""
+    budget = Budget(MAX_WALK)
+
+    def check(value: object, depth: int) -> None:
+        # A text counts by its length: many references to one long text would add up to more than memory holds.
+        budget.spend(1 + len(value) // 64 if isinstance(value, str) else 1)
+        if depth > _MAX_DEPTH:
+            raise Fault("recursion depth exceeded")
+
+    return check

@@ -1,7 +1,7 @@
-"""Regular expressions of the workflow language: RE2, with Go's words for what is wrong with one.
+"""Regular expressions of the workflow language: RE2, with Go's error texts.
 
-Called by input validation. Linear in the length of the text, whatever the pattern. The library is imported at the
-first use.
+Called by input validation and by the operator `matches`. Linear in the length of the text, whatever the pattern. The
+library is imported at the first use.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from awf_core.lang.templates.values import INVALID, MISSING, MapView, Value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.templates.literals import Number
+    from awf_core.lang.templates.lexer import Number
     from awf_core.lang.templates.state import State
 
 

@@ -14,8 +14,7 @@ from awf_core.lang.templates import operands
 from awf_core.lang.templates.calls import Command
 from awf_core.lang.templates.errors import fail_parse, place_of
 from awf_core.lang.templates.functions import FUNCTIONS
-from awf_core.lang.templates.lexer import Token, tokenize
-from awf_core.lang.templates.literals import read_number
+from awf_core.lang.templates.lexer import Token, read_number, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
