@@ -25,8 +25,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import Ack, BackendContext, Delivery, Outgoing
 
