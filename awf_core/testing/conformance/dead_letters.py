@@ -197,18 +197,20 @@ class DeadLetters:
 
     @case("E8", "max_body_bytes")
     def test_a_body_over_the_limit_is_refused_at_publish(self, kit: Kit) -> None:
-        """E8: BodyTooLarge for that item, with the sizes in its text; the others of the call go through."""
+        """E8: BodyTooLarge for that item, with the sizes in its text; a body at the limit is delivered whole."""
         mq = kit.mq()
         limit = mq.capabilities.max_body_bytes
         assert limit is not None
-        messages = [Outgoing(queue=kit.names.work, body=body) for body in (b"before", b"x" * (limit + 1), b"after")]
+        largest = b"x" * limit
+        messages = [Outgoing(queue=kit.names.work, body=body) for body in (largest, largest + b"x", b"after")]
 
-        before, large, after = mq.publish(messages)
+        at_limit, over_limit, after = mq.publish(messages)
 
-        assert isinstance(large, BodyTooLarge)
-        assert str(limit) in str(large)
-        assert (before, after) == (None, None)
-        assert finish(mq, kit.names.work, 2) == [b"after", b"before"]
+        assert isinstance(over_limit, BodyTooLarge), f"a body of {limit + 1} bytes: expected BodyTooLarge"
+        assert str(limit) in str(over_limit)
+        assert (at_limit, after) == (None, None), f"expected both to be accepted, got {at_limit} and {after}"
+        bodies = finish(mq, kit.names.work, 2)
+        assert [len(body) for body in bodies] == [len(b"after"), limit], "a body at the limit has to arrive whole"
 
 
 def _bury_all(mq: Mq, kit: Kit, bodies: list[bytes], *, reason: str = "kit", failures: int = 0) -> None:
