@@ -1,6 +1,6 @@
-"""Processes under test: `awf worker` and the kit's own children, their JSON log read as it comes.
+"""Processes under test: `awf worker` and the kit's children, with their JSON logs.
 
-Used by the kit and by plugins' tests. Ends only what it started, with the whole process group.
+Used by the kit and by plugins' tests. It signals only processes that it started, with their process group.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ END_S = 20.0
 
 
 class LoggedProcess:
-    """A running command. `log` has its stderr so far: JSON lines as mappings, others as `{"event": "", "text": …}`."""
+    """A running command. `log` is its stderr so far: JSON lines as mappings, others as `{"event": "", "text": …}`."""
 
     def __init__(self, command: Sequence[str], *, directory: Path, env: Mapping[str, str]) -> None:
         self.log: list[dict[str, Any]] = []
@@ -79,22 +79,22 @@ class LoggedProcess:
         return "\n".join(json.dumps(line) for line in self.log[-SHOWN_LINES:])
 
     def assert_killed(self, within_s: float = END_S) -> None:
-        """It ended by SIGKILL. Raises AssertionError with the log when it ended otherwise, or not."""
+        """Wait for its end. Raises AssertionError with the log unless SIGKILL ended it."""
         code = self.end(within_s)
         assert code == -signal.SIGKILL, f"ended with {code}, not by SIGKILL\nlog: {self.tail()}"
 
-    def say(self, line: str = "go") -> None:
+    def write_line(self, line: str = "go") -> None:
         """Write a line to its stdin."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; none of its children get it."""
+        """Send it a signal; its children don't get it."""
         self._process.send_signal(number)
 
     def end(self, within_s: float = END_S) -> int:
-        """Its exit code, once it has ended by itself and its log is read. Raises AssertionError with the log."""
+        """Wait for its end; returns its exit code. Raises AssertionError with the log after `within_s` seconds."""
         try:
             code = self._process.wait(within_s)
         except subprocess.TimeoutExpired:
@@ -103,12 +103,12 @@ class LoggedProcess:
         return code
 
     def stop(self, within_s: float = END_S) -> int:
-        """Ask it to end (SIGTERM) and wait; its exit code."""
+        """Stop it with SIGTERM and wait for its end; returns its exit code."""
         self.signal(signal.SIGTERM)
         return self.end(within_s)
 
     def kill(self) -> None:
-        """End it and its children at once. Idempotent."""
+        """Kill it and its children. Idempotent."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait(END_S)

@@ -1,6 +1,6 @@
-"""A directory as users have it: `.awf/` with a configuration and workflows. The kit's workers run in one.
+"""A project directory for tests: `.awf/` with a configuration and workflows. The kit's workers run in it.
 
-Workflows leave a line in a mark file each time they run, so that a test can count runs; nothing here connects.
+A workflow appends a line to a mark file at each run, so that a test can count the runs.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 DONE = "kit-done"
 FAIL = "kit-fail"
 SLOW = "kit-slow"
-MURDER = "kit-murder"
 
 
 class Project:
-    """A project of one's own in `directory`."""
+    """A project in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -45,32 +44,31 @@ class Project:
         (self.awf / "workflows" / f"{name}.yaml").write_text(json.dumps(document))
 
     def configure(self, name: str, mq: Mapping[str, object]) -> str:
-        """Write a configuration file of that name (JSON is YAML); returns the value for AWF_CONFIG_PATH."""
+        """Write the configuration file `name`.yaml (JSON is YAML); returns the value for AWF_CONFIG_PATH."""
         path = self.awf / f"{name}.yaml"
         path.write_text(json.dumps({"mq": mq}))
         return str(path)
 
     def environment(self, config_path: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment of a process in this project: none of the developer's own AWF settings."""
+        """The environment of a process in this project, without the developer's AWF variables."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWF_")}
         return {**own, "AWF_CONFIG_PATH": config_path, **(extra or {})}
 
     def runs(self, workflow: str) -> list[str]:
-        """The message ids `workflow` was started for, one per start."""
+        """The message ids of all runs of `workflow`."""
         path = self.marks / workflow
         return path.read_text().splitlines() if path.exists() else []
 
     def open_gate(self) -> None:
-        """Let the slow workflow's runs end."""
+        """Let the runs of the slow workflow end."""
         self.gate.touch()
 
     def _add_workflows(self) -> None:
         self.workflow(DONE, self._marked(DONE, "true"))
         self.workflow(FAIL, self._marked(FAIL, "false"))
-        # Bounded, so that a test that failed leaves nothing behind for ever.
+        # It ends after 30 s, so that a failed test leaves no process behind.
         waiting = f"n=0; while [ ! -e '{self.gate}' ] && [ $n -lt 600 ]; do sleep 0.05; n=$((n+1)); done"
         self.workflow(SLOW, self._marked(SLOW, waiting))
-        self.workflow(MURDER, self._marked(MURDER, "kill -9 $PPID"))
 
     def _marked(self, name: str, command: str) -> str:
         return f"echo \"$AWF_MESSAGE_ID\" >> '{self.marks / name}'; {command}"

@@ -17,7 +17,7 @@ from awf_core.errors import ConfigError, UsageError
 from awf_core.testing.certificate import Certificate, Outcome, as_json, as_markdown
 
 SUPPORT = Path(memory_backend.__file__).parent
-TWO_CASES = '-k "test_bodies_come_out or test_a_receipt_the_backend"'
+TWO_CASES = '-k "test_a_body_is_delivered_byte or test_a_receipt_that_the_backend"'
 
 
 def conform(site: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +42,7 @@ def test_a_backend_that_conforms_gets_a_certificate(site, tmp_path):
     assert [case["case"] for case in document["cases"]] == ["A6", "B9"]
     assert document["versions"]["awf-mq-memory"] == "1.0"
     assert document["capabilities"]["atomic_settle"] is True
-    assert "| A6 | bodies come out byte for byte | pass |" in (tmp_path / "conformance-memory.md").read_text()
+    assert "| A6 | a body is delivered byte for byte | pass |" in (tmp_path / "conformance-memory.md").read_text()
 
 
 def test_a_failed_case_is_in_the_certificate_and_the_exit_code_is_1(site, tmp_path):
