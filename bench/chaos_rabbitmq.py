@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any
 import pika
 
 from awf_core.testing.brokers import PrivateRabbitMq
-from awf_core.testing.process import awf_command
-from awf_core.testing.project import Project
+from awf_core.testing.process import Project, awf_command
 from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser, play
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerKill:
-    """From the broker's death until a result came again, in epoch seconds, and how long after its return that was."""
+    """From the kill of the broker until the next result, in epoch seconds; `return_s`: how long after its restart."""
 
     at_s: float
     over_s: float

@@ -25,8 +25,7 @@ from awf_core.plugin.backend_class import is_marked
 from awf_core.plugin.loader import load_backend
 from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
 from awf_core.testing.eventually import eventually
-from awf_core.testing.process import LoggedProcess, awf_command
-from awf_core.testing.project import Project
+from awf_core.testing.process import LoggedProcess, Project, awf_command
 from awf_core.testing.proxy import Proxy
 from awf_core.worker.decide import CRASH_CAP, CRASH_CAP_WHERE_RELEASES_COUNT
 
