@@ -33,19 +33,19 @@ class Report(Protocol):
 
     @property
     def is_good(self) -> bool:
-        """Whether every guarantee held."""
+        """Whether every promise held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerKill:
-    """The worker that was killed, and when, in epoch seconds."""
+    """Whom it hit, and when, in epoch seconds."""
 
     worker: str
     at_s: float
 
 
 class Crew:
-    """`size` workers of one project, each with a new name."""
+    """`size` workers of one project, each with a name nobody had before."""
 
     def __init__(self, project: Project, config: str, log: Path, *, size: int, dice: random.Random) -> None:
         self._project = project
@@ -62,7 +62,7 @@ class Crew:
         self._workers = [self._worker() for _ in range(self._size)]
 
     def kill_one(self) -> None:
-        """Kill a worker at any moment with SIGKILL, and start another one."""
+        """SIGKILL, whatever it does at this moment; another takes its place."""
         victim = self._dice.randrange(len(self._workers))
         name, process = self._workers[victim]
         process.send_signal(signal.SIGKILL)
@@ -71,7 +71,7 @@ class Crew:
         self._workers[victim] = self._worker()
 
     def end(self) -> None:
-        """Kill all workers."""
+        """None of them runs any more."""
         for _, process in self._workers:
             process.kill()
             process.wait()
@@ -111,7 +111,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def play(run: Callable[..., Report], options: argparse.Namespace, **more: Any) -> int:
-    """Run one round in a temporary directory and print the counts. 1 when a guarantee was broken, else 0."""
+    """One round in a directory that is gone afterwards; prints what it counted. 1 when a promise was broken, else 0."""
     with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
         report = run(
             Path(directory),

@@ -53,7 +53,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerKill:
-    """From the kill of the broker until the next result, in epoch seconds; `return_s`: how long after its restart."""
+    """From the broker's death until a result came again, in epoch seconds, and how long after its return that was."""
 
     at_s: float
     over_s: float

@@ -1,4 +1,4 @@
-"""Private brokers for tests: servers of this machine on free ports, and TLS certificates for them. No client library.
+"""Private brokers for tests: servers of this machine on free ports. They need no client library.
 
 Used by the broker fixtures of `pytest_plugin.py`, and directly. A server ends with the `with` block.
 """
@@ -38,8 +38,6 @@ SCHEDULERS = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
 # Without this the size of a quorum queue is up to five seconds old, and older on a busy machine.
 COUNTED_OFTEN = "-rabbit quorum_tick_interval 500"
 LOCAL_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
-CERTIFICATE_DAYS = "2"
-CERTIFICATE_NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost"
 
 
 def redis_program() -> str | None:
@@ -284,40 +282,3 @@ class TlsFiles:
     authority: Path
     certificate: Path
     key: Path
-
-
-def can_make_certificates() -> bool:
-    """Whether `openssl` is installed."""
-    return shutil.which("openssl") is not None
-
-
-def make_certificates(directory: Path) -> TlsFiles:
-    """Write a test authority, and a certificate of it for 127.0.0.1 and localhost. Raises CalledProcessError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    authority, authority_key = directory / "authority.pem", directory / "authority.key"
-    certificate, key = directory / "server.pem", directory / "server.key"
-    new_key = (
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        CERTIFICATE_DAYS,
-    )
-    _openssl(
-        *new_key, "-keyout", str(authority_key), "-out", str(authority), "-subj", "/CN=awf test authority",
-        "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-    )  # fmt: skip
-    _openssl(
-        *new_key, "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost", "-addext", CERTIFICATE_NAMES,
-        "-addext", "basicConstraints=critical,CA:FALSE", "-CA", str(authority), "-CAkey", str(authority_key),
-    )  # fmt: skip
-    return TlsFiles(authority=authority, certificate=certificate, key=key)
-
-
-def _openssl(*arguments: str) -> None:
-    program = shutil.which("openssl") or "openssl"
-    subprocess.run((program, *arguments), check=True, capture_output=True)

@@ -8,13 +8,12 @@ import ssl
 from pathlib import Path
 
 import pytest
+from tls_files import can_make_certificates, make_certificates
 
 from awf_core.testing.brokers import (
     PrivateMoto,
     PrivateRabbitMq,
     PrivateRedis,
-    can_make_certificates,
-    make_certificates,
     moto_program,
     rabbitmq_script,
     redis_program,

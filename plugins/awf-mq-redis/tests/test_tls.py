@@ -7,10 +7,11 @@ import time
 
 import pytest
 import redis
+from tls_files import can_make_certificates, make_certificates
 
 from awf_core.contract import Ack, Outgoing
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable
-from awf_core.testing.brokers import PrivateRedis, can_make_certificates, make_certificates
+from awf_core.testing.brokers import PrivateRedis
 from awf_core.testing.eventually import eventually
 from awf_core.testing.server_process import ServerFailed
 
