@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from docs_pages import ROOT, read_page, table
 
 from awf_core import errors
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.cli.schema import MESSAGE, RESULT
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext

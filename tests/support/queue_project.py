@@ -11,8 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.backends.sqlite.outgoing import reply_queue_name
+from awf_core.backends.sqlite.messages import reply_queue_name
 from awf_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -197,4 +197,4 @@ def test_a_result_for_a_private_reply_queue_that_is_over_is_kept(project: Projec
     assert [kept["message_id"] for kept in project.results("awf-undeliverable")] == ["m"]
     assert project.starts() == 1
     (line,) = served.lines("reply.undeliverable")
-    assert "is over since 2023-11-14T22:13:21" in line["error"]
+    assert "expired at 2023-11-14T22:13:21" in line["error"]

@@ -1,7 +1,6 @@
-"""`mq.type: memory`: a queue inside one process, for tests; with faults on demand, to show that the kit finds them.
+"""`mq.type: memory`: a queue in this process, with faults on demand. It shows that the conformance kit finds each fault.
 
-Not registered: a test that wants it writes the entry point. Backends of one process that share `name` and `faults`
-share the queue. Never use it for work: nothing outlives the process.
+The fixture `memory_backend` registers it. Backends with the same `name` and `faults` share one queue.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
+from memory_faults import FAULTS, Switches, broken
+from memory_store import MAX_BODY_BYTES, Entry, Store
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from awf_core.contract import Ack, Capabilities, DeadLetter, Nack, Page, Stats
 from awf_core.errors import BrokerError, LeaseLost
 from awf_core.hookspecs import hookimpl
-from awf_core.testing.memory_faults import FAULTS, Doors, broken
-from awf_core.testing.memory_store import MAX_BODY_BYTES, Entry, Store
 from awf_core.units import DurationS
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from awf_core.contract import BackendContext, Delivery, Outgoing, Role, StateEntry
 
-LOOK_AGAIN_S = 0.02
-"""How long a waiting consume sleeps at most: leases and delays end without anybody calling."""
+POLL_S = 0.02
+"""The longest sleep of a waiting consume: leases and delays end without a call that could wake it."""
 
 Item = TypeVar("Item", Ack, Nack, DeadLetter)
 
@@ -59,7 +58,7 @@ class MemorySettings(BaseModel):
 
 
 def store_of(settings: MemorySettings) -> Store:
-    """The store that backends of these settings share; the last one's lease holds."""
+    """The store that all backends with these settings share."""
     with _MAKING:
         key = (settings.name, settings.faults)
         if key not in _STORES:
@@ -88,33 +87,29 @@ class Backend:
             interrupt_s=0.5,
             ordered=True,
         )
-        self._doors = Doors(settings.faults)
+        self._switches = Switches(settings.faults)
         self._is_stopped = False
 
     @property
     def store(self) -> Store:
-        """Shared with every backend of the same name; leases are those of who takes."""
         return store_of(self.settings)
 
     @hookimpl
     def awf_mq_open(self) -> None:
-        """Nothing to connect."""
-        self._doors.opened()
+        self._switches.opened()
         self._is_stopped = False
 
     @hookimpl
     def awf_mq_close(self) -> None:
-        """End waiting consumes."""
-        if self._doors.hears_close:
+        if self._switches.hears_close:
             self._stop()
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        """Every name is a queue already."""
+        pass
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Take, or wait for something to take."""
         store, end = self.store, time.monotonic() + wait_s
         with store.changed:
             while not self._is_stopped:
@@ -123,32 +118,26 @@ class Backend:
                 left_s = end - time.monotonic()
                 if taken or left_s <= 0:
                     return taken
-                if self._doors.sleeps:
-                    store.changed.wait(min(left_s, LOOK_AGAIN_S))
+                if self._switches.sleeps:
+                    store.changed.wait(min(left_s, POLL_S))
         return []
 
     @hookimpl
     def awf_mq_interrupt(self) -> None:
-        """End waiting consumes until the next open."""
-        if self._doors.hears_interrupt:
+        if self._switches.hears_interrupt:
             self._stop()
 
     @hookimpl
     def awf_mq_publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
-        """Store what can be stored."""
         store = self.store
         with store.changed:
-            results = [store.refused(message) for message in messages]
-            for message, error in zip(messages, results, strict=True):
-                if error is None:
-                    store.put(message)
+            for message in messages:
+                store.put(message)
             store.changed.notify_all()
-        return results
+        return [None] * len(messages)
 
     @hookimpl
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
-        """Remove, with replies and state in the same step."""
-
         def done(store: Store, entry: Entry, ack: Ack) -> None:
             store.answer(ack.replies)
             if ack.remember is not None:
@@ -159,22 +148,18 @@ class Backend:
 
     @hookimpl
     def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
-        """Give back."""
-        return self._settle(nacks, lambda store, entry, nack: store.give_back(entry, nack))
+        return self._settle(nacks, lambda store, entry, nack: store.release(entry, nack))
 
     @hookimpl
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
-        """Bury, with replies in the same step."""
-
-        def dead(store: Store, entry: Entry, letter: DeadLetter) -> None:
-            store.answer(letter.replies)
-            store.bury(entry, letter)
+        def dead(store: Store, entry: Entry, dead_letter: DeadLetter) -> None:
+            store.answer(dead_letter.replies)
+            store.dead_letter(entry, dead_letter)
 
         return self._settle(dead_letters, dead)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew; those not ours any more come back."""
         store = self.store
         lost: list[Delivery] = []
         with store.changed:
@@ -185,26 +170,23 @@ class Backend:
                     lost.append(delivery)
                 else:
                     store.extend(entry)
-        return lost if self._doors.admits_losses else []
+        return lost if self._switches.admits_losses else []
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
-        """Count."""
         store = self.store
         with store.changed:
             return store.stats(queue)
 
     @hookimpl
     def awf_mq_browse(self, queue: str, limit: int, after: str | None) -> Page:
-        """Look."""
         store = self.store
         with store.changed:
-            items = [item for item in store.look(queue) if after is None or int(item.id) > int(after)]
+            items = [item for item in store.browse(queue) if after is None or int(item.id) > int(after)]
         return Page(items=items[:limit], next=items[limit - 1].id if len(items) > limit else None)
 
     @hookimpl
     def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
-        """Move what nobody holds."""
         store = self.store
         with store.changed:
             chosen = [entry for entry in store.free(source) if ids is None or str(entry.id) in ids][:limit]
@@ -215,7 +197,6 @@ class Backend:
 
     @hookimpl
     def awf_mq_purge(self, queue: str) -> int:
-        """Remove what nobody holds."""
         store = self.store
         with store.changed:
             chosen = store.free(queue)
@@ -224,27 +205,23 @@ class Backend:
         return len(chosen)
 
     @hookimpl
-    def awf_mq_reply_queue(self, ttl_s: float) -> str:  # noqa: ARG002 - memory goes with the process
-        """A name nobody else has."""
+    def awf_mq_reply_queue(self, ttl_s: float) -> str:
         return f"memory-reply-{uuid.uuid4().hex}"
 
     @hookimpl
     def awf_mq_state_get(self, keys: Sequence[str]) -> Sequence[str | None]:
-        """Read shared state."""
         store = self.store
         with store.changed:
             return [store.read(key) for key in keys]
 
     @hookimpl
     def awf_mq_state_put(self, entries: Sequence[StateEntry]) -> Sequence[bool]:
-        """Write shared state."""
         store = self.store
         with store.changed:
             return [store.write(entry) for entry in entries]
 
     @hookimpl
     def awf_mq_state_list(self, prefix: str) -> Sequence[tuple[str, str]]:
-        """List shared state."""
         store = self.store
         with store.changed:
             live = ((key, store.read(key)) for key in sorted(store.state) if key.startswith(prefix))
@@ -257,21 +234,17 @@ class Backend:
             store.changed.notify_all()
 
     def _settle(self, items: Sequence[Item], end: Callable[[Store, Entry, Item], None]) -> list[BrokerError | None]:
-        """Each item by itself: fenced, its replies looked at first, then everything at once."""
         store = self.store
         results: list[BrokerError | None] = []
         with store.changed:
             for item in items:
                 entry = store.held(item.delivery)
-                error = self._error(store, entry, item)
-                if error is None and entry is not None:
+                if entry is not None:
                     end(store, entry, item)
-                results.append(error)
+                results.append(None if entry is not None else _lost(item.delivery))
             store.changed.notify_all()
         return results
 
-    def _error(self, store: Store, entry: Entry | None, item: Ack | Nack | DeadLetter) -> BrokerError | None:
-        if entry is None:
-            return LeaseLost(f"memory: {item.delivery.id} in {item.delivery.queue!r} is not ours any more")
-        replies = () if isinstance(item, Nack) else item.replies
-        return next((error for reply in replies if (error := store.refused(reply)) is not None), None)
+
+def _lost(delivery: Delivery) -> LeaseLost:
+    return LeaseLost(f"memory: the lease of delivery {delivery.id} in {delivery.queue!r} is lost")

@@ -1,7 +1,6 @@
-"""A queue in this process's memory, correct and simple: what the `memory` backend keeps its messages in.
+"""The messages of the `memory` backend, kept correctly and simply.
 
-Every step has a method of its own, so that `memory_faults.py` can break exactly one. All methods want the lock
-`changed` held by the caller, the backend. Reading it is a good start for an author: it is the contract in plain Python.
+Each step is a method of its own, so that a fault overrides exactly one. The caller holds the lock `changed`.
 """
 
 from __future__ import annotations
@@ -13,18 +12,16 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from awf_core.contract import DeadLetter, Delivery, ItemState, Nack, Outgoing, QueueItem, Remember, StateEntry, Stats
-from awf_core.errors import BodyTooLarge, BrokerError, BrokerMisconfigured, Unroutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 MAX_BODY_BYTES = 1 << 20
-MAX_QUEUE_NAME = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Fits one handing-over of one entry."""
+    """Names one delivery of one entry."""
 
     entry_id: int
     deliveries: int
@@ -32,7 +29,7 @@ class Receipt:
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """A message. Times are epoch seconds; `due_at` is when it may be handed out, next or (while held) again."""
+    """A message. Times are epoch seconds. `due_at` is when it may be delivered; for a held one, when its lease ends."""
 
     id: int
     queue: str
@@ -45,14 +42,14 @@ class Entry:
     released: int = 0
     first_seen_at: float | None = None
     source: str | None = None
-    letter: DeadLetter | None = None
+    dead_letter: DeadLetter | None = None
     dead_at: float | None = None
     history: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(slots=True)
 class Store:
-    """All queues of one name. `lease_s`: how long a delivery stays with who took it."""
+    """All queues of one name."""
 
     lease_s: float
     entries: dict[int, Entry] = field(default_factory=dict)
@@ -61,18 +58,7 @@ class Store:
     ids: count[int] = field(default_factory=lambda: count(1))
     now: Callable[[], float] = time.time
 
-    def refused(self, message: Outgoing) -> BrokerError | None:
-        """Why `message` can't be stored."""
-        if len(message.body) > MAX_BODY_BYTES:
-            return BodyTooLarge(f"memory: a body of {len(message.body)} bytes, over {MAX_BODY_BYTES}")
-        if not 0 < len(message.queue) <= MAX_QUEUE_NAME:
-            return Unroutable(f"memory: {message.queue[:80]!r} can't be the name of a queue")
-        if message.priority is not None:
-            return BrokerMisconfigured(f"memory: priority {message.priority} for {message.queue!r}: there is none")
-        return None
-
     def put(self, message: Outgoing) -> None:
-        """Store an accepted message."""
         now = self.now()
         entry = Entry(
             id=next(self.ids), queue=message.queue, message=message, created_at=now, due_at=now + message.delay_s
@@ -80,17 +66,14 @@ class Store:
         self.entries[entry.id] = entry
 
     def due(self, queue: str) -> list[Entry]:
-        """What may be handed out now, in order."""
         now = self.now()
         found = [entry for entry in self.entries.values() if entry.queue == queue and entry.due_at <= now]
         return sorted(found, key=lambda entry: (entry.due_at, entry.id))
 
     def take(self, queue: str, limit: int) -> list[Delivery]:
-        """Hand out up to `limit`, each leased."""
-        return [self.hand_out(entry) for entry in self.due(queue)[:limit]]
+        return [self.deliver(entry) for entry in self.due(queue)[:limit]]
 
-    def hand_out(self, entry: Entry) -> Delivery:
-        """One handing-over."""
+    def deliver(self, entry: Entry) -> Delivery:
         now = self.now()
         entry.is_held = True
         entry.deliveries += 1
@@ -113,55 +96,49 @@ class Store:
         )
 
     def held(self, delivery: Delivery) -> Entry | None:
-        """The entry behind a receipt that still counts: the fence."""
+        """The entry of a receipt that is still valid: the fence."""
         receipt = delivery.receipt
         entry = self.entries.get(receipt.entry_id) if isinstance(receipt, Receipt) else None
         fits = entry is not None and isinstance(receipt, Receipt) and entry.deliveries == receipt.deliveries
         return entry if fits and entry is not None and entry.is_held else None
 
     def answer(self, replies: Sequence[Outgoing]) -> None:
-        """Publish what goes with a settlement."""
         for reply in replies:
             self.put(reply)
 
     def remove(self, entry: Entry) -> None:
-        """The message is done."""
         del self.entries[entry.id]
 
     def remember(self, remember: Remember) -> None:
-        """Write the state that goes with an ack."""
         self.write(StateEntry(key=remember.key, value=remember.value, ttl_s=remember.ttl_s))
 
-    def give_back(self, entry: Entry, nack: Nack) -> None:
-        """To be handed out again, no earlier than the delay."""
+    def release(self, entry: Entry, nack: Nack) -> None:
         entry.is_held = False
         entry.due_at = self.now() + nack.delay_s
         entry.attempt += nack.counted
         entry.released += not nack.counted
 
-    def bury(self, entry: Entry, letter: DeadLetter) -> None:
-        """Into the dead-letter queue, as a new entry that no old receipt fits."""
+    def dead_letter(self, entry: Entry, dead_letter: DeadLetter) -> None:
+        """Add a new entry to the dead-letter queue: no old receipt is valid for it."""
         now = self.now()
         self.remove(entry)
-        buried = replace(
+        moved = replace(
             entry,
             id=next(self.ids),
-            queue=letter.queue,
+            queue=dead_letter.queue,
             due_at=now,
             is_held=False,
             source=entry.queue,
-            letter=letter,
+            dead_letter=dead_letter,
             dead_at=now,
-            history=(*entry.history, *letter.history),
+            history=(*entry.history, *dead_letter.history),
         )
-        self.entries[buried.id] = buried
+        self.entries[moved.id] = moved
 
     def extend(self, entry: Entry) -> None:
-        """Renew a lease."""
         entry.due_at = self.now() + self.lease_s
 
     def stats(self, queue: str) -> Stats:
-        """The counts of this moment."""
         now = self.now()
         mine = [entry for entry in self.entries.values() if entry.queue == queue]
         ready = [entry for entry in mine if entry.due_at <= now]
@@ -175,19 +152,17 @@ class Store:
         )
 
     def free(self, queue: str) -> list[Entry]:
-        """What nobody holds, oldest first."""
+        """The entries no consumer holds, oldest first."""
         now = self.now()
         return [e for e in self.entries.values() if e.queue == queue and not (e.is_held and e.due_at > now)]
 
-    def look(self, queue: str) -> list[QueueItem]:
-        """Every message, oldest first."""
+    def browse(self, queue: str) -> list[QueueItem]:
         now = self.now()
         return [self.item(entry, now) for entry in self.entries.values() if entry.queue == queue]
 
     def item(self, entry: Entry, now: float) -> QueueItem:
-        """An entry as it is shown."""
-        letter, message = entry.letter, entry.message
-        shown: dict[str, Any] = {"reason": letter.reason, "error": letter.error} if letter is not None else {}
+        message, dead = entry.message, entry.dead_letter
+        shown: dict[str, Any] = {"reason": dead.reason, "error": dead.error} if dead is not None else {}
         return QueueItem(
             id=str(entry.id),
             body=message.body,
@@ -207,13 +182,12 @@ class Store:
         )
 
     def move(self, entry: Entry, target: str) -> None:
-        """To another queue, afresh; only the history stays."""
+        """Publish it anew to another queue; only the history stays."""
         self.remove(entry)
         self.put(replace(entry.message, queue=target, delay_s=0.0))
         self.entries[max(self.entries)].history = entry.history
 
     def write(self, entry: StateEntry) -> bool:
-        """Write shared state; False where `if_absent` found a live value."""
         if entry.if_absent and self.read(entry.key) is not None:
             return False
         if entry.value is None:
@@ -224,7 +198,6 @@ class Store:
         return True
 
     def read(self, key: str) -> str | None:
-        """The live value of a key."""
         value, until = self.state.get(key, (None, 0.0))
         return value if until > self.now() else None
 

@@ -1,14 +1,12 @@
-"""Certificates for TLS tests, made with the system's `openssl`. Called by fixtures of private brokers.
-
-A throw-away authority and one server certificate for 127.0.0.1 and localhost; never for anything but tests.
-"""
+"""TLS certificates for tests, made with the system's `openssl`. Used by the tests of brokers with TLS."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from awf_core.testing.brokers import TlsFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,26 +15,27 @@ DAYS = "2"
 NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsFiles:
-    """PEM files: `authority` is what clients trust, `certificate` and `key` are the server's (and a client's)."""
-
-    authority: Path
-    certificate: Path
-    key: Path
-
-
 def can_make_certificates() -> bool:
-    """Whether `openssl` is there."""
+    """Whether `openssl` is installed."""
     return shutil.which("openssl") is not None
 
 
 def make_certificates(directory: Path) -> TlsFiles:
-    """Write an authority and a certificate signed by it into `directory`. Raises CalledProcessError."""
+    """Write a test authority, and a certificate of it for 127.0.0.1 and localhost. Raises CalledProcessError."""
     directory.mkdir(parents=True, exist_ok=True)
     authority, authority_key = directory / "authority.pem", directory / "authority.key"
     certificate, key = directory / "server.pem", directory / "server.key"
-    new_key = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", DAYS)
+    new_key = (
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        DAYS,
+    )
     _openssl(
         *new_key, "-keyout", str(authority_key), "-out", str(authority), "-subj", "/CN=awf test authority",
         "-addext", "keyUsage=critical,keyCertSign,cRLSign",

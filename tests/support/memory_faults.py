@@ -1,6 +1,6 @@
-"""Ways for a queue to be wrong, each breaking one promise and no other. Used by the kit's own tests.
+"""Faults of a queue. Each breaks one guarantee. The tests of the kit show that a case finds each of them.
 
-A fault overrides one step of `Store`, or shuts one of the backend's `Doors`. Its docstring says what a user would see.
+A fault overrides one step of `Store`, or is a switch in `Switches`. Its docstring says what a user sees.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from awf_core.testing import memory_keeping_faults as keeping
-from awf_core.testing.memory_store import Entry, Receipt, Store
+import memory_operating_faults as operating
+from memory_store import Entry, Receipt, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ EVERY = 3
 LATE_S = 2.0
 
 
-class Doors:
-    """What of the backend itself can be broken."""
+class Switches:
+    """The faults that are in the backend itself."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.hears_close = "deaf_to_close" not in faults
@@ -33,13 +33,13 @@ class Doors:
         self._leaked: list[int] = []
 
     def opened(self) -> None:
-        """A connection was made; a leaking one is never let go."""
+        """A connection was opened; with `leak_files` its file is never closed."""
         if self._leaks:
             self._leaked.append(os.open(os.devnull, os.O_RDONLY))
 
 
 class Drop(Store):
-    """Every third accepted message is nowhere."""
+    """Every third accepted message is lost."""
 
     def put(self, message: Outgoing) -> None:
         if next(self.ids) % EVERY:
@@ -47,7 +47,7 @@ class Drop(Store):
 
 
 class Duplicate(Store):
-    """Every message is there twice."""
+    """Every message is stored twice."""
 
     def put(self, message: Outgoing) -> None:
         super().put(message)
@@ -55,36 +55,36 @@ class Duplicate(Store):
 
 
 class Delay(Store):
-    """A message is seen seconds after it came."""
+    """A message can be consumed only seconds after it was published."""
 
     def put(self, message: Outgoing) -> None:
         super().put(replace(message, delay_s=message.delay_s + LATE_S))
 
 
 class Reorder(Store):
-    """The last comes first."""
+    """The newest message is delivered first."""
 
     def due(self, queue: str) -> list[Entry]:
         return super().due(queue)[::-1]
 
 
 class HeadOfLine(Store):
-    """A message that failed goes before all others, for ever."""
+    """A message that failed is always delivered before all others."""
 
     def due(self, queue: str) -> list[Entry]:
         return sorted(super().due(queue), key=lambda entry: -entry.attempt)[:1]
 
 
 class ForgetFencing(Store):
-    """Whoever once held a message can settle it."""
+    """A consumer that lost its lease can still settle the message."""
 
     def held(self, delivery: Delivery) -> Entry | None:
         receipt = delivery.receipt
         return self.entries.get(receipt.entry_id) if isinstance(receipt, Receipt) else None
 
 
-class TrustStrangers(Store):
-    """A receipt that was never given settles something."""
+class AcceptForgedReceipts(Store):
+    """A receipt that the backend never issued settles a message."""
 
     def held(self, delivery: Delivery) -> Entry | None:
         if isinstance(delivery.receipt, Receipt):
@@ -93,14 +93,14 @@ class TrustStrangers(Store):
 
 
 class AckWithoutReply(Store):
-    """The message is done, the answer nowhere."""
+    """The message is acked and its reply is lost."""
 
     def answer(self, replies: Sequence[Outgoing]) -> None:
         pass
 
 
 class AckAllBefore(Store):
-    """An ack ends earlier deliveries too."""
+    """An ack also acks earlier deliveries."""
 
     def remove(self, entry: Entry) -> None:
         for other in list(self.entries.values()):
@@ -110,7 +110,7 @@ class AckAllBefore(Store):
 
 
 class AckForgets(Store):
-    """What was acked comes again."""
+    """An acked message is redelivered."""
 
     def remove(self, entry: Entry) -> None:
         entry.is_held = False
@@ -118,43 +118,43 @@ class AckForgets(Store):
 
 
 class CountReleases(Store):
-    """Giving back costs an attempt."""
+    """A release counts as an attempt."""
 
-    def give_back(self, entry: Entry, nack: Nack) -> None:
-        super().give_back(entry, replace(nack, counted=True))
+    def release(self, entry: Entry, nack: Nack) -> None:
+        super().release(entry, replace(nack, counted=True))
 
 
 class CountNothing(Store):
-    """A failure costs no attempt."""
+    """A failure does not count as an attempt."""
 
-    def give_back(self, entry: Entry, nack: Nack) -> None:
-        super().give_back(entry, replace(nack, counted=False))
+    def release(self, entry: Entry, nack: Nack) -> None:
+        super().release(entry, replace(nack, counted=False))
 
 
 class CountNoCrash(Store):
-    """A delivery that ended without a word is not counted."""
+    """A delivery that ended in a crash is not counted."""
 
-    def hand_out(self, entry: Entry) -> Delivery:
+    def deliver(self, entry: Entry) -> Delivery:
         entry.deliveries -= entry.is_held
-        return super().hand_out(entry)
+        return super().deliver(entry)
 
 
 class NackImmediately(Store):
-    """A retry comes at once, whatever its delay."""
+    """A retry ignores its delay."""
 
-    def give_back(self, entry: Entry, nack: Nack) -> None:
-        super().give_back(entry, replace(nack, delay_s=0.0))
+    def release(self, entry: Entry, nack: Nack) -> None:
+        super().release(entry, replace(nack, delay_s=0.0))
 
 
 class PublishImmediately(Store):
-    """A message that should wait doesn't."""
+    """A publish ignores its delay."""
 
     def put(self, message: Outgoing) -> None:
         super().put(replace(message, delay_s=0.0))
 
 
 class LoseHeaders(Store):
-    """Headers are gone."""
+    """Headers are lost."""
 
     def put(self, message: Outgoing) -> None:
         super().put(replace(message, headers={}))
@@ -168,38 +168,38 @@ class LoseCorrelation(Store):
 
 
 class TextBodies(Store):
-    """Bytes that are no text come out changed."""
+    """A body that is not text is changed."""
 
     def put(self, message: Outgoing) -> None:
         super().put(replace(message, body=message.body.decode(errors="replace").strip().encode()))
 
 
 class ChangeIds(Store):
-    """A message has another id every time."""
+    """Each delivery has another message id."""
 
-    def hand_out(self, entry: Entry) -> Delivery:
-        return replace(super().hand_out(entry), id=f"memory-{entry.id}-{entry.deliveries}")
+    def deliver(self, entry: Entry) -> Delivery:
+        return replace(super().deliver(entry), id=f"memory-{entry.id}-{entry.deliveries}")
 
 
 class SharedQueues(Store):
     """All queues are one."""
 
-    def due(self, queue: str) -> list[Entry]:  # noqa: ARG002 - that is the fault
+    def due(self, queue: str) -> list[Entry]:
         names = sorted({entry.queue for entry in self.entries.values()})
         return [entry for name in names for entry in Store.due(self, name)]
 
 
 class TwoOwners(Store):
-    """What one holds, others are given."""
+    """A held message is delivered to other consumers too."""
 
-    def hand_out(self, entry: Entry) -> Delivery:
-        delivery = super().hand_out(entry)
+    def deliver(self, entry: Entry) -> Delivery:
+        delivery = super().deliver(entry)
         entry.due_at = self.now()
         return delivery
 
 
 class IgnoreLimit(Store):
-    """A consumer gets more than it asked for."""
+    """A consumer gets more deliveries than its limit."""
 
     def take(self, queue: str, limit: int) -> list[Delivery]:
         return super().take(queue, limit + 1)
@@ -213,20 +213,20 @@ class ExtendForgets(Store):
 
 
 class ShortLease(Store):
-    """A lease ends early."""
+    """A lease ends too early."""
 
-    def hand_out(self, entry: Entry) -> Delivery:
-        delivery = super().hand_out(entry)
-        # By far, so that a busy machine doesn't hide it from the case that looks for it.
+    def deliver(self, entry: Entry) -> Delivery:
+        delivery = super().deliver(entry)
+        # Much too early, so that the case finds it on a busy machine too.
         entry.due_at -= self.lease_s * 0.9
         return delivery
 
 
 class NeverRedeliver(Store):
-    """What a dead process held is held for ever."""
+    """A message that a dead process held is never redelivered."""
 
-    def hand_out(self, entry: Entry) -> Delivery:
-        delivery = super().hand_out(entry)
+    def deliver(self, entry: Entry) -> Delivery:
+        delivery = super().deliver(entry)
         entry.due_at = self.now() + 3600
         return delivery
 
@@ -238,7 +238,7 @@ FAULTS: dict[str, type[Store] | None] = {
     "reorder": Reorder,
     "head_of_line": HeadOfLine,
     "forget_fencing": ForgetFencing,
-    "trust_strangers": TrustStrangers,
+    "accept_forged_receipts": AcceptForgedReceipts,
     "ack_without_reply": AckWithoutReply,
     "ack_all_before": AckAllBefore,
     "ack_forgets": AckForgets,
@@ -257,33 +257,32 @@ FAULTS: dict[str, type[Store] | None] = {
     "extend_forgets": ExtendForgets,
     "short_lease": ShortLease,
     "never_redeliver": NeverRedeliver,
-    "letter_without_body": keeping.LetterWithoutBody,
-    "letter_without_reason": keeping.LetterWithoutReason,
-    "letter_without_source": keeping.LetterWithoutSource,
-    "letter_stays": keeping.LetterStays,
-    "browse_takes": keeping.BrowseTakes,
-    "move_loses_history": keeping.MoveLosesHistory,
-    "move_keeps_attempts": keeping.MoveKeepsAttempts,
-    "move_copies": keeping.MoveCopies,
-    "purge_takes_held": keeping.PurgeTakesHeld,
-    "stats_lie": keeping.StatsLie,
-    "age_lies": keeping.AgeLies,
-    "keep_everything": keeping.KeepEverything,
-    "accept_oversize": keeping.AcceptOversize,
-    "ignore_priority": keeping.IgnorePriority,
-    "state_overwrites": keeping.StateOverwrites,
-    "state_forever": keeping.StateForever,
+    "dead_message_without_body": operating.DeadMessageWithoutBody,
+    "dead_message_without_reason": operating.DeadMessageWithoutReason,
+    "dead_message_without_source": operating.DeadMessageWithoutSource,
+    "dead_message_stays": operating.DeadMessageStays,
+    "browse_takes": operating.BrowseTakes,
+    "move_loses_history": operating.MoveLosesHistory,
+    "move_keeps_attempts": operating.MoveKeepsAttempts,
+    "move_copies": operating.MoveCopies,
+    "purge_takes_held": operating.PurgeTakesHeld,
+    "stats_lie": operating.StatsLie,
+    "age_lies": operating.AgeLies,
+    "keep_everything": operating.KeepEverything,
+    "overstate_max_body": operating.OverstateMaxBody,
+    "state_overwrites": operating.StateOverwrites,
+    "state_forever": operating.StateForever,
     "deaf_to_close": None,
     "deaf_to_interrupt": None,
     "spin": None,
     "extend_lies": None,
     "leak_files": None,
 }
-"""Every fault by name; None = one of the backend's `Doors`."""
+"""Every fault by name; None = a switch in `Switches`."""
 
 
 def broken(faults: Sequence[str]) -> type[Store]:
-    """A store with these faults; the plain one without any."""
+    """A store class with these faults."""
     classes = [FAULTS[name] for name in faults]
     bases = tuple(each for each in classes if each is not None)
     return type("BrokenStore", (*bases, Store), {}) if bases else Store
