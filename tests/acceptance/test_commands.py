@@ -88,7 +88,7 @@ def test_a_command_that_needs_no_queue_imports_nothing_heavy(project: Project, a
         "from awf_core.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "finally:\n"
-        "    heavy = {'pydantic', 'stevedore', 'structlog', 'awf_core.config.model', 'sqlite3'} & set(sys.modules)\n"
+        "    heavy = {'pydantic', 'stevedore', 'awf_core.config.model', 'sqlite3'} & set(sys.modules)\n"
         "    print('heavy:', *sorted(heavy), file=sys.stderr)\n"
     )
 
