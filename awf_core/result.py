@@ -107,6 +107,12 @@ def cut(text: str, max_bytes: int) -> str:
     return f"{kept}\n[cut by awf: the first {max_bytes} of {len(encoded)} bytes]"
 
 
+def first_line(text: str) -> str:
+    """The first line of `text`, 200 characters of it at most: for a log line."""
+    line = text.partition("\n")[0]
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
 def shortened(body: bytes) -> bytes:
     """A result with only what tells how its message ended: for a queue that is too small for all of it.
 

@@ -32,24 +32,23 @@ class _Settings(BaseModel):
 
 
 class DeadLetterSettings(_Settings):
-    """Where messages go that can't be done. `enabled=False`: they are answered, acked and only logged."""
+    """Where messages go that can't be processed. `enabled=False`: they are answered, acked and only logged."""
 
     enabled: bool = True
     queue: QueueName = "awf-dlq"
 
 
 class UndeliverableSettings(_Settings):
-    """Where results go whose `reply_to` takes them not."""
+    """Where results go that can't be delivered to their `reply_to`."""
 
     queue: QueueName = "awf-undeliverable"
 
 
 class RetrySettings(_Settings):
-    """When a failed message comes back. `max_attempts` counts all attempts;
-    `max_age_s=None` = no limit of age.
+    """When a failed message is redelivered. `max_attempts` counts all attempts; `max_age_s=None` = no limit of age.
 
-    `jitter` is the share of each wait that is random, 0..1. `unknown_hold_s`:
-    how long a message of an unknown workflow is held before it is dead-lettered.
+    `jitter` is the share of each wait that is random, 0..1. `defer_unknown_s`: how long a message of an unknown
+    workflow is deferred before it is dead-lettered.
     """
 
     max_attempts: Count = Field(3, ge=1, le=1000)
@@ -59,7 +58,7 @@ class RetrySettings(_Settings):
     multiplier: Number = Field(2.0, ge=1, le=100)
     jitter: Number = Field(1.0, ge=0, le=1)
     max_age_s: DurationS | None = Field(86400.0, alias="max_age")
-    unknown_hold_s: DurationS = Field(600.0, alias="unknown_hold")
+    defer_unknown_s: DurationS = Field(600.0, alias="defer_unknown")
 
 
 class ReplySettings(_Settings):

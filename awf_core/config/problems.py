@@ -15,7 +15,7 @@ from awf_core.config.secrets import masked
 from awf_core.errors import ConfigError, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -31,14 +31,13 @@ _KINDS = {
     "dict": "a mapping of keys",
     "model": "a mapping of keys",
 }
+_RENAMED = {"unknown_hold": "defer_unknown"}
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 
 
 def unknown_key(where: str, path: KeyPath, known: Sequence[str]) -> str:
-    """A key nobody reads, with the one that was probably meant."""
-    name = str(path[-1])
-    listed = ", ".join(sorted(known))
-    return f"{where}: {dotted(path)}: unknown key {name!r}.{did_you_mean(name, known)} (allowed: {listed})"
+    """A key that no setting has, with the one that was probably meant."""
+    return f"{where}: {dotted(path)}: {_unknown(str(path[-1]), known)}"
 
 
 def not_a_mapping(where: str, path: KeyPath, value: object) -> str:
@@ -47,8 +46,8 @@ def not_a_mapping(where: str, path: KeyPath, value: object) -> str:
 
 
 def refused(model: Model, prefix: KeyPath, error: ErrorDetails, where: str | None, variable: str) -> str:
-    """One finding of pydantic's. `where` is None when nobody gave the value;
-    `variable` is its environment twin.
+    """One finding of pydantic's. `where` is None for a default;
+    `variable` is the key's environment variable.
     """
     path = (*prefix, *error["loc"])
     place = f"{where}: " if where else ""
@@ -79,9 +78,7 @@ def _sentence(model: Model, error: ErrorDetails, path: KeyPath) -> str:
     kind, value = error["type"], shown(path, error["input"])
     holder, field = field_at(model, error["loc"])
     if kind == "extra_forbidden":
-        name = str(path[-1])
-        known = sorted(fields_by_key(holder))
-        return f"unknown key {name!r}.{did_you_mean(name, known)} (allowed: {', '.join(known)})"
+        return _unknown(str(path[-1]), fields_by_key(holder))
     if kind == "value_error":
         return redact_url(str(error.get("ctx", {}).get("error", error["msg"])))
     if kind == "literal_error":
@@ -95,6 +92,12 @@ def _sentence(model: Model, error: ErrorDetails, path: KeyPath) -> str:
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
         return f"{value} is out of range{allowed}"
     return f"{value}: {redact_url(error['msg'])}{allowed}"
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    listed = sorted(known)
+    meant = did_you_mean(_RENAMED.get(name, name), listed)
+    return f"unknown key {name!r}.{meant} (allowed: {', '.join(listed)})"
 
 
 def _allowed(metadata: Sequence[Any]) -> str:

@@ -49,7 +49,7 @@ EXPECTED_EXITS = (None, 0, 3, 5, -signal.SIGKILL)
 WORKER_RULES: dict[str, object] = {
     "concurrency": 4,
     "grace": "5s",
-    "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "unknown_hold": "0s"},
+    "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "defer_unknown": "0s"},
 }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     project: Project, awf: Awf, start_worker: StartWorker
 ) -> None:
-    project.mq(retry={"max_attempts": 1, "unknown_hold": "0s"})
+    project.mq(retry={"max_attempts": 1, "defer_unknown": "0s"})
     project.workflow("hello", "echo Hello, {{.inputs.name}}!", inputs=[{"name": "name", "required": True}])
     project.workflow("fails", "echo broken pump >&2; exit 9")
     project.workflow_text("invalid", "name: invalid\nstates: {initial: nowhere}\n")
@@ -43,7 +43,7 @@ def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     assert "Error: workflow not found: nobody" in unknown.stderr
     assert [awf("run", name).returncode for name in ("fails", "nobody", "invalid")] == [3, 1, 2]
     assert worker.stop() == 0
-    # What waits in a reply queue has been taken; only the letters stay.
+    # What waits in a reply queue has been taken; only the dead-lettered messages stay.
     assert project.sql("SELECT DISTINCT queue FROM message") == [("awf-dlq",)]
 
 
@@ -64,13 +64,13 @@ def test_a_first_project_works_from_init_to_result(project: Project, awf: Awf) -
     assert browsed.stderr == ""
 
 
-def test_a_letter_goes_from_failure_over_replay_to_success(project: Project, awf: Awf) -> None:
+def test_a_dead_lettered_message_is_replayed_and_completes(project: Project, awf: Awf) -> None:
     project.mq(retry={"max_attempts": 1})
     project.workflow("deploy", "echo no disk >&2; exit 1")
     project.put({"id": "m-1", "workflow": "deploy", "reply_to": "results"})
     assert awf("worker", "--burst").returncode == 3
-    (letter,) = json.loads(awf("dlq", "list", "--format", "json").stdout)
-    assert (letter["message_id"], letter["reason"], letter["error"].strip()) == ("m-1", "max_attempts", "no disk")
+    (dead,) = json.loads(awf("dlq", "list", "--format", "json").stdout)
+    assert (dead["message_id"], dead["reason"], dead["error"].strip()) == ("m-1", "max_attempts", "no disk")
 
     project.workflow("deploy", "echo deployed")
     assert awf("dlq", "replay", "m-1").stdout == "1\n"
@@ -78,7 +78,7 @@ def test_a_letter_goes_from_failure_over_replay_to_success(project: Project, awf
     assert awf("worker", "--burst").returncode == 0
     assert [result["status"] for result in project.results()] == ["failed", "completed"]
     assert project.results()[1]["attempt"] == 1
-    assert project.letters() == []
+    assert project.dead_messages() == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]])

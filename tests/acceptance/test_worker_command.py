@@ -65,7 +65,7 @@ def test_ready_is_said_once_after_the_queue_answered_and_stdout_stays_empty(
 
 
 def test_a_workflow_that_appears_while_its_message_is_held_runs(project: Project, start_worker: StartWorker) -> None:
-    project.mq(retry={"unknown_hold": "1m"})
+    project.mq(retry={"defer_unknown": "1m"})
     worker = start_worker()
     project.put({"workflow": "late", "reply_to": "results"})
     worker.await_line("message.settled", reason="unknown_workflow")
@@ -83,14 +83,14 @@ def test_a_workflow_that_appears_while_its_message_is_held_runs(project: Project
 def test_a_workflow_that_stays_unknown_is_dead_when_its_hold_is_over(
     project: Project, start_worker: StartWorker
 ) -> None:
-    project.mq(retry={"unknown_hold": "300ms"})
+    project.mq(retry={"defer_unknown": "300ms"})
     worker = start_worker()
     project.put({"workflow": "never", "reply_to": "results"})
 
     worker.await_line("message.settled", settlement="dead_letter", reason="unknown_workflow")
 
     assert worker.lines("message.settled", settlement="nack", counted=False)
-    assert [letter["reason"] for letter in project.letters()] == ["unknown_workflow"]
+    assert [dead["reason"] for dead in project.dead_messages()] == ["unknown_workflow"]
     assert project.results()[0]["status"] == "rejected"
     assert worker.stop() == 0
 

@@ -89,7 +89,7 @@ def test_a_second_signal_stops_the_step_and_gives_the_message_back_uncounted(
     row = project.row()
     assert row is not None
     assert (row["attempt"], row["deliveries"], row["released"], row["owner"]) == (1, 1, 1, None)
-    assert project.results() == project.letters() == []
+    assert project.results() == project.dead_messages() == []
     assert worker.lines("worker.forced", running=1)
     assert worker.lines("message.settled", settlement="nack", reason="stop", counted=False)
     eventually(lambda: steps_are_gone(project, worker), 5)

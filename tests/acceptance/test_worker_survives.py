@@ -148,8 +148,8 @@ def test_a_step_that_raises_anything_is_a_failed_attempt_and_its_slot_is_free_ag
 
     eventually(lambda: len(project.results()) == 2)
     assert [(r["message_id"], r["status"]) for r in project.results()] == [("bad", "failed"), ("good", "completed")]
-    assert [letter["reason"] for letter in project.letters()] == ["max_attempts"]
-    assert "geheim" not in str([*worker.log, *project.results(), *project.letters()])
+    assert [dead["reason"] for dead in project.dead_messages()] == ["max_attempts"]
+    assert "geheim" not in str([*worker.log, *project.results(), *project.dead_messages()])
     assert worker.stop() == 0
 
 

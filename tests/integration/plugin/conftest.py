@@ -56,7 +56,7 @@ class Backend:
     @hookimpl
     def awf_mq_nack(self, nacks): return [None for _ in nacks]
     @hookimpl
-    def awf_mq_dead_letter(self, letters): return [None for _ in letters]
+    def awf_mq_dead_letter(self, dead_letters): return [None for _ in dead_letters]
     @hookimpl
     def awf_mq_extend(self, deliveries): return []
     @hookimpl

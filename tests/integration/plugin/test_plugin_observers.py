@@ -78,7 +78,7 @@ def test_a_raising_observer_is_logged_counted_and_hurts_nobody(packages, written
     assert module.seen == [("ack", 0.5), ("nack", 0.5)]
     assert observers.failures == {("raising", "awf_message_settled"): 2}
     assert [(line["event"], line["plugin"], line["hook"]) for line in lines] == [
-        ("plugin_failed", "raising", "awf_message_settled")
+        ("plugin.failed", "raising", "awf_message_settled")
     ]
     assert error.split("(")[0] in lines[0]["exception"]
     assert "hunter2" not in written.getvalue()

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .conftest import Work
 
 UNSAFE = {
-    "awf-workflows": "is a queue this worker consumes or keeps letters in",
-    "awf-dlq": "is a queue this worker consumes or keeps letters in",
-    "awf-undeliverable": "is a queue this worker consumes or keeps letters in",
+    "awf-workflows": "is a queue this worker consumes, or keeps dead or undeliverable messages in",
+    "awf-dlq": "is a queue this worker consumes, or keeps dead or undeliverable messages in",
+    "awf-undeliverable": "is a queue this worker consumes, or keeps dead or undeliverable messages in",
     "results\n": "holds characters a queue name must not",
     "../results": "holds characters a queue name must not",
     "a" * 256: "is longer than 255 characters",
@@ -78,7 +78,7 @@ def test_a_malformed_message_with_an_unsafe_reply_address_is_dead_and_its_result
 
     work()
 
-    assert [letter["reason"] for letter in project.letters()] == ["malformed"]
+    assert [dead["reason"] for dead in project.dead_messages()] == ["malformed"]
     assert project.results("awf-undeliverable")[0]["status"] == "rejected"
 
 
@@ -157,7 +157,7 @@ def test_a_dead_letter_that_can_not_be_stored_at_first_is_stored_later(
 
     served = work()
 
-    assert [letter["body"] for letter in project.letters()] == ["no JSON"]
+    assert [dead["body"] for dead in project.dead_messages()] == ["no JSON"]
     assert served.exit_code == 3
 
 
@@ -196,7 +196,7 @@ def awf_worker_started(worker): 1 / 0
 
     assert len(project.results()) == 3
     assert served.exit_code == 0
-    failed = served.lines("plugin_failed")
+    failed = served.lines("plugin.failed")
     assert {line["hook"] for line in failed} == {"awf_message_received", "awf_message_settled", "awf_worker_started"}
     assert all(line["plugin"].startswith("worker_test_plugin_") for line in failed)
     assert any("observer is broken" in line["exception"] for line in failed)
@@ -232,5 +232,5 @@ def test_where_a_result_plugin_fails_the_result_has_the_usual_form_and_the_run_i
     assert [result["message_id"] for result in project.results()] == ["m"]
     assert project.starts() == 1
     assert project.count() == 0
-    assert served.lines("plugin_failed", level="error", hook="awf_format_result")
+    assert served.lines("plugin.failed", level="error", hook="awf_format_result")
     assert served.exit_code == 0
