@@ -18,9 +18,8 @@ from awf_core.config.origins import DEFAULT, Origin
 from awf_core.contract import BackendContext, Capabilities
 from awf_core.errors import AwfError, ConfigError, redact_url
 from awf_core.mq import Mq
-from awf_core.plugin.entries import entries
 from awf_core.plugin.environment import backend_from_environment, refuse_unclaimed, variables_of
-from awf_core.plugin.loader import DOCTOR, load_backend
+from awf_core.plugin.loader import DOCTOR, entries, load_backend
 from awf_core.plugin.manager import Plugins, build_plugins
 
 if TYPE_CHECKING:

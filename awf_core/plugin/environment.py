@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.config.backend_names import BACKEND_GROUP, VARIABLE_GROUP, install_line, twin
 from awf_core.errors import ConfigError
-from awf_core.plugin.entries import Entry, entries
+from awf_core.plugin.loader import Entry, entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

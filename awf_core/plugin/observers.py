@@ -14,7 +14,7 @@ from awf_core.clock import Clock, SystemClock
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.observe.throttle import Throttle
-from awf_core.plugin.hook_checks import EVENTS, PARAMETERS
+from awf_core.plugin.checks import EVENTS, PARAMETERS
 from awf_core.plugin.trace import trace_line
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from awf_core.plugin.loader import installed_backends
+from awf_core.config.backend_names import BACKEND_GROUP
+from awf_core.plugin.loader import entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ class Certificate:
 
 def versions_of(backend: str) -> dict[str, str]:
     """Versions of core, the backend's package, Python and the system."""
-    package = next(((b.distribution, b.version) for b in installed_backends() if b.name == backend), None)
+    package = next(((b.distribution, b.version) for b in entries(BACKEND_GROUP) if b.name == backend), None)
     return {
         "awf-core": version("awf-core"),
         **({package[0]: package[1]} if package else {}),

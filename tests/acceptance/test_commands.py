@@ -142,3 +142,10 @@ def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: P
     error, hint = defect.stderr.splitlines()
     assert error == "Error: ZeroDivisionError: division by zero"
     assert hint == "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints"
+
+
+@pytest.mark.parametrize("command", [[f"{awf_process.AWF}q"], [sys.executable, "-m", "awf_core"]])
+def test_the_command_has_two_more_names(project: Project, command: list[str]) -> None:
+    ended = subprocess.run([*command, "--version"], cwd=project.directory, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout.split()[0]) == (0, "awf,")

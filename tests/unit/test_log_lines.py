@@ -15,8 +15,7 @@ import pytest
 
 from awf_core.errors import ConfigError
 from awf_core.observe import events
-from awf_core.observe.log import configure_logging, get_logger
-from awf_core.observe.sink import LineHandler
+from awf_core.observe.log import LineHandler, configure_logging, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from awf_core.config.backend_names import BACKEND_GROUP
 from awf_core.errors import ConfigError
-from awf_core.plugin.loader import installed_backends, load_backend
+from awf_core.plugin.loader import entries, load_backend
 
 
 def refusal(name: str) -> ConfigError:
@@ -40,7 +41,7 @@ def test_only_the_named_backend_is_imported(packages):
 def test_listing_the_backends_imports_none_and_names_their_packages(packages):
     module = packages.install("awf-mq-fake", version="3.2", mq="fake")
 
-    listed = {info.name: info for info in installed_backends()}
+    listed = {info.name: info for info in entries(BACKEND_GROUP)}
 
     assert listed["fake"].distribution == "awf-mq-fake"
     assert listed["fake"].version == "3.2"

@@ -60,7 +60,7 @@ def test_an_observer_gets_the_values_it_names_in_its_own_order(packages):
 
 
 def test_every_event_of_the_hook_specifications_has_a_method():
-    from awf_core.plugin.hook_checks import EVENTS
+    from awf_core.plugin.checks import EVENTS
 
     assert [hook for hook in EVENTS if not callable(getattr(Observers, hook.removeprefix("awf_"), None))] == []
 
