@@ -114,7 +114,7 @@ def first_line(text: str) -> str:
 
 
 def shortened(body: bytes) -> bytes:
-    """A result with only what tells how its message ended: for a queue that is too small for all of it.
+    """A result with only how its message ended: for a queue that is too small for all of it.
 
     Texts are cut to SHORT_BYTES, `outputs` and `metadata` left out. A body of another form is cut to SHORT_BYTES.
     """

@@ -89,7 +89,7 @@ def _float(plain: str) -> float | None:
 
 
 def timestamp(text: str) -> Timestamp | None:
-    """The timestamp `text` spells in one of the four accepted ways, else None."""
+    """The timestamp `text` spells in one of the four accepted forms, else None."""
     match = _TIMESTAMP.fullmatch(text)
     # With a `T` a zone is required, with a space none is allowed.
     if match is None or (match["t"] is not None and (match["t"] == " ") == (match["zone"] is not None)):

@@ -1,8 +1,6 @@
-"""The settings under `mq:`, typed, with their ranges and defaults. Built by `load.py`;
-read by worker, client, commands.
+"""The settings under `mq:`, typed, with their ranges and defaults. Built by load.py; read by worker, client, commands.
 
-Attributes carry their unit (`grace_s`), the file's keys don't (`grace: 25s`).
-Frozen, so threads may share it.
+Attributes carry their unit (`grace_s`), the file's keys don't (`grace: 25s`). Frozen, so threads may share it.
 """
 
 from __future__ import annotations
@@ -113,7 +111,7 @@ MqConfig = MqSettings
 class WorkflowPolicy(_Settings):
     """What applies to one workflow, overrides merged in.
 
-    `max_run_s=None` = as long as it likes; `executor=None` = the one that runs all.
+    `max_run_s=None` = no limit; `executor=None` = the default executor.
     """
 
     retry: RetrySettings
@@ -122,9 +120,7 @@ class WorkflowPolicy(_Settings):
 
 
 def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
-    """The rules for `workflow`:
-    globs of `mq.workflows` in the file's order, later over earlier, its own name last.
-    """
+    """The rules for `workflow`: globs of `mq.workflows` in the file's order, later over earlier, its own name last."""
     retry, max_run_s, executor = mq.retry, mq.max_run_s, None
     for rules in _rules_for(mq, workflow):
         retry = retry.model_copy(update=_given(rules.retry))
@@ -135,7 +131,7 @@ def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
 
 
 def longest_run_s(mq: MqSettings) -> float | None:
-    """How long the longest run may take, whichever workflow it is of; None = without end."""
+    """How long the longest run of any workflow may take, in seconds; None = no limit."""
     bounds = [rules.max_run_s for rules in mq.workflows.values() if "max_run_s" in rules.model_fields_set]
     limits = [bound for bound in (mq.max_run_s, *bounds) if bound is not None]
     return max(limits) if len(limits) == len(bounds) + 1 else None

@@ -1,6 +1,6 @@
 """Say what is wrong with a value: where, key, value, what is allowed. Called by section. Pure.
 
-Turns pydantic's findings into one line each; no value that may be a secret is ever part of it.
+Turns pydantic's findings into one line each, and never shows a value that may be a secret.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def unknown_key(where: str, path: KeyPath, known: Sequence[str]) -> str:
 
 
 def not_a_mapping(where: str, path: KeyPath, value: object) -> str:
-    """A single value where keys belong."""
+    """A single value in the place of keys."""
     return f"{where}: {dotted(path)}: {shown(path, value)} is not a mapping of keys"
 
 
@@ -111,5 +111,5 @@ def _allowed(metadata: Sequence[Any]) -> str:
 
 
 def described(origin: Origin) -> str | None:
-    """The place to name before the key; None for a default, which has none."""
+    """The place to name before the key; None for a default."""
     return origin.where or None

@@ -36,10 +36,9 @@ _TELEMETRY_KEYS = ("exporter", "service_name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The project's settings. `file` is None where there is none; `directory` is the `.awf` that holds, or would
-    hold, it.
+    """The project's settings. `file` is None where there is none; `directory` is the `.awf` of the file, real or not.
 
-    `missing` names a file that AWF_CONFIG_PATH points at and that isn't there. `executor` runs the workflows, None =
+    `missing` names a file that AWF_CONFIG_PATH points at and that doesn't exist. `executor` runs the workflows, None =
     our own engine; `executor_path` is its program.
     """
 
@@ -58,7 +57,7 @@ class Project:
 def load_project(*, cwd: Path, env: Mapping[str, str]) -> Project:
     """Read the project's file. Raises ConfigError naming file and line when it is unreadable or of the wrong shape.
 
-    A file that isn't there is an empty one, as in the original, with a warning where AWF_CONFIG_PATH named it.
+    A missing file is an empty one, as in the original, with a warning where AWF_CONFIG_PATH named it.
     """
     path, label = _locate(cwd, env)
     if not path.exists():

@@ -44,7 +44,7 @@ MEANING: Final[dict[str, str]] = {
     RUN_FINISHED: "a workflow ended: status, exit code, duration",
     MESSAGE_SETTLED: "a message was acked, nacked with a delay, released, or dead-lettered with a reason",
     MESSAGE_REJECTED: "a message that can't run: malformed, unknown workflow, invalid inputs",
-    MESSAGE_DISCARDED: "a message that would be dead-lettered while dead letters are off",
+    MESSAGE_DISCARDED: "a message that would be dead-lettered, while dead-lettering is off",
     REPLY_UNDELIVERABLE: "`reply_to` leads nowhere; the result went to the undeliverable queue",
     RESULT_SUPPRESSED: "a result was dropped because the lease of its message was lost",
     SETTLE_RETRIED: "the broker did not accept a settlement; the worker retries it while the lease holds",

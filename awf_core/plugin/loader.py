@@ -22,9 +22,7 @@ DOCTOR = "run `awf plugins doctor`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry point. `str()` of it names package, version and object:
-    `awf-mq-x 1.0 (awf_mq_x.queue:Backend)`.
-    """
+    """One entry point. `str()` of it names package, version and object: `awf-mq-x 1.0 (awf_mq_x.queue:Backend)`."""
 
     group: str
     name: str
@@ -38,7 +36,7 @@ class Entry:
 
 
 def entries(group: str) -> tuple[Entry, ...]:
-    """The entry points of `group`, by name; one that is found twice in the same package counts once."""
+    """The entry points of `group`, by name; a duplicate in the same package counts once."""
     found = {_entry(point) for point in entry_points(group=group)}
     return tuple(sorted(found, key=lambda entry: (entry.name, entry.distribution, entry.value)))
 

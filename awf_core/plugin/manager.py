@@ -31,7 +31,7 @@ DISABLE_VARIABLE = "AWF_DISABLE_PLUGINS"
 
 
 class Plugins:
-    """What is registered. `hook` is pluggy's relay, for `Mq`; `registered` is what plugins add to the core.
+    """What is registered. `hook` is pluggy's relay, for `Mq`; `registered` has what plugins add to the core.
 
     `names` are the registered plugins in order, `disabled` those that AWF_DISABLE_PLUGINS kept out.
     """

@@ -265,7 +265,7 @@ def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues:
 
 
 def _reject_own_dead_letter_queue(mq: MqSettings, queues: Sequence[str]) -> None:
-    """A worker that consumed its own dead letters would process them without end."""
+    """A worker must not consume what it dead-letters: it would process those messages without end."""
     targets = {"mq.undeliverable.queue": mq.undeliverable.queue}
     if mq.dead_letter.enabled:
         targets["mq.dead_letter.queue"] = mq.dead_letter.queue

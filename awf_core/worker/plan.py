@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from awf_core.message import Malformed, Message
 
 UNKNOWN_WORKFLOW = "unknown_workflow"
+INVALID_WORKFLOW = "invalid_workflow"
+INVALID_NAME = "invalid_workflow_name"
+INVALID_INPUTS = "invalid_inputs"
 EXPIRED = "expired"
 INTERNAL_ERROR = "internal_error"
-_REASONS = (
-    (InvalidWorkflowName, "invalid_workflow_name"),
-    (WorkflowNotFound, UNKNOWN_WORKFLOW),
-    (InputError, "invalid_inputs"),
-)
+_REASONS = ((InvalidWorkflowName, INVALID_NAME), (WorkflowNotFound, UNKNOWN_WORKFLOW), (InputError, INVALID_INPUTS))
 
 
 class Execute(Protocol):
@@ -52,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why nothing runs. `reason` is the one word of the dead letter, `code` the language's structured code."""
+    """Why nothing runs. `reason` is the one word that a dead-lettered message carries, `code` the language's."""
 
     reason: str
     error: str
@@ -94,7 +93,7 @@ class Planner:
 
 def rejected(error: AwfError) -> Rejection:
     """The rejection of a message whose workflow or inputs raise `error`."""
-    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "invalid_workflow")
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), INVALID_WORKFLOW)
     return Rejection(reason=reason, error=error.message, code=error.code, exit_code=error.exit_code)
 
 
@@ -116,6 +115,6 @@ def expired(expires_at: float) -> Rejection:
 
 
 def internal_error(error: BaseException) -> Rejection:
-    """An internal error while a message was handled. Its text reaches dead letters and results without passwords."""
+    """An internal error while a message was handled. Its text is published, so it holds no password."""
     text = redact_url(f"internal error: {type(error).__name__}: {error}")
     return Rejection(reason=INTERNAL_ERROR, error=text, code="SYSTEM.INTERNAL.UNMAPPED", exit_code=4)

@@ -23,7 +23,7 @@ class Running(NamedTuple):
 
 
 class Runners:
-    """A fixed number of runner threads. `put` never blocks: no more is fetched than there are slots."""
+    """A fixed number of runner threads. `put` never blocks: fetchers take no more than there are slots."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Runners:
         self._is_draining = True
 
     def stop(self, timeout_s: float) -> bool:
-        """End the threads; False when one is still in a run after `timeout_s` seconds."""
+        """End the threads; False where one still runs a workflow after `timeout_s` seconds."""
         for _ in self._threads:
             self._work.put(None)
         end = self._clock.monotonic() + timeout_s

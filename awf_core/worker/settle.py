@@ -45,9 +45,9 @@ NEVER = 1 << 60
 class Settlement:
     """How one delivery is to end, and what the log and the observers get when it has.
 
-    replies       published with the ack or the dead letter
+    replies       published with the ack, or as the message is dead-lettered
     unsafe        why nothing may be published to the reply address; None = it may
-    history       what goes into the dead letter
+    history       what a dead-lettered message carries
     received_at   monotonic seconds
     """
 

@@ -30,7 +30,7 @@ def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     good = awf("submit", "hello", "--input", "name=Ada", "--wait", "--timeout", "20s")
     failed = awf("submit", "fails", "--wait", "--timeout", "20s")
     user = awf("submit", "hello", "--wait", "--timeout", "20s", "--format", "json")
-    unknown = awf("submit", "nobody", "--wait", "--timeout", "20s")
+    unknown = awf("submit", "absent", "--wait", "--timeout", "20s")
     invalid = awf("submit", "invalid", "--wait", "--timeout", "20s")
 
     assert (good.returncode, good.stdout) == (0, "Hello, Ada!\n")
@@ -40,8 +40,8 @@ def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     assert "Error: broken pump" in failed.stderr
     assert (user.returncode, unknown.returncode, invalid.returncode) == (1, 1, 2)
     assert json.loads(user.stdout)["status"] == "rejected"
-    assert "Error: workflow not found: nobody" in unknown.stderr
-    assert [awf("run", name).returncode for name in ("fails", "nobody", "invalid")] == [3, 1, 2]
+    assert "Error: workflow not found: absent" in unknown.stderr
+    assert [awf("run", name).returncode for name in ("fails", "absent", "invalid")] == [3, 1, 2]
     assert worker.stop() == 0
     # What waits in a reply queue has been taken; only the dead-lettered messages stay.
     assert project.sql("SELECT DISTINCT queue FROM message") == [("awf-dlq",)]
@@ -113,7 +113,7 @@ def test_a_worker_imports_no_backend_but_its_own(project: Project) -> None:
     assert ended.stdout == "clients:\n"
 
 
-def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: Project, awf: Awf) -> None:
+def test_a_plugins_command_is_a_command_and_its_internal_error_is_reported_as_one(project: Project, awf: Awf) -> None:
     site = project.directory / "site"
     site.mkdir()
     install_plugin(
@@ -124,22 +124,22 @@ def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: P
         "def audit():\n"
         "    'Audits the queue.'\n"
         "    click.echo('audited')\n"
-        "@click.command('defect')\n"
-        "def defect(): 1 / 0\n"
+        "@click.command('broken')\n"
+        "def broken(): 1 / 0\n"
         "@hookimpl\n"
         "def awf_register_commands(register):\n"
         "    register(audit)\n"
-        "    register(defect)\n",
+        "    register(broken)\n",
     )
     env = {"PYTHONPATH": str(site)}
 
     audited = awf("audit", env=env)
-    defect = awf("defect", env=env)
+    broken = awf("broken", env=env)
 
     assert (audited.returncode, audited.stdout) == (0, "audited\n")
     assert "Audits the queue." in awf("--help", env=env).stdout
-    assert defect.returncode == 4
-    error, hint = defect.stderr.splitlines()
+    assert broken.returncode == 4
+    error, hint = broken.stderr.splitlines()
     assert error == "Error: ZeroDivisionError: division by zero"
     assert hint == "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints"
 

@@ -93,7 +93,7 @@ def test_a_flag_that_was_not_given_changes_nothing(tmp_path):
         ("AWF_MQ_CONCURRENCY", "", lambda mq: mq.concurrency, 5),
     ],
 )
-def test_every_key_has_an_environment_twin(tmp_path, variable, text, read, value):
+def test_every_key_has_an_environment_variable(tmp_path, variable, text, read, value):
     assert read(load(tmp_path, "", {variable: text}).mq) == value
 
 
@@ -153,7 +153,7 @@ AT = ".awf/config.yaml:1: "
         ("notify: {default_backend: [x]}", "notify.default_backend: ['x'] is not a text (put quotes around it)"),
     ],
 )
-def test_a_bad_value_is_said_with_file_line_key_value_and_what_is_allowed(tmp_path, text, said):
+def test_a_bad_value_is_reported_with_file_line_key_value_and_what_is_allowed(tmp_path, text, said):
     assert refusal(tmp_path, text) == AT + said
 
 

@@ -125,7 +125,7 @@ def test_an_empty_file_is_an_empty_mapping(text):
         ("a: 1\nb: 2\na: 3\n", "c.yaml:3: 'a' is there twice (first on line 1)"),
         ("a: [1\n", "c.yaml:2: not valid YAML: "),
         ("a: 1\n b: 2\n", "c.yaml:2: not valid YAML: "),
-        ("a: *nobody\n", "c.yaml:1: not valid YAML: found undefined alias"),
+        ("a: *absent\n", "c.yaml:1: not valid YAML: found undefined alias"),
         ("- a\n", "c.yaml:1: not a mapping (allowed: keys with values, such as `mq:`)"),
         ("just text\n", "c.yaml:1: not a mapping"),
         ("a: &a [*a]\n", "c.yaml:1: an alias that contains itself"),
@@ -135,7 +135,7 @@ def test_an_empty_file_is_an_empty_mapping(text):
         ("a: \x01\n", "c.yaml"),
     ],
 )
-def test_what_is_no_configuration_is_said_with_its_line(text, said):
+def test_what_is_no_configuration_is_reported_with_its_line(text, said):
     assert refusal(text).startswith(said)
 
 
@@ -145,7 +145,7 @@ def test_aliases_can_not_blow_up_the_memory():
     assert "too large" in refusal("l0: &l0 [x]\n" + layers)
 
 
-def test_a_file_that_is_not_utf8_is_said_so(tmp_path):
+def test_a_file_that_is_not_utf8_is_reported_as_such(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_bytes(b"a: \xff\xfe")
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_not_utf8_is_said_so(tmp_path):
     assert caught.value.hint == "save the file as UTF-8"
 
 
-def test_a_file_that_can_not_be_read_is_said_so(tmp_path):
+def test_a_file_that_can_not_be_read_is_reported_as_such(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_document(tmp_path, label="c.yaml")
 

@@ -54,7 +54,7 @@ def test_a_completed_run_is_acked():
     assert decide_run(Ran("completed"), delivery()) == Decision(ending="ack")
 
 
-def test_a_failed_run_comes_back_after_the_policys_delay():
+def test_a_failed_run_is_redelivered_after_the_policys_delay():
     assert decide_run(failed(), delivery(attempt=1)) == retry(delay_s=5.0, error="step a: exit code 1")
     assert decide_run(failed(), delivery(attempt=2, deliveries=2)) == retry(delay_s=10.0, error="step a: exit code 1")
 
@@ -130,7 +130,7 @@ def test_what_can_never_run_is_dead_lettered_at_once(reason: str):
     assert decide_rejection(reason, delivery(first_seen_at=NOW)) == dead(reason=reason, error="why")
 
 
-def test_an_unknown_workflow_is_deferred_then_dead_lettered():
+def test_an_unknown_workflow_is_held_then_dead():
     fresh = delivery(first_seen_at=NOW - 1)
     nearly = delivery(first_seen_at=NOW - 597)
     over = delivery(first_seen_at=NOW - 600)

@@ -1,4 +1,4 @@
-"""Observers are told what they ask for, and can't hurt the worker or each other."""
+"""Observers get what they ask for, and can't harm the worker or each other."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_event_of_the_hook_specifications_has_a_method():
 
 
 @pytest.mark.parametrize("error", ["ValueError('amqp://u:hunter2@h')", "SystemExit(1)"])
-def test_a_raising_observer_is_logged_counted_and_hurts_nobody(packages, written, error):
+def test_a_raising_observer_is_logged_and_counted_and_harms_no_other(packages, written, error):
     module = module_of(packages, "good", GOOD)
     module_of(packages, "raising", RAISING.format(error=error))
     observers = Observers(build_plugins(None, None, env={}), clock=StillClock())
@@ -94,7 +94,7 @@ def test_without_observers_nothing_is_active():
     assert observers.failures == {}
 
 
-def test_tracing_shows_who_is_told_without_bodies(packages, capsys):
+def test_tracing_shows_which_plugins_are_notified_without_bodies(packages, capsys):
     module_of(packages, "good", GOOD)
     observers = Observers(build_plugins(None, None, env={"AWF_TRACE_HOOKS": "1"}))
 

@@ -100,7 +100,7 @@ def test_a_body_in_text_and_one_in_bytes_are_the_same_message(project: Project, 
     assert [result["output"] for result in project.results()] == ["Zoë\n", "Zoë\n"]
 
 
-def test_the_log_tells_of_a_rejected_message_in_three_lines_and_never_its_body(project: Project, work: Work) -> None:
+def test_the_log_has_three_lines_of_a_rejected_message_and_never_its_body(project: Project, work: Work) -> None:
     project.put('{"id": "m-1", "secret": "hunter2"}')
 
     served = work()

@@ -1,4 +1,4 @@
-"""Messages that are well formed and can't be done: names, unknown workflows, inputs. What each gets, and who is told."""
+"""Well-formed messages that can't be run: names, unknown workflows, inputs. What becomes of each, and of its reply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAMES = ("../secret", "/etc/passwd", "a/../../b", "..", ".hidden", "hello\\x", "hello\nworld", "x" * 300, "a/b/c")
 
 
-def test_a_name_that_could_leave_the_workflow_directories_is_never_looked_up(project: Project, work: Work) -> None:
+def test_a_name_that_could_leave_the_workflow_directories_is_never_resolved(project: Project, work: Work) -> None:
     for place in (project.awf, project.directory):
         (place / "secret.yaml").write_text("states: {initial: a, a: {type: step, command: touch ran}}")
     project.mq(concurrency=1)
@@ -30,7 +30,7 @@ def test_a_name_that_could_leave_the_workflow_directories_is_never_looked_up(pro
     assert not (project.directory / "ran").exists()
 
 
-def test_an_unknown_workflow_is_held_uncounted_and_not_answered_yet(project: Project, work: Work) -> None:
+def test_an_unknown_workflow_is_deferred_uncounted_and_not_answered_yet(project: Project, work: Work) -> None:
     project.mq(retry={"defer_unknown": "10m"})
     project.put({"id": "m", "workflow": "helo", "reply_to": "results"})
 
@@ -48,7 +48,7 @@ def test_an_unknown_workflow_is_held_uncounted_and_not_answered_yet(project: Pro
     assert served.exit_code == 0
 
 
-def test_burst_does_not_hold_an_unknown_workflow(project: Project, work: Work) -> None:
+def test_burst_does_not_defer_an_unknown_workflow(project: Project, work: Work) -> None:
     project.workflow("hello")
     project.put({"id": "m", "workflow": "helo", "reply_to": "results"})
 

@@ -1,4 +1,4 @@
-"""Failed attempts: when a message comes back, when it is given up, and what is told of it then."""
+"""Failed attempts: when a message is redelivered, when it is dead-lettered, and what its result says then."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fails_until(project: Project, attempt: int) -> str:
     )
 
 
-def test_a_failed_attempt_comes_back_after_its_delay_and_only_the_last_attempt_is_answered(
+def test_a_failed_attempt_is_redelivered_after_its_delay_and_only_the_last_attempt_is_answered(
     project: Project, work: Work
 ) -> None:
     project.mq(retry=QUICK)
@@ -117,7 +117,9 @@ def test_burst_waits_for_retries_that_are_delayed(project: Project, work: Work) 
     assert project.count() == 0
 
 
-def test_dead_letters_that_are_off_are_warned_of_answered_acked_and_logged(project: Project, work: Work) -> None:
+def test_where_dead_lettering_is_off_messages_are_answered_acked_and_logged_and_the_start_warns_of_it(
+    project: Project, work: Work
+) -> None:
     project.mq(dead_letter={"enabled": False}, retry={"max_attempts": 1})
     project.workflow("down", "exit 1")
     project.put({"id": "m-1", "workflow": "down", "reply_to": "results"}, "no JSON")
@@ -138,7 +140,7 @@ def test_dead_letters_that_are_off_are_warned_of_answered_acked_and_logged(proje
     assert served.exit_code == 3
 
 
-def test_max_messages_takes_so_many_and_leaves_the_rest(project: Project, work: Work) -> None:
+def test_max_messages_takes_that_many_and_leaves_the_rest(project: Project, work: Work) -> None:
     project.workflow("hello", f"echo x >> {project.marks}/starts")
     project.put(*({"workflow": "hello"} for _ in range(7)))
 
