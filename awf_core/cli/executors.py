@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from awf_core.config.executor_choice import executor_choice
+from awf_core.config.project import executor_choice
 from awf_core.engine.executors import BUILTIN
 
 if TYPE_CHECKING:

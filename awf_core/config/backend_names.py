@@ -1,4 +1,4 @@
-"""The names a backend can have, without importing one. Called for error texts and to tell sections from typos.
+"""The names a backend can have, without importing one. Called for error texts and to distinguish sections from typos.
 
 Names come from the installed packages' metadata; the project's own backends are known even where not installed.
 """
@@ -24,7 +24,7 @@ def section_names() -> frozenset[str]:
 
 
 def distribution_for(name: str) -> str:
-    """The package that brings the backend `name`, by our naming rule where it isn't one of ours."""
+    """The package that has the backend `name`; for one that isn't ours, the package of that name by our naming rule."""
     name = OTHER_NAMES.get(name, name)
     return DISTRIBUTIONS.get(name, f"awf-mq-{name.replace('_', '-')}")
 

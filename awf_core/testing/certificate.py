@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from awf_core.plugin.loader import installed_backends
+from awf_core.config.backend_names import BACKEND_GROUP
+from awf_core.plugin.loader import entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ class Recorder:
 
 def versions_of(backend: str) -> dict[str, str]:
     """The versions of the core, the backend's package, Python and the system."""
-    package = next(((b.distribution, b.version) for b in installed_backends() if b.name == backend), None)
+    package = next(((b.distribution, b.version) for b in entries(BACKEND_GROUP) if b.name == backend), None)
     return {
         "awf-core": version("awf-core"),
         **({package[0]: package[1]} if package else {}),

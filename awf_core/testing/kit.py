@@ -21,7 +21,7 @@ from awf_core.config.load import load_config
 from awf_core.errors import BrokerError
 from awf_core.message import encode
 from awf_core.plugin.assemble import assemble
-from awf_core.plugin.backend_class import is_marked
+from awf_core.plugin.checks import is_marked
 from awf_core.plugin.loader import load_backend
 from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
 from awf_core.testing.eventually import eventually
@@ -47,7 +47,7 @@ EXPECTED_EXITS = (None, 0, 3, 5, -signal.SIGKILL)
 WORKER_RULES: dict[str, object] = {
     "concurrency": 4,
     "grace": "5s",
-    "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "unknown_hold": "0s"},
+    "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "defer_unknown": "0s"},
 }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_FORK_PATIENCE_S = 10.0
+_FORK_BROKER_AWAY_S = 10.0
 _RETRY_S = 0.001
 _LOCK_POLL_S = 0.05
 _SHORTEST_PAUSE_S = 0.005
@@ -179,7 +179,7 @@ class Connections:
     def before_fork(self) -> None:
         """Close both connections: a child must not share SQLite's locks."""
         for slot in (self._writer, self._reader):
-            if slot.lock.acquire(timeout=_FORK_PATIENCE_S):
+            if slot.lock.acquire(timeout=_FORK_BROKER_AWAY_S):
                 self._taken_for_fork.append(slot)
                 slot.close()
 

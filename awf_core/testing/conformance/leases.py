@@ -15,7 +15,7 @@ from awf_core.testing.actions import ack, answered, assert_counters, assert_quie
 from awf_core.testing.clocks import SkewedClock
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
-from awf_core.worker.lease import LeaseKeeper
+from awf_core.worker.lease_renewal import LeaseKeeper
 
 if TYPE_CHECKING:
     from awf_core.testing.kit import Kit

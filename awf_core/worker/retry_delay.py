@@ -1,4 +1,8 @@
-"""How long a message waits: after a failed attempt, and while its workflow is unknown. Pure arithmetic."""
+"""How long a message waits: after a failed attempt, and while its workflow is unknown. Pure arithmetic.
+
+Called by decide.py, and a file of its own so that its name says where a retry's delay comes from. The wait before a
+broker is asked again is another matter: `awf_core/backoff.py`.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ def retry_delay_s(retry: RetrySettings, attempt: int, chance: float) -> float:
     return wait_s * (1 - retry.jitter) + wait_s * retry.jitter * chance
 
 
-def hold_delay_s(hold_s: float, *, release_counts: bool) -> float:
-    """How long a message of an unknown workflow waits before it is looked at again.
+def defer_delay_s(defer_s: float, *, release_counts: bool) -> float:
+    """Seconds until a message of an unknown workflow is redelivered; `defer_s` is how long it is deferred in all.
 
-    Where a release counts as a delivery, a long hold must not use up the crash cap: twelve looks at most.
+    Where a release counts as a delivery, deferring must not use up the crash cap: at most twelve redeliveries.
     """
-    return max(1.0, hold_s / 12) if release_counts else min(max(1.0, hold_s / 12), 10.0)
+    return max(1.0, defer_s / 12) if release_counts else min(max(1.0, defer_s / 12), 10.0)

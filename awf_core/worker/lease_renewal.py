@@ -1,6 +1,6 @@
-"""Keep what is in hand ours: extend leases every third of a lease, and end runs that take too long.
+"""Renew the leases of what is in hand, every third of a lease, and end runs that take too long.
 
-One thread of its own, which no workflow and no slow settlement can block; the backend's clock decides what is lost.
+One thread of its own, which no workflow and no slow settlement can block. The broker's clock decides what is lost.
 Covers every delivery from consume to settlement, whether it runs, waits for a runner or waits to be settled.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from awf_core.errors import BrokerError
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
-from awf_core.worker.defects import UNEXPECTED, say_defect
+from awf_core.worker.failures import UNEXPECTED, log_broker_error, log_internal_error
 from awf_core.worker.outcome import MAX_RUN
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from awf_core.observe.throttle import Throttle
 
 RETRY_S = 1.0
-LOOK_S = 10.0
-"""How often to ask which are lost, where deliveries are bound to a connection and there is nothing to renew."""
+CHECK_S = 10.0
+"""How often to ask which are lost, where deliveries are bound to a connection and there is no lease to renew."""
 IDLE_S = 3600.0
 JOIN_S = 2.0
-"""How long a broker's slow answer may hold up the end of the process."""
+"""How long a slow answer of the broker may delay the end of the process."""
 
 log = get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class LeasedDelivery:
     """A delivery in hand. `renew_at` and `deadline` are monotonic seconds, None = never."""
 
     delivery: Delivery
@@ -47,23 +47,27 @@ class Held:
 
 
 class LeaseKeeper:
-    """Holds deliveries from `take` to `drop`. Thread-safe."""
+    """Keeps the leases of deliveries from `take` to `drop`. Thread-safe.
+
+    Entries are found, added and removed without the lock: each is one operation of a dict. The lock is for the time
+    at which the thread wakes.
+    """
 
     def __init__(self, mq: Mq, clock: Clock, throttle: Throttle) -> None:
         self._mq = mq
         self._clock = clock
         self._throttle = throttle
         lease_s = mq.capabilities.lease_s
-        self._period_s = lease_s / 3 if lease_s is not None else LOOK_S
-        self._held: dict[int, Held] = {}
+        self._period_s = lease_s / 3 if lease_s is not None else CHECK_S
+        self._entries: dict[int, LeasedDelivery] = {}
         self._changed = threading.Condition()
         self._next_at = 0.0
         self._stopped = False
         self._all_cancelled_for: str | None = None
-        self._thread = threading.Thread(target=self._keep, name="awf-lease", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="awf-lease", daemon=True)
 
     def start(self) -> None:
-        """Begin to extend."""
+        """Begin to renew."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -79,114 +83,108 @@ class LeaseKeeper:
         renew_at = self._clock.monotonic() + self._period_s
         with self._changed:
             for delivery in deliveries:
-                self._held[id(delivery)] = Held(delivery=delivery, renew_at=renew_at)
+                self._entries[id(delivery)] = LeasedDelivery(delivery=delivery, renew_at=renew_at)
             self._wake_by(renew_at)
 
     def running(self, delivery: Delivery, cancel: Cancel, max_run_s: float | None) -> None:
         """`delivery` runs, and `cancel` ends it; after `max_run_s` seconds it is cancelled for `max_run`."""
-        held = self._held.get(id(delivery))
-        if held is not None:
-            held.cancel = cancel
+        entry = self._entries.get(id(delivery))
+        if entry is not None:
+            entry.cancel = cancel
             if self._all_cancelled_for is not None:
                 cancel.request(self._all_cancelled_for)
             if max_run_s is not None:
                 with self._changed:
-                    held.deadline = self._clock.monotonic() + max_run_s
-                    self._wake_by(held.deadline)
+                    entry.deadline = self._clock.monotonic() + max_run_s
+                    self._wake_by(entry.deadline)
 
     def ran(self, delivery: Delivery) -> None:
         """The run is over; the delivery is still to be settled."""
-        held = self._held.get(id(delivery))
-        if held is not None:
-            held.cancel = held.deadline = None
+        entry = self._entries.get(id(delivery))
+        if entry is not None:
+            entry.cancel = entry.deadline = None
 
     def drop(self, delivery: Delivery) -> None:
-        """Settled, or given up: not in hand any more."""
-        self._held.pop(id(delivery), None)
+        """Settled or lost: not in hand any more."""
+        self._entries.pop(id(delivery), None)
 
     def is_lost(self, delivery: Delivery) -> bool:
-        """Whether the broker has taken it back."""
-        held = self._held.get(id(delivery))
-        return held is not None and held.is_lost
+        """Whether the broker said that its lease ended."""
+        entry = self._entries.get(id(delivery))
+        return entry is not None and entry.is_lost
 
     def cancel_all(self, reason: str) -> int:
-        """Cancel everything that runs, and what is about to; returns how many run."""
+        """Cancel every run, and those about to begin; returns how many run."""
         self._all_cancelled_for = reason
-        running = [held.cancel for held in list(self._held.values()) if held.cancel is not None]
+        running = [entry.cancel for entry in self._all() if entry.cancel is not None]
         for cancel in running:
             cancel.request(reason)
         return len(running)
 
     def count(self) -> int:
-        """How many are held now."""
-        return len(self._held)
+        """How many deliveries are in hand."""
+        return len(self._entries)
 
-    def in_hand(self) -> list[Delivery]:
-        """What is held now."""
-        return [held.delivery for held in list(self._held.values())]
+    def _all(self) -> list[LeasedDelivery]:
+        return list(self._entries.values())
 
-    def _wake_by(self, moment: float | None) -> None:
-        """With the lock held: make the thread look again by `moment` at the latest."""
-        if moment is not None and moment < self._next_at:
+    def _wake_by(self, moment: float) -> None:
+        """With the lock held: wake the thread by `moment` at the latest."""
+        if moment < self._next_at:
             self._next_at = moment
             self._changed.notify_all()
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         while not self._stopped:
-            next_at = self._look()
+            next_at = self._do_what_is_due()
             with self._changed:
                 self._next_at = min(next_at, self._earliest())
                 wait_s = self._next_at - self._clock.monotonic()
                 if wait_s > 0 and not self._stopped:
                     self._changed.wait(wait_s)
 
-    def _look(self) -> float:
-        """Do what is due; returns when to look again in any case."""
+    def _do_what_is_due(self) -> float:
+        """Returns when to wake in any case."""
         try:
             self._end_overdue()
         except UNEXPECTED:
-            say_defect(self._throttle)
+            log_internal_error(self._throttle)
         return self._renew_due()
 
     def _earliest(self) -> float:
-        times = [t for held in list(self._held.values()) for t in (held.renew_at, held.deadline) if t is not None]
+        times = [t for entry in self._all() for t in (entry.renew_at, entry.deadline) if t is not None]
         return min(times, default=self._clock.monotonic() + IDLE_S)
 
     def _end_overdue(self) -> None:
         now = self._clock.monotonic()
-        for held in list(self._held.values()):
-            if held.deadline is not None and held.deadline <= now and held.cancel is not None:
-                held.deadline = None
-                held.cancel.request(MAX_RUN)
+        for entry in self._all():
+            if entry.deadline is not None and entry.deadline <= now and entry.cancel is not None:
+                entry.deadline = None
+                entry.cancel.request(MAX_RUN)
 
     def _renew_due(self) -> float:
-        """Extend what is due; returns when to look again in any case."""
+        """Renew what is due; returns when to wake in any case."""
         now = self._clock.monotonic()
-        due = [held for held in list(self._held.values()) if held.renew_at is not None and held.renew_at <= now]
+        due = [entry for entry in self._all() if entry.renew_at is not None and entry.renew_at <= now]
         if not due:
             return now + IDLE_S
         try:
-            self._renewed(due, self._mq.extend([held.delivery for held in due]), now + self._period_s)
+            self._renewed(due, self._mq.extend([entry.delivery for entry in due]), now + self._period_s)
         except BrokerError as exc:
-            self._say_unavailable(exc, len(due))
+            log_broker_error(events.BROKER_UNAVAILABLE, exc, self._throttle, extending=len(due))
         except UNEXPECTED:
-            say_defect(self._throttle)
+            log_internal_error(self._throttle)
         else:
             return now + IDLE_S
         retry_at = now + min(RETRY_S, self._period_s)
-        for held in due:
-            held.renew_at = None if held.is_lost else retry_at
+        for entry in due:
+            entry.renew_at = None if entry.is_lost else retry_at
         return retry_at
 
-    def _say_unavailable(self, error: BrokerError, deliveries: int) -> None:
-        muted = self._throttle.take("broker")
-        if muted is not None:
-            log.warning(events.BROKER_UNAVAILABLE, error=str(error), extending=deliveries, muted=muted)
-
-    def _renewed(self, due: Sequence[Held], lost: Sequence[Delivery], renew_at: float) -> None:
+    def _renewed(self, due: Sequence[LeasedDelivery], lost: Sequence[Delivery], renew_at: float) -> None:
         gone = {id(delivery) for delivery in lost}
-        for held in due:
-            held.renew_at = None if id(held.delivery) in gone else renew_at
-            if id(held.delivery) in gone:
-                held.is_lost = True
-                log.warning(events.LEASE_LOST, queue=held.delivery.queue, message_id=held.delivery.id)
+        for entry in due:
+            entry.is_lost = id(entry.delivery) in gone
+            entry.renew_at = None if entry.is_lost else renew_at
+            if entry.is_lost:
+                log.warning(events.LEASE_LOST, queue=entry.delivery.queue, message_id=entry.delivery.id)

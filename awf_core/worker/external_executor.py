@@ -1,4 +1,4 @@
-"""Messages whose workflows another executor runs: which one, the plan, the run.
+"""Messages whose workflows an external executor runs: which executor, the plan, the run.
 
 Called by the pipeline where the configuration names an executor at all. Such a workflow need not load here, so its
 inputs are checked by name only; the executor checks the rest.
@@ -6,17 +6,15 @@ inputs are checked by name only; the executor checks the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.executors import BUILTIN, Order
 from awf_core.engine.record import Run, RunError
-from awf_core.errors import AwfError, InputError, WorkflowNotFound
+from awf_core.errors import AwfError
 from awf_core.ids import new_id
 from awf_core.lang.input_names import check_names
-from awf_core.lang.names import InvalidWorkflowName
-from awf_core.worker.decide import UNKNOWN_WORKFLOW
-from awf_core.worker.plan import Rejection, make_rejection
+from awf_core.worker.plan import Plan, Rejection, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,29 +30,19 @@ if TYPE_CHECKING:
     from awf_core.message import Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignPlan:
-    """What another executor is going to run."""
+class ExternalExecutor:
+    """Plans and runs the workflows that the configuration gives to other executors. Thread-safe.
 
-    message: Message
-    executor: Executor
-    path: Path
-    inputs: Mapping[str, Any]
-    policy: WorkflowPolicy
-
-
-class Foreign:
-    """Plans and runs what the configuration gives to other executors. Thread-safe.
-
-    `usual` is the executor of all workflows that no rule names one for, None = our own engine.
+    `default` is the executor of all workflows that no rule names one for, None = our own engine.
     """
 
     def __init__(
         self,
         executors: Executors,
         *,
-        usual: str | None,
+        default: str | None,
         policy_for: Callable[[str], WorkflowPolicy],
+        project_inputs: Mapping[str, Any],
         discovery: Discovery,
         cwd: Path,
         env: Mapping[str, str],
@@ -62,38 +50,44 @@ class Foreign:
         clock: Clock,
     ) -> None:
         self._executors = executors
-        self._usual = usual
+        self._default = default
         self._policy_for = policy_for
+        self._project_inputs = project_inputs
         self._discovery = discovery
         self._cwd = cwd
         self._env = env
         self._storage = storage
         self._clock = clock
 
-    def plan(self, message: Message, *, project_inputs: Mapping[str, Any]) -> ForeignPlan | Rejection | None:
+    def plan(self, message: Message) -> Plan | Rejection | None:
         """The plan for `message`; None where our own engine runs its workflow."""
         policy = self._policy_for(message.workflow)
-        executor = self._executors.get(policy.executor or self._usual, where="executor")
+        executor = self._executors.get(policy.executor or self._default, where="executor")
         if executor is None:
             return None
         try:
             path = self._discovery.resolve(message.workflow, allow_paths=False)
             check_names(message.inputs)
-        except InvalidWorkflowName as exc:
-            return make_rejection("invalid_workflow_name", exc)
-        except WorkflowNotFound as exc:
-            return make_rejection(UNKNOWN_WORKFLOW, exc)
-        except InputError as exc:
-            return make_rejection("invalid_inputs", exc)
-        inputs = {**project_inputs, **message.inputs}
-        return ForeignPlan(message=message, executor=executor, path=path, inputs=inputs, policy=policy)
+        except AwfError as exc:
+            return rejected(exc)
+        inputs = {**self._project_inputs, **message.inputs}
+        return Plan(policy=policy, execute=partial(self._run, executor, message.workflow, path, inputs))
 
-    def run(self, plan: ForeignPlan, *, cancel: Cancel, extra_env: Mapping[str, str]) -> Run:
-        """Have it run. What keeps the executor from running it is a failed run."""
+    def _run(
+        self,
+        executor: Executor,
+        workflow: str,
+        path: Path,
+        inputs: Mapping[str, Any],
+        *,
+        cancel: Cancel,
+        extra_env: Mapping[str, str],
+    ) -> Run:
+        """The run. An executor that can't run the workflow makes it a failed one."""
         order = Order(
-            workflow=plan.message.workflow,
-            path=plan.path,
-            inputs=plan.inputs,
+            workflow=workflow,
+            path=path,
+            inputs=inputs,
             cwd=self._cwd,
             env={**self._env, **extra_env},
             cancel=cancel,
@@ -101,7 +95,7 @@ class Foreign:
         )
         began = self._clock.now()
         try:
-            return plan.executor.execute(order)
+            return executor.execute(order)
         except AwfError as problem:
             return _failed(order, problem, began, self._clock.now())
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from awf_core.config.model import RetrySettings
-from awf_core.worker.delays import hold_delay_s, retry_delay_s
+from awf_core.worker.retry_delay import defer_delay_s, retry_delay_s
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_half_jitter_leaves_half_of_the_wait_certain():
     assert retry_delay_s(retry, 1, 1.0) == 8
 
 
-def test_a_held_message_is_looked_at_often_unless_a_look_counts_as_a_delivery():
-    assert hold_delay_s(600, release_counts=False) == 10
-    assert hold_delay_s(600, release_counts=True) == 50
-    assert hold_delay_s(6, release_counts=False) == 1
+def test_a_deferred_message_is_redelivered_often_unless_a_release_counts_as_a_delivery():
+    assert defer_delay_s(600, release_counts=False) == 10
+    assert defer_delay_s(600, release_counts=True) == 50
+    assert defer_delay_s(6, release_counts=False) == 1
