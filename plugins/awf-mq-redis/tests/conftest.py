@@ -226,7 +226,7 @@ def start_sentinels(directory: Path) -> tuple[PrivateRedis, PrivateRedis, list[P
 
 
 def _is_ready(client: redis.Redis) -> bool:
-    state = client.sentinel_master(SERVICE)
+    state = client.execute_command("SENTINEL MASTER", SERVICE)  # sentinel_master() fails in redis-py 6.4
     return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2
 
 

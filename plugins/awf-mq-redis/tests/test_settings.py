@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import redis
 from awf_mq_redis.address import parse_url
 from awf_mq_redis.pools import target_of
 from awf_mq_redis.settings import RedisSettings
@@ -112,8 +113,16 @@ def test_relative_files_start_at_the_directory_of_the_configuration():
 
 def test_the_client_library_repeats_nothing_and_answers_in_bytes():
     found = target()
+    calls = []
 
-    assert found.options["retry"].get_retries() == 0
+    def call():
+        calls.append("sent")
+        raise redis.ConnectionError
+
+    with pytest.raises(redis.ConnectionError):
+        found.options["retry"].call_with_retry(call, lambda error: None)
+
+    assert calls == ["sent"]
     assert found.options["decode_responses"] is False
     assert found.options["client_name"] == "awf:host-1/-"
     assert found.block_timeout_s > RedisSettings().block_s

@@ -6,13 +6,14 @@ refused logins, and ends reads before a blocking command returns.
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redis.backoff import NoBackoff
-from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 BLOCK_MARGIN_S = 2.0
 """How long after a blocking command's own end its answer may take. Then the connection counts as broken."""
 
+# CLIENT SETINFO would be one more right to grant; the option that turns it off has changed its name.
+_NO_LIBRARY_NAME: dict[str, None] = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(AbstractConnection).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 _NOT_IN_A_NAME = re.compile(r"[^!-~]+")
 
 
@@ -115,7 +122,7 @@ def _common(options: dict[str, Any]) -> dict[str, Any]:
         "health_check_interval": 0,
         "decode_responses": False,
         "protocol": 2,
-        "driver_info": None,
+        **_NO_LIBRARY_NAME,
     }
 
 
