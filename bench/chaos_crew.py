@@ -1,6 +1,4 @@
-"""Worker processes that are killed at random and replaced at once, and when. Used by `chaos_redis.py` and
-`chaos_rabbitmq.py`.
-"""
+"""Worker processes that are killed at random and replaced at once. Used by `chaos_redis.py` and `chaos_rabbitmq.py`."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ BACK_WITHIN_S = 5.0
 
 
 class Report(Protocol):
-    """What a round counted, a dataclass."""
+    """The counts of a round, a dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -38,14 +36,14 @@ class Report(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerKill:
-    """Whom it hit, and when, in epoch seconds."""
+    """The killed worker's name, and the time in epoch seconds."""
 
     worker: str
     at_s: float
 
 
 class Crew:
-    """`size` workers of one project, each with a name nobody had before."""
+    """`size` workers of one project, each with a new name."""
 
     def __init__(self, project: Project, config: str, log: Path, *, size: int, dice: random.Random) -> None:
         self._project = project
@@ -58,11 +56,11 @@ class Crew:
         self.kills: list[WorkerKill] = []
 
     def start(self) -> None:
-        """All of them."""
+        """Start `size` workers."""
         self._workers = [self._worker() for _ in range(self._size)]
 
     def kill_one(self) -> None:
-        """SIGKILL, whatever it does at this moment; another takes its place."""
+        """Send SIGKILL to one worker at random, and start another."""
         victim = self._dice.randrange(len(self._workers))
         name, process = self._workers[victim]
         process.send_signal(signal.SIGKILL)
@@ -71,7 +69,7 @@ class Crew:
         self._workers[victim] = self._worker()
 
     def end(self) -> None:
-        """None of them runs any more."""
+        """Kill all workers."""
         for _, process in self._workers:
             process.kill()
             process.wait()
@@ -92,7 +90,7 @@ class Crew:
 
 
 def moments(messages: int, kills: int, server_kills: int, dice: random.Random) -> list[tuple[int, bool]]:
-    """(after how many results, whether the server is meant) of each kill, spread over nine tenths of the messages."""
+    """(after how many results, whether it is the server) of each kill, spread over nine tenths of the messages."""
     workers = [(round(messages * 0.9 * dice.random()), False) for _ in range(kills)]
     servers = [(messages * (number + 1) // (server_kills + 1), True) for number in range(server_kills)]
     return sorted(workers + servers)
@@ -106,12 +104,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     made.add_argument("--kills", type=int, default=40, help="of workers")
     made.add_argument("--server-kills", type=int, default=2)
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--limit", type=float, default=600.0, help="seconds after which to give up")
+    made.add_argument("--limit", type=float, default=600.0, help="seconds after which the round ends")
     return made
 
 
 def play(run: Callable[..., Report], options: argparse.Namespace, **more: Any) -> int:
-    """One round in a directory that is gone afterwards; prints what it counted. 1 when a promise was broken, else 0."""
+    """One round in a temporary directory; prints the counts. Returns 1 when a promise was broken, else 0."""
     with tempfile.TemporaryDirectory(prefix="awf-chaos-", ignore_cleanup_errors=True) as directory:
         report = run(
             Path(directory),

@@ -1,4 +1,4 @@
-"""Kill workers on Redis, and Redis itself, at random, and count what became of every message.
+"""Kill workers on Redis, and Redis itself, at random, and count the results of every message.
 
     python -m bench.chaos_redis [--messages 6000] [--workers 4] [--kills 40] [--server-kills 2] [--lease 2] [--seed 1]
 
@@ -6,8 +6,8 @@ Real `awf worker` processes run a short command for each message; SIGKILL hits t
 The server is killed the same way and started on the same files. Afterwards every message must have exactly one result,
 and no key but the list of results may be left. Prints the counts; exits 1 when a promise was broken.
 
-The server has `appendonly yes` and `appendfsync everysec`: it hands every write to the kernel before it answers, so its
-own death loses nothing. What a power cut loses is another matter, and not tried here.
+The server has `appendonly yes` and `appendfsync everysec`: it writes to the kernel before it answers, so killing the
+process loses nothing. A power cut is not tested here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What happened, and the promises that were broken: all from `lost` to `left_in_keys` have to be 0.
+    """The counts of a round; all from `lost` to `left_in_keys` have to be 0.
 
     `runs` counts every start of a workflow, those that a kill cut short included. `slowest_return_s` is the longest
     time from the server's return to the next result, at most `BACK_WITHIN_S`.
@@ -63,7 +63,7 @@ class Report:
 
 
 class Chaos:
-    """One round: a server, a project, a crew of workers, and what was done to them."""
+    """One round: a server, a project, a crew of workers, and the kills."""
 
     def __init__(self, directory: Path, *, workers: int, lease_s: float, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -78,18 +78,18 @@ class Chaos:
         self.returns_s: list[float] = []
 
     def start(self, ids: Sequence[str]) -> None:
-        """Everything is there, and there is something to do."""
+        """Start the server, push a message for each of `ids`, start the workers."""
         self.server.start()
         for first in range(0, len(ids), AT_ONCE):
             self.client.lpush(WORK, *[_message(name) for name in ids[first : first + AT_ONCE]])
         self.crew.start()
 
     def results(self) -> int:
-        """How many there are."""
+        """The number of results."""
         return int(self.client.llen(RESULTS))
 
     def kill_server(self, *, limit_s: float) -> None:
-        """And start it again; returns when a result has come since."""
+        """Kill the server and start it again; returns at the next result, or after `limit_s` seconds."""
         self.server.restart()
         back_at = time.monotonic()
         before = self.results()
@@ -98,13 +98,13 @@ class Chaos:
         self.returns_s.append(time.monotonic() - back_at)
 
     def end(self) -> None:
-        """Nothing of it runs any more."""
+        """End every process of the round."""
         self.crew.end()
         self.client.close()
         self.server.kill()
 
     def is_over(self, messages: int) -> bool:
-        """Every message has a result, and nothing else is left."""
+        """Whether every message has a result and no other key is left."""
         return self.results() >= messages and self.client.dbsize() == 1
 
 
@@ -119,7 +119,7 @@ def run(
     seed: int,
     limit_s: float,
 ) -> Report:
-    """One round in `directory`; gives up after `limit_s` and reports what is missing."""
+    """One round in `directory`; after `limit_s` seconds it ends and reports the missing results."""
     started_s = time.monotonic()
     ids = [f"m-{number}" for number in range(messages)]
     chaos = Chaos(directory, workers=workers, lease_s=lease_s, seed=seed)

@@ -13,8 +13,7 @@ from bench.figure import BenchFailed
 from bench.plan import Plan
 from bench.project import WORK
 from bench.rabbitmq_project import RabbitMqProject
-from bench.redis_project import RedisProject
-from bench.redis_worker import CONTEST
+from bench.redis_worker import CONTEST, RedisProject
 from bench.worker import Sample
 
 if TYPE_CHECKING:

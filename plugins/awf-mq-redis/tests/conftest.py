@@ -1,4 +1,4 @@
-"""What the tests share: a private server emptied for each test, backends and workers on it, a foreign client's view."""
+"""What the tests share: a private server emptied for each test, backends and workers on it, an external client."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from awf_mq_redis.settings import RedisSettings
 
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext, Delivery, Outgoing
+from awf_core.mq import Mq
+from awf_core.plugin.manager import build_plugins
 from awf_core.testing.brokers import PrivateRedis, redis_program
 from awf_core.testing.eventually import eventually
 from awf_core.testing.process import LoggedProcess, Project, awf_command
@@ -43,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nobody's AWF_* settings reach a test; the home directory is an empty one."""
+    """No AWF_* setting of the developer reaches a test; the home directory is an empty one."""
     for name in list(os.environ):
         if name.startswith(("AWF_", "XDG_")):
             monkeypatch.delenv(name)
@@ -105,21 +107,32 @@ def backend(server: PrivateRedis, make_backend: MakeBackend) -> Backend:
 
 
 @pytest.fixture
+def make_mq() -> Callable[[Backend], Mq]:
+    """A backend as the core calls it."""
+    return lambda backend: Mq(build_plugins(backend, "redis", env={}).hook, backend.capabilities, backend="redis")
+
+
+@pytest.fixture
+def mq(backend: Backend, make_mq: Callable[[Backend], Mq]) -> Mq:
+    return make_mq(backend)
+
+
+@pytest.fixture
 def hasty(server: PrivateRedis, make_backend: MakeBackend) -> Backend:
-    """A backend whose leases end in no time."""
+    """A backend whose leases end after 200 ms."""
     return make_backend(server.url, lease="200ms")
 
 
 @pytest.fixture
-def foreign(server: PrivateRedis) -> Iterator[redis.Redis]:
-    """Somebody else's connection to the same server."""
+def external(server: PrivateRedis) -> Iterator[redis.Redis]:
+    """A client of the same server that is not ours."""
     with redis.Redis(port=server.port) as client:
         yield client
 
 
 @pytest.fixture
 def take(backend: Backend) -> Callable[..., Delivery]:
-    """Publish one message (unless told not to) and take it."""
+    """Publish one message (`publish=False`: none) and claim one."""
 
     def run(queue: str = "work", *, publish: bool = True, source: Backend = backend, body: bytes = b"{}") -> Delivery:
         if publish:
@@ -212,7 +225,7 @@ def start_sentinels(directory: Path) -> tuple[PrivateRedis, PrivateRedis, list[P
 
 
 def _is_ready(client: redis.Redis) -> bool:
-    state = client.sentinel_master(SERVICE)
+    state = client.execute_command("SENTINEL MASTER", SERVICE)  # sentinel_master() fails in redis-py 6.4
     return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2
 
 
@@ -261,7 +274,7 @@ def complaints(worker):
 
 
 class Site:
-    """A project, its workers, and a foreign client's view of the server."""
+    """A project, its workers, and an external client of the server."""
 
     def __init__(self, directory, port):
         self.project = Project(directory)
@@ -307,8 +320,8 @@ class Site:
         self.client.close()
 
     def assert_back_soon(self, worker, *, count, client=None):
-        """From now on, when the server is there again, a new message is answered within five seconds; `count` results
-        in all, each once. Meanwhile the worker complained at most once a second.
+        """The server is there again: a new message is answered within five seconds; `count` results in all, each once.
+        While the server was away, the worker logged at most one complaint a second.
         """
         client = client or self.client
         back_at = time.monotonic()

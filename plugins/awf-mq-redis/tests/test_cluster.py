@@ -1,4 +1,4 @@
-"""A cluster of three: queues, letters and results each where their slot is, results before acks."""
+"""A cluster of three: queues, dead-lettered messages and results each in their slot; results are published before acks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cluster(cluster_nodes, make_backend):
     return make_backend(f"redis://127.0.0.1:1,127.0.0.1:{cluster_nodes[0].port}", cluster=True, lease="2s")
 
 
-def foreign(cluster_nodes, key):
+def external(cluster_nodes, key):
     """A client of the server that has `key`."""
     server = cluster_nodes[key_slot(key.encode()) * len(cluster_nodes) // 16384]
     return redis.Redis(port=server.port)
@@ -36,10 +36,10 @@ def take(backend, queue="work", **values):
 QUEUES = ["work", "queue-b", "queue-c", "queue-d"]
 
 
-def test_queues_lie_on_different_servers_and_all_of_them_work(cluster, cluster_nodes):
+def test_queues_on_different_servers_all_work(cluster, cluster_nodes):
     for queue in QUEUES:
         cluster.awf_mq_ensure(queue, "work", "dead")
-        with foreign(cluster_nodes, queue) as client:
+        with external(cluster_nodes, queue) as client:
             client.lpush(queue, queue)
 
     taken = {queue: cluster.awf_mq_consume(queue, 5, 1) for queue in QUEUES}
@@ -59,7 +59,7 @@ def test_results_and_state_of_other_slots_are_written_before_the_ack(cluster, cl
 
     assert answers == [None]
     for queue in QUEUES[1:]:
-        with foreign(cluster_nodes, queue) as client:
+        with external(cluster_nodes, queue) as client:
             assert client.rpop(queue) == b"r"
     assert cluster.awf_mq_state_get(["k"]) == ["v"]
 
@@ -74,23 +74,23 @@ def test_a_lost_delivery_publishes_nothing_in_another_slot_either(cluster, clust
     assert cluster.awf_mq_stats("queue-b").ready == 0
 
 
-def test_an_answer_to_a_key_that_is_no_list_is_unroutable_in_another_slot_too(cluster, cluster_nodes):
+def test_a_reply_to_a_key_that_is_not_a_list_is_unroutable_in_another_slot_too(cluster, cluster_nodes):
     delivery = take(cluster)
-    with foreign(cluster_nodes, "queue-b") as client:
+    with external(cluster_nodes, "queue-b") as client:
         client.set("queue-b", "x")
 
     (error,) = cluster.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue="queue-b", body=b"r")])])
 
     assert isinstance(error, Unroutable)
-    assert "its key holds a string" in str(error)
+    assert "the key holds a string" in str(error)
     assert cluster.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
 @pytest.mark.parametrize("dead", ["dead", "{work}dead"])
-def test_a_letter_goes_into_its_stream_and_comes_back(cluster, dead):
+def test_a_message_is_dead_lettered_and_moved_back(cluster, dead):
     cluster.awf_mq_nack([Nack(delivery=take(cluster), reason="first")])
     (delivery,) = cluster.awf_mq_consume("work", 1, 1)
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         delivery=delivery,
         queue=dead,
         reason="r",
@@ -99,21 +99,21 @@ def test_a_letter_goes_into_its_stream_and_comes_back(cluster, dead):
         replies=[Outgoing(queue="queue-b", body=b"r")],
     )
 
-    buried = cluster.awf_mq_dead_letter([letter])
+    answers = cluster.awf_mq_dead_letter([dead_letter])
     (item,) = cluster.awf_mq_browse(dead, 5, None).items
     counted = cluster.awf_mq_stats("work").dead
     moved = cluster.awf_mq_move(dead, "work", None, None)
-    (again,) = cluster.awf_mq_consume("work", 1, 1)
+    (redelivered,) = cluster.awf_mq_consume("work", 1, 1)
 
-    assert buried == [None]
+    assert answers == [None]
     assert (item.source, item.reason, item.attempt, item.message_id) == ("work", "r", 2, delivery.id)
     assert [entry.get("reason", entry.get("note")) for entry in item.history] == ["first", "x"]
     assert (counted, moved, cluster.awf_mq_stats("work").dead) == (1, 1, 0)
-    assert (again.id, again.attempt, again.body) == (delivery.id, 1, b"{}")
+    assert (redelivered.id, redelivered.attempt, redelivered.body) == (delivery.id, 1, b"{}")
     assert cluster.awf_mq_stats("queue-b").ready == 1
 
 
-def test_a_letter_of_a_lost_delivery_is_refused(cluster):
+def test_dead_lettering_a_lost_delivery_is_refused(cluster):
     delivery = take(cluster)
     cluster.awf_mq_ack([Ack(delivery=delivery)])
 
@@ -123,7 +123,7 @@ def test_a_letter_of_a_lost_delivery_is_refused(cluster):
     assert cluster.awf_mq_stats("dead").ready == 0
 
 
-def test_messages_move_from_slot_to_slot_in_order(cluster):
+def test_messages_move_between_slots_in_order(cluster):
     cluster.awf_mq_publish([Outgoing(queue="work", body=b"%d" % number) for number in range(150)])
 
     assert cluster.awf_mq_move("work", "queue-b", None, None) == 150
@@ -137,7 +137,7 @@ def test_state_is_listed_from_all_servers(cluster):
     assert cluster.awf_mq_state_list("s") == [(f"s{number}", str(number)) for number in range(9)]
 
 
-def test_a_slot_that_moved_to_another_server_is_followed_asleep_or_awake(cluster, cluster_nodes):
+def test_a_consumer_follows_a_slot_that_moves_to_another_server_waiting_or_not(cluster, cluster_nodes):
     slot = key_slot(b"work")
     old = cluster_nodes[slot * 3 // 16384]
     new = next(server for server in cluster_nodes if server is not old)
@@ -172,7 +172,7 @@ def move_slot(clients, names, slot, old, new):
         clients[server].execute_command("CLUSTER", "SETSLOT", slot, "NODE", names[new])
 
 
-def test_a_node_of_a_cluster_wants_the_setting_and_a_lone_server_does_not(cluster_nodes, server, make_backend):
+def test_a_node_of_a_cluster_needs_the_setting_and_a_single_server_refuses_it(cluster_nodes, server, make_backend):
     with pytest.raises(BrokerMisconfigured, match="part of a Redis Cluster") as caught:
         make_backend(cluster_nodes[0].url)
     with pytest.raises(BrokerMisconfigured, match="is no cluster"):

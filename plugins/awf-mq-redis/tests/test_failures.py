@@ -1,4 +1,4 @@
-"""The map from redis-py's exceptions to the contract's errors is whole, and says what to do."""
+"""Every exception of redis-py becomes one of the contract's errors, with a hint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def raised_by_the_library():
     return {kind for kind in found if inspect.isclass(kind) and issubclass(kind, Exception)}
 
 
-def test_every_exception_of_the_client_library_has_its_place():
+def test_every_exception_of_the_client_library_has_a_kind():
     new = {kind.__name__ for kind in raised_by_the_library()} - set(KINDS)
 
     assert not new, f"redis-py has exceptions awf_mq_redis.failures does not know: {sorted(new)}"
@@ -29,7 +29,7 @@ def made(kind, text="boom"):
 
 
 @pytest.mark.parametrize("kind", sorted(raised_by_the_library(), key=lambda kind: kind.__name__))
-def test_each_becomes_an_error_that_says_where_what_and_what_to_do(kind):
+def test_each_becomes_an_error_with_the_address_the_action_and_a_hint(kind):
     error = broker_error(made(kind), where="redis://h", doing="publish to 'q'", in_doubt=True)
 
     assert str(error).startswith("redis://h: ")
@@ -80,7 +80,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("error", "kind", "hint"), CASES, ids=range(len(CASES)))
-def test_what_the_server_says_decides(error, kind, hint):
+def test_the_servers_error_text_decides_the_kind_and_the_hint(error, kind, hint):
     found = broker_error(error, where="redis://h", doing="publish", in_doubt=True)
 
     assert type(found) is kind
@@ -97,7 +97,7 @@ def test_what_the_server_says_decides(error, kind, hint):
         (redis.exceptions.ClusterDownError("down"), False),
     ],
 )
-def test_only_an_answer_that_never_came_leaves_a_doubt(error, in_doubt):
+def test_only_an_answer_that_never_came_leaves_an_operation_in_doubt(error, in_doubt):
     sent = broker_error(error, where="w", doing="d", in_doubt=True)
     unsent = broker_error(error, where="w", doing="d", in_doubt=False)
 
@@ -105,7 +105,7 @@ def test_only_an_answer_that_never_came_leaves_a_doubt(error, in_doubt):
     assert (sent.in_doubt, unsent.in_doubt) == (in_doubt, False)
 
 
-def test_no_password_of_a_url_in_an_exception_gets_through():
+def test_no_password_of_a_url_in_an_exception_reaches_the_error():
     error = broker_error(redis.ConnectionError("at redis://u:s3cret@h"), where="w", doing="d", in_doubt=False)
 
     assert "s3cret" not in str(error)

@@ -1,4 +1,4 @@
-"""Servers that die, links that break, answers that get lost: nothing is lost, and nothing is said that isn't so."""
+"""Servers that die, connections that break, answers that get lost: no message is lost, and every error is true."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outcome(call, *arguments):
     return thread, found
 
 
-def asleep(client):
+def is_waiting(client):
     return client.info("clients")["blocked_clients"]
 
 
@@ -45,33 +45,33 @@ def proxied(server, proxy, make_backend):
     return make_backend(proxy.through(server.url), socket_timeout="300ms", connect_timeout="300ms", block="100ms")
 
 
-def test_a_server_that_forgot_the_scripts_is_told_them_again(backend, foreign, take):
+def test_a_server_that_forgot_the_scripts_gets_them_again(backend, external, take):
     delivery = take()
-    foreign.script_flush()
+    external.script_flush()
 
     assert backend.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue="answers", body=b"r")])]) == [None]
-    foreign.script_flush()
+    external.script_flush()
     assert take().body == b"{}"
 
 
-def test_a_server_that_forgot_everything_while_we_slept_serves_what_comes_after(backend, foreign):
+def test_a_flushed_server_serves_the_messages_that_are_published_after(backend, external):
     thread, found = outcome(backend.awf_mq_consume, "work", 1, 20)
-    eventually(lambda: asleep(foreign))
+    eventually(lambda: is_waiting(external))
 
-    foreign.flushall()
-    foreign.lpush("work", "after")
+    external.flushall()
+    external.lpush("work", "after")
     thread.join()
 
     assert [delivery.body for delivery in found[0]] == [b"after"]
 
 
-def test_a_server_without_blmove_is_slept_on_with_brpoplpush(make_server, make_backend):
+def test_a_consumer_of_a_server_without_blmove_waits_with_brpoplpush(make_server, make_backend):
     server = make_server(append_only=False, extra=("--rename-command", "BLMOVE", ""))
     backend = make_backend(server.url)
     backend.awf_mq_ensure("work", "work", "dead")
     with redis.Redis(port=server.port) as client:
         thread, found = outcome(backend.awf_mq_consume, "work", 1, 20)
-        eventually(lambda: asleep(client))
+        eventually(lambda: is_waiting(client))
 
         client.lpush("work", "x")
         thread.join()
@@ -81,7 +81,7 @@ def test_a_server_without_blmove_is_slept_on_with_brpoplpush(make_server, make_b
     assert used >= 1
 
 
-def test_a_killed_server_comes_back_with_what_was_held_and_what_was_waiting(make_server, make_backend):
+def test_a_killed_server_restarts_with_the_messages_in_flight_and_those_that_waited(make_server, make_backend):
     server = make_server()
     backend = make_backend(server.url)
     backend.awf_mq_publish([Outgoing(queue="work", body=b"%d" % number) for number in range(3)])
@@ -98,43 +98,43 @@ def test_a_killed_server_comes_back_with_what_was_held_and_what_was_waiting(make
     assert [item.body for item in backend.awf_mq_browse("answers", 5, None).items] == [b"r"]
 
 
-def test_a_consumer_asleep_in_a_server_that_dies_hears_of_it_at_once_and_works_again_after(make_server, make_backend):
+def test_a_consumer_that_waits_on_a_killed_server_fails_at_once_and_works_again_after(make_server, make_backend):
     server = make_server()
     backend = make_backend(server.url)
     with redis.Redis(port=server.port) as client:
         thread, found = outcome(backend.awf_mq_consume, "work", 1, 20)
-        eventually(lambda: asleep(client))
+        eventually(lambda: is_waiting(client))
 
     killed_at = time.monotonic()
     server.kill()
     thread.join()
-    heard_s = time.monotonic() - killed_at
+    noticed_s = time.monotonic() - killed_at
     with pytest.raises(BrokerUnavailable):
         backend.awf_mq_consume("work", 1, 1)
     server.start()
     published = backend.awf_mq_publish([Outgoing(queue="work", body=b"x")])
 
     assert isinstance(found[0], BrokerUnavailable)
-    assert heard_s < 1
+    assert noticed_s < 1
     assert published == [None]
     assert [d.body for d in backend.awf_mq_consume("work", 1, 1)] == [b"x"]
 
 
-def test_a_cut_connection_is_reported_once_and_the_next_call_works(proxied, proxy, foreign):
+def test_a_cut_connection_is_reported_once_and_the_next_call_works(proxied, proxy, external):
     thread, found = outcome(proxied.awf_mq_consume, "work", 1, 20)
-    eventually(lambda: asleep(foreign))
+    eventually(lambda: is_waiting(external))
 
     proxy.cut()
     thread.join()
-    foreign.lpush("work", "x")
+    external.lpush("work", "x")
 
     assert isinstance(found[0], BrokerUnavailable)
     assert [d.body for d in proxied.awf_mq_consume("work", 1, 1)] == [b"x"]
 
 
-def test_a_link_that_went_silent_is_given_up_in_bounded_time_and_made_anew(proxied, proxy, foreign):
+def test_a_silent_connection_is_closed_in_bounded_time_and_made_anew(proxied, proxy, external):
     thread, found = outcome(proxied.awf_mq_consume, "work", 1, 20)
-    eventually(lambda: asleep(foreign))
+    eventually(lambda: is_waiting(external))
 
     started = time.monotonic()
     proxy.blackhole()
@@ -144,17 +144,17 @@ def test_a_link_that_went_silent_is_given_up_in_bounded_time_and_made_anew(proxi
         proxied.awf_mq_open()
     proxy.cut()
     proxy.restore()
-    foreign.lpush("work", "x")
+    external.lpush("work", "x")
 
     assert isinstance(found[0], BrokerUnavailable)
     assert noticed_s < 2
     assert [d.body for d in proxied.awf_mq_consume("work", 1, 5)] == [b"x"]
 
 
-def test_an_interrupt_ends_a_wait_on_a_silent_link_too(server, proxy, make_backend, foreign):
+def test_an_interrupt_ends_a_wait_on_a_silent_connection_too(server, proxy, make_backend, external):
     backend = make_backend(proxy.through(server.url))
     thread, found = outcome(backend.awf_mq_consume, "work", 1, 20)
-    eventually(lambda: asleep(foreign))
+    eventually(lambda: is_waiting(external))
     proxy.blackhole()
 
     started = time.monotonic()
@@ -165,18 +165,20 @@ def test_an_interrupt_ends_a_wait_on_a_silent_link_too(server, proxy, make_backe
     assert time.monotonic() - started < backend.capabilities.interrupt_s
 
 
-def test_a_publish_whose_answer_is_lost_is_in_doubt_and_not_repeated(proxied, proxy, foreign):
+def test_a_publish_whose_answer_is_lost_is_in_doubt_and_not_repeated(proxied, proxy, external, make_mq):
     proxy.cut_after(0, towards="client")
 
-    answers = proxied.awf_mq_publish([Outgoing(queue="work", body=b"x"), Outgoing(queue="other", body=b"", priority=1)])
+    answers = make_mq(proxied).publish(
+        [Outgoing(queue="work", body=b"x"), Outgoing(queue="other", body=b"", priority=1)]
+    )
 
     assert isinstance(answers[0], BrokerUnavailable)
     assert answers[0].in_doubt
     assert isinstance(answers[1], BrokerMisconfigured)
-    assert foreign.lrange("work", 0, -1) == [b"x"]
+    assert external.lrange("work", 0, -1) == [b"x"]
 
 
-def test_a_publish_that_reaches_nobody_is_in_no_doubt(proxied, proxy):
+def test_a_publish_that_was_never_sent_is_not_in_doubt(proxied, proxy):
     proxy.refuse()
     proxy.cut()
 
@@ -196,24 +198,22 @@ def end_by_nack(backend, delivery):
 
 
 def end_by_dead_letter(backend, delivery):
-    letter = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e")
-    return backend.awf_mq_dead_letter([letter])
+    item = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e")
+    return backend.awf_mq_dead_letter([item])
 
 
 @pytest.mark.parametrize("end", [end_by_ack, end_by_nack, end_by_dead_letter])
-def test_a_settlement_whose_answer_was_lost_is_found_done_when_repeated_and_done_once(
-    proxied, proxy, foreign, take, end
-):
+def test_a_repeated_settlement_whose_answer_was_lost_is_done_once(proxied, proxy, external, take, end):
     delivery = take(source=proxied)
-    end(proxied, take(source=proxied))  # the scripts are known from here on
-    before = (foreign.llen("answers"), foreign.zcard("{work}:due"), foreign.xlen("dead"))
+    end(proxied, take(source=proxied))  # from here on the server has the scripts
+    before = (external.llen("answers"), external.zcard("{work}:due"), external.xlen("dead"))
     proxy.cut_after(0, towards="client")
 
     (first,) = end(proxied, delivery)
     second = end(proxied, delivery)
     (third,) = end(proxied, delivery)
 
-    after = (foreign.llen("answers"), foreign.zcard("{work}:due"), foreign.xlen("dead"))
+    after = (external.llen("answers"), external.zcard("{work}:due"), external.xlen("dead"))
     assert isinstance(first, BrokerUnavailable)
     assert first.in_doubt
     assert second == [None]
@@ -221,7 +221,7 @@ def test_a_settlement_whose_answer_was_lost_is_found_done_when_repeated_and_done
     assert sum(after) == sum(before) + 1
 
 
-def test_a_settlement_that_never_arrived_is_done_when_repeated(proxied, proxy, foreign, take):
+def test_a_settlement_that_never_arrived_is_done_when_repeated(proxied, proxy, external, take):
     delivery = take(source=proxied)
     proxy.refuse()
     proxy.cut()
@@ -231,11 +231,11 @@ def test_a_settlement_that_never_arrived_is_done_when_repeated(proxied, proxy, f
     proxy.restore()
 
     assert end_by_ack(proxied, delivery) == [None]
-    assert foreign.llen("answers") == 1
+    assert external.llen("answers") == 1
 
 
-def test_a_doubt_does_not_hide_that_somebody_else_has_the_message_now(
-    server, proxy, make_backend, backend, foreign, take
+def test_a_settlement_in_doubt_is_lost_once_another_worker_has_the_message(
+    server, proxy, make_backend, backend, external, take
 ):
     hasty = make_backend(proxy.through(server.url), lease="200ms", socket_timeout="200ms")
     delivery = take(source=hasty)
@@ -250,21 +250,21 @@ def test_a_doubt_does_not_hide_that_somebody_else_has_the_message_now(
 
     assert found[0][0].in_doubt
     assert isinstance(again, LeaseLost)
-    assert foreign.llen("answers") == 0
+    assert external.llen("answers") == 0
     assert current.deliveries == 2
 
 
-def test_messages_whose_handing_over_was_lost_come_again_when_their_lease_ends(server, proxy, make_backend, take):
+def test_messages_whose_delivery_was_lost_are_redelivered_when_their_lease_ends(server, proxy, make_backend, take):
     hasty = make_backend(proxy.through(server.url), lease="200ms")
-    take(source=hasty)  # the script is known from here on
+    take(source=hasty)  # from here on the server has the script
     hasty.awf_mq_publish([Outgoing(queue="other", body=b"x")])
     proxy.cut_after(0, towards="client")
 
     with pytest.raises(BrokerUnavailable):
         hasty.awf_mq_consume("other", 1, 0)
-    (again,) = hasty.awf_mq_consume("other", 1, 5)
+    (redelivered,) = hasty.awf_mq_consume("other", 1, 5)
 
-    assert (again.body, again.deliveries, again.attempt) == (b"x", 2, 1)
+    assert (redelivered.body, redelivered.deliveries, redelivered.attempt) == (b"x", 2, 1)
 
 
 def test_a_master_that_became_a_replica_is_unavailable_until_there_is_a_master_again(make_server, make_backend):
@@ -272,12 +272,12 @@ def test_a_master_that_became_a_replica_is_unavailable_until_there_is_a_master_a
     backend = make_backend(server.url)
     with redis.Redis(port=server.port) as client:
         thread, found = outcome(backend.awf_mq_consume, "work", 1, 20)
-        eventually(lambda: asleep(client))
+        eventually(lambda: is_waiting(client))
 
         client.replicaof("127.0.0.1", "1")
         thread.join()
         (published,) = backend.awf_mq_publish([Outgoing(queue="work", body=b"x")])
-        # The address may lead to another server by now: connections to this one are of no use.
+        # The address may lead to another server by now, so connections to this one are closed.
         eventually(lambda: not [c for c in client.client_list() if c["name"] == "awf:tester"])
         with pytest.raises(BrokerUnavailable, match=r"is a replica of 127\.0\.0\.1:1"):
             backend.awf_mq_open()
@@ -291,33 +291,33 @@ def test_a_master_that_became_a_replica_is_unavailable_until_there_is_a_master_a
     assert [d.body for d in backend.awf_mq_consume("work", 5, 1)] == [b"y"]
 
 
-def test_a_login_that_is_revoked_and_given_back_is_no_reason_to_start_anew(server, make_backend, foreign):
+def test_a_revoked_login_that_is_granted_again_works_without_a_restart(server, make_backend, external):
     rules = ("on", ">s3cret", "~*", "+@all")
-    foreign.execute_command("ACL", "SETUSER", "guest", *rules)
+    external.execute_command("ACL", "SETUSER", "guest", *rules)
     backend = make_backend(server.url.replace("redis://", "redis://guest:s3cret@"))
 
-    foreign.acl_deluser("guest")
+    external.acl_deluser("guest")
     with pytest.raises(BrokerMisconfigured, match="refuses the login") as caught:
         backend.awf_mq_publish([Outgoing(queue="work", body=b"x")])
-    foreign.execute_command("ACL", "SETUSER", "guest", *rules)
+    external.execute_command("ACL", "SETUSER", "guest", *rules)
     published = backend.awf_mq_publish([Outgoing(queue="work", body=b"x")])
     backend.awf_mq_close()
-    foreign.acl_deluser("guest")
+    external.acl_deluser("guest")
 
     assert published == [None]
     assert "s3cret" not in str(caught.value)
 
 
-def test_opening_and_closing_again_and_again_leaves_no_connection_open(backend, foreign):
+def test_opening_and_closing_again_and_again_leaves_no_connection_open(backend, external):
     for _ in range(20):
         backend.awf_mq_open()
         backend.awf_mq_consume("work", 1, 0.001)
         backend.awf_mq_close()
 
-    eventually(lambda: len(foreign.client_list()) == 1, what="all connections but ours are gone")
+    eventually(lambda: len(external.client_list()) == 1, what="all connections but this test's are gone")
 
 
-def test_a_server_that_is_stopped_while_full_hands_of_threads_use_it_loses_nothing(make_server, make_backend):
+def test_a_server_that_restarts_while_threads_use_it_loses_no_message(make_server, make_backend):
     server = make_server()
     backend = make_backend(server.url, lease="400ms")
     total = 300

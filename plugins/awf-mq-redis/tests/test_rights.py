@@ -1,4 +1,4 @@
-"""What a user has to be allowed, that nothing more is needed, and how a missing right is said."""
+"""The rights that a user needs, that it needs no others, and the error for a missing right."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ KEYS = ["~work", "~{work}:*", "~dead", "~{dead}:*", "~results", "~awf-reply-*", 
 
 
 @pytest.fixture
-def user(server, foreign):
+def user(server, external):
     """Give a user these rights; returns the URL to log in as them."""
 
     def make(*rules):
-        foreign.acl_deluser("worker")
-        foreign.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", *rules)
+        external.acl_deluser("worker")
+        external.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", *rules)
         return server.url.replace("redis://", "redis://worker:s3cret@")
 
     yield make
-    foreign.acl_deluser("worker")
+    external.acl_deluser("worker")
 
 
-def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backend, foreign):
+def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backend, external):
     url = user(*RIGHTS, *KEYS)
-    foreign.acl_log_reset()
+    external.acl_log_reset()
     backend = make_backend(url)
 
     backend.awf_mq_ensure("work", "work", "dead")
@@ -60,8 +60,8 @@ def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backe
     assert (counts, shown, moved, purged) == ([1, 1], [2, 1], 1, 2)
     assert answered[0].body == b"p"
     assert state == [("k", "v")]
-    # Whether there are snapshots may stay unknown; nothing else was refused.
-    assert {entry["object"] for entry in foreign.acl_log()} <= {"config|get"}
+    # Reading the snapshot setting may be refused; no other command was.
+    assert {entry["object"] for entry in external.acl_log()} <= {"config|get"}
 
 
 @pytest.mark.parametrize("command", ["zadd", "lrange", "hset", "ltrim", "xadd", "hincrby", "blmove"])
@@ -81,7 +81,7 @@ def test_a_missing_right_is_refused_at_start_with_the_command_and_the_key(user, 
 @pytest.mark.parametrize(
     ("keys", "named"), [("~work ~dead ~{dead}:*", "{work}:claiming"), ("~work ~{work}:* ~{dead}:*", "dead")]
 )
-def test_a_key_out_of_reach_is_named(user, make_backend, keys, named):
+def test_a_forbidden_key_is_named(user, make_backend, keys, named):
     backend = make_backend(user(*RIGHTS, *keys.split()))
 
     with pytest.raises(BrokerMisconfigured, match=r"not allowed to use queue 'work'") as caught:
@@ -97,7 +97,7 @@ def test_a_producer_that_may_only_push_can_still_publish(user, make_backend):
     assert backend.awf_mq_publish([Outgoing(queue="work", body=b"x")]) == [None]
 
 
-def test_a_reply_address_out_of_reach_holds_up_no_other_delivery(user, make_backend, foreign):
+def test_a_forbidden_reply_queue_affects_no_other_delivery(user, make_backend, external):
     backend = make_backend(user(*RIGHTS, *KEYS))
     backend.awf_mq_publish([Outgoing(queue="work", body=b"%d" % n) for n in range(3)])
     deliveries = backend.awf_mq_consume("work", 3, 0)
@@ -109,26 +109,26 @@ def test_a_reply_address_out_of_reach_holds_up_no_other_delivery(user, make_back
 
     assert [type(answer) for answer in answers] == [type(None), BrokerMisconfigured, type(None)]
     assert "not allowed to acknowledge messages in 'work'" in str(answers[1])
-    assert foreign.llen("results") == 2
+    assert external.llen("results") == 2
     assert backend.awf_mq_ack([Ack(delivery=deliveries[1])]) == [None]
 
 
-def test_a_right_taken_away_later_loses_no_message(user, make_backend, foreign):
+def test_a_right_taken_away_later_loses_no_message(user, make_backend, external):
     backend = make_backend(user(*RIGHTS, *KEYS))
     backend.awf_mq_publish([Outgoing(queue="work", body=b"x")] * 2)
     held = backend.awf_mq_consume("work", 1, 0)[0]
-    foreign.execute_command("ACL", "SETUSER", "worker", "-xadd", "-zadd")
+    external.execute_command("ACL", "SETUSER", "worker", "-xadd", "-zadd")
 
     with pytest.raises(BrokerMisconfigured, match="not allowed to take messages from 'work'"):
         backend.awf_mq_consume("work", 1, 0)
     (refused,) = backend.awf_mq_dead_letter([DeadLetter(delivery=held, queue="dead", reason="r", error="e")])
-    foreign.execute_command("ACL", "SETUSER", "worker", "+xadd", "+zadd")
+    external.execute_command("ACL", "SETUSER", "worker", "+xadd", "+zadd")
 
     assert isinstance(refused, BrokerMisconfigured)
-    assert foreign.hlen("{work}:meta") + foreign.llen("work") >= 2
+    assert external.hlen("{work}:meta") + external.llen("work") >= 2
 
 
-def test_settings_that_may_not_be_looked_at_are_said_to_be_unknown(user, make_backend, caplog):
+def test_settings_that_this_user_may_not_read_are_logged_as_unknown(user, make_backend, caplog):
     rights = [*RIGHTS, *KEYS, "-info"]
 
     make_backend(user(*rights))

@@ -10,7 +10,7 @@ from awf_core.errors import BrokerUnavailable
 from awf_core.testing.eventually import eventually
 
 
-def test_a_service_nobody_watches_is_said_not_to_be_found(sentinel_group, make_backend):
+def test_a_service_that_no_sentinel_watches_is_reported_as_not_found(sentinel_group, make_backend):
     url = f"redis+sentinel://127.0.0.1:{sentinel_group[2][0].port}/other"
 
     with pytest.raises(BrokerUnavailable, match="No master found for 'other'"):

@@ -1,4 +1,4 @@
-"""The settings: what is taken, what is refused, and that no password shows."""
+"""The settings: what is accepted, what is refused, and that no password is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import redis
 from awf_mq_redis.address import parse_url
 from awf_mq_redis.pools import target_of
 from awf_mq_redis.settings import RedisSettings
@@ -44,7 +45,7 @@ def test_the_readme_names_every_setting():
         ("redis+sentinel://a,b:5/main/2", (("a", 26379), ("b", 5)), 2, "redis+sentinel://a:26379,b:5/main/2"),
     ],
 )
-def test_a_url_is_taken_apart_and_shown_without_its_account(url, nodes, db, shown):
+def test_a_url_is_parsed_and_shown_without_its_account(url, nodes, db, shown):
     address = parse_url(url)
 
     assert (address.nodes, address.db, address.shown) == (nodes, db, shown)
@@ -60,13 +61,13 @@ def test_user_and_password_are_unquoted():
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"url": "http://u:s3cret@h"}, "no such kind of address"),
-        ({"url": "localhost:6379"}, "no such kind of address"),
-        ({"url": "redis://u:s3cret@h:99999"}, "is no host:port"),
-        ({"url": "redis://:s3cret@"}, "is no host:port"),
-        ({"url": "redis://u:s3cret@h/one"}, "'one' is no number of a database"),
-        ({"url": "redis://u:s3cret@h?ssl_cert_reqs=none"}, "option 'ssl_cert_reqs' is not taken"),
-        ({"url": "redis://h?password=s3cret"}, "option 'password' is not taken"),
+        ({"url": "http://u:s3cret@h"}, "unknown scheme"),
+        ({"url": "localhost:6379"}, "unknown scheme"),
+        ({"url": "redis://u:s3cret@h:99999"}, "is not a host:port"),
+        ({"url": "redis://:s3cret@"}, "is not a host:port"),
+        ({"url": "redis://u:s3cret@h/one"}, "'one' is not the number of a database"),
+        ({"url": "redis://u:s3cret@h?ssl_cert_reqs=none"}, "option 'ssl_cert_reqs' is not allowed"),
+        ({"url": "redis://h?password=s3cret"}, "option 'password' is not allowed"),
         ({"url": "redis+sentinel://h:1"}, "the master's name is missing"),
         ({"url": "unix://relative"}, "absolute path after three slashes"),
         ({"url": "redis://a,b"}, "set cluster: true, or use redis+sentinel"),
@@ -75,13 +76,13 @@ def test_user_and_password_are_unquoted():
         ({"url": "redis://h/1", "cluster": True}, "a cluster has database 0 only"),
         ({"cluster": True, "sentinel": {"service": "m", "nodes": ["a"]}}, "exclude each other"),
         ({"url": "redis+sentinel://h/m", "sentinel": {"service": "m", "nodes": ["a"]}}, "not both"),
-        ({"sentinel": {"service": "m", "nodes": ["a:x"]}}, "is no host:port"),
+        ({"sentinel": {"service": "m", "nodes": ["a:x"]}}, "is not a host:port"),
         ({"block": "10s"}, "less than or equal to 5"),
         ({"lease": "soon"}, "'soon' is not a duration"),
         ({"leese": "60s"}, "Extra inputs are not permitted"),
     ],
 )
-def test_what_does_not_fit_is_refused_naming_it_and_no_password(values, text):
+def test_a_wrong_setting_is_refused_with_its_name_and_without_a_password(values, text):
     with pytest.raises(ValidationError) as caught:
         RedisSettings.model_validate(values)
 
@@ -91,7 +92,7 @@ def test_what_does_not_fit_is_refused_naming_it_and_no_password(values, text):
         assert "s3cret" not in messages
 
 
-def test_the_sentinels_are_named_by_the_setting_or_by_the_url():
+def test_the_sentinels_come_from_the_setting_or_from_the_url():
     by_setting = target(sentinel={"service": "main", "nodes": ["a", "b:1"], "password": "s3cret"}, password="p4ss")
     by_url = target(url="redis+sentinel://:p4ss@a,b:1/main")
 
@@ -103,7 +104,7 @@ def test_the_sentinels_are_named_by_the_setting_or_by_the_url():
     assert "p4ss" not in repr(by_setting)
 
 
-def test_files_are_looked_for_where_the_configuration_lies():
+def test_relative_files_start_at_the_directory_of_the_configuration():
     options = target(url="rediss://h", tls_ca_file="ca.pem", tls_cert_file="/abs/c.pem").options
 
     assert (options["ssl_ca_certs"], options["ssl_certfile"]) == ("/etc/awf/ca.pem", "/abs/c.pem")
@@ -112,8 +113,16 @@ def test_files_are_looked_for_where_the_configuration_lies():
 
 def test_the_client_library_repeats_nothing_and_answers_in_bytes():
     found = target()
+    calls = []
 
-    assert found.options["retry"].get_retries() == 0
+    def call():
+        calls.append("sent")
+        raise redis.ConnectionError
+
+    with pytest.raises(redis.ConnectionError):
+        found.options["retry"].call_with_retry(call, lambda error: None)
+
+    assert calls == ["sent"]
     assert found.options["decode_responses"] is False
     assert found.options["client_name"] == "awf:host-1/-"
     assert found.block_timeout_s > RedisSettings().block_s

@@ -55,7 +55,7 @@ def test_everything_works_over_tls_interrupts_included(tls_server, tls, make_bac
     assert backend.address.startswith("rediss://127.0.0.1:")
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(tls_server, make_backend):
+def test_a_certificate_of_an_unknown_authority_is_refused(tls_server, make_backend):
     with pytest.raises(BrokerMisconfigured, match="certificate is not trusted") as caught:
         make_backend(tls_server.url)
 
@@ -84,7 +84,7 @@ def test_our_own_certificate_is_shown_where_the_server_asks(tls, make_server, ma
     with redis.Redis(port=server.port, ssl=True, ssl_ca_certs=str(tls.authority)) as client:
         client.config_set("tls-auth-clients", "yes")
 
-    # Whether the server's words or its hanging up come first is a race.
+    # The server's error and its closing of the connection race.
     with pytest.raises((BrokerMisconfigured, BrokerUnavailable)):
         make_backend(server.url, tls_ca_file=str(tls.authority))
     backend = make_backend(server.url, tls_ca_file=str(tls.authority), **files)

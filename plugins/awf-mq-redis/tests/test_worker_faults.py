@@ -1,4 +1,4 @@
-"""`awf worker` processes on servers that die, hang, fill up or change their mind: no message lost, no result twice."""
+"""`awf worker` processes on servers that die, hang, fill up or change their role: no message lost, no result twice."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def test_a_settlement_whose_answer_died_with_its_server_is_not_made_twice(make_s
     server = make_server()
     site = make_site(server)
     with Proxy("127.0.0.1", server.port) as proxy:
-        # With its last message in hand the worker asks for no more, so the next answer is the settlement's.
+        # While it runs its last message the worker claims no more, so the next answer is the settlement's.
         worker = site.worker(proxy.through(server.url), "--concurrency", "1", "--max-messages", "2")
-        site.push("kit-done", "first")  # the scripts are known from here on
+        site.push("kit-done", "first")  # from here on the server has the scripts
         worker.await_line("message.settled")
         site.begin()
 
@@ -116,7 +116,7 @@ def test_a_stream_of_messages_over_two_kills_of_the_server_is_answered_one_by_on
     assert site.client.llen("results") == len(ids)
 
 
-def test_a_link_that_went_silent_is_given_up_and_the_run_answered_once(server, proxy, make_site):
+def test_a_silent_connection_is_closed_and_the_run_answered_once(server, proxy, make_site):
     site = make_site(server)
     worker = site.worker(proxy.through(server.url))
     site.begin()
@@ -124,7 +124,7 @@ def test_a_link_that_went_silent_is_given_up_and_the_run_answered_once(server, p
     proxy.blackhole()
     site.project.open_gate()
     worker.await_line("run.finished")
-    silent_until = time.monotonic() + 1.2  # beyond the patience of whoever waits for an answer, settlement included
+    silent_until = time.monotonic() + 1.2  # longer than any call waits for an answer, settlements included
     eventually(lambda: time.monotonic() > silent_until)
     proxy.cut()
     proxy.restore()
@@ -156,7 +156,7 @@ def test_a_server_at_maxmemory_still_has_its_messages_run_and_answered(server, m
     site.client.config_set("maxmemory", 1)
 
     renewed_at = time.monotonic() + 1.5
-    eventually(lambda: time.monotonic() > renewed_at)  # its lease would be over twice by now
+    eventually(lambda: time.monotonic() > renewed_at)  # without renewals its lease would have ended twice
     site.project.open_gate()
     found = site.results(2)
     with pytest.raises(redis.OutOfMemoryError):
@@ -203,7 +203,7 @@ def test_a_worker_follows_its_sentinels_to_the_new_master(sentinel_group, make_s
     assert site.project.runs("kit-slow") == ["m"]
 
 
-def test_a_server_that_forgot_the_scripts_is_told_them_without_a_word_in_the_log(server, make_site):
+def test_a_server_that_forgot_the_scripts_gets_them_again_without_a_log_line(server, make_site):
     site = make_site(server)
     worker = site.worker(server.url)
     site.begin()

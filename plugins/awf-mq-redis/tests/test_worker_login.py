@@ -1,4 +1,4 @@
-"""`awf worker` processes and servers they may not enter, or whose name nobody knows: at the start, and in the middle."""
+"""`awf worker` processes whose login is refused or whose server has no address: at the start, and later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_refused_login_ends_a_starting_worker_at_its_first_try(make_server, ma
     assert [entry["count"] for entry in refused] == [1]
 
 
-def test_a_name_nobody_knows_is_asked_for_calmly_until_the_time_is_over(server, make_site):
+def test_a_name_that_does_not_resolve_is_tried_again_slowly_until_the_timeout(server, make_site):
     site = make_site(server)
     worker = site.worker("redis://broker.invalid:6379", "--connect-timeout", "1.5s", is_awaited=False)
 
@@ -54,7 +54,7 @@ def test_a_password_that_is_changed_and_changed_back_costs_no_message(make_serve
     site.assert_settled()
 
 
-# The resolver is the system's and not ours: this is its answer while the file is there.
+# Stands in for the system's resolver: the name doesn't resolve while the file is there.
 RESOLVER = """
 import os, socket
 known = socket.getaddrinfo
@@ -68,7 +68,7 @@ socket.getaddrinfo = getaddrinfo
 """
 
 
-def test_a_name_that_is_forgotten_for_a_while_is_looked_up_again(server, proxy, make_site, tmp_path):
+def test_a_name_that_does_not_resolve_for_a_while_is_resolved_again(server, proxy, make_site, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(RESOLVER)
     site = make_site(server)
     env = {"PYTHONPATH": str(tmp_path), "NO_DNS": str(tmp_path / "no-dns")}

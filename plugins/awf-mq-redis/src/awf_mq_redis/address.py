@@ -1,6 +1,6 @@
-"""Where the server is: URLs taken apart. Pure; called by `settings.py` to check them and by `pools.py` to connect.
+"""URLs of servers, parsed. Pure; called by `settings.py` to check them and by `pools.py` to connect.
 
-A text made here for a log or an error never holds a password.
+No text made here for a log or an error holds a password.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def parse_url(url: str) -> Address:
 
 
 def parse_nodes(text: str, default_port: int) -> tuple[Node, ...]:
-    """`host:port,host:port` taken apart; IPv6 hosts stand in brackets. Raises ValueError."""
+    """The nodes of `host:port,host:port`; IPv6 hosts are in brackets. Raises ValueError."""
     return tuple(_node(part, default_port) for part in text.split(","))
 
 
@@ -57,7 +57,7 @@ def node_text(node: Node) -> str:
 def _parsed(url: str) -> Address:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
-        raise ValueError("no such kind of address")
+        raise ValueError("unknown scheme")
     tls = _SCHEMES[parts.scheme]
     account, _, hosts = parts.netloc.rpartition("@")
     username, password = _account(account)
@@ -99,16 +99,16 @@ def _path_db(names: list[str]) -> int:
     if not names:
         return 0
     if len(names) > 1 or not names[0].isdecimal():
-        raise ValueError(f"{'/'.join(names)!r} is no number of a database")
+        raise ValueError(f"{'/'.join(names)!r} is not the number of a database")
     return int(names[0])
 
 
 def _query_db(query: str) -> int | None:
     number = None
     for name, value in parse_qsl(query, keep_blank_values=True):
-        # The client library takes any of its options here, certificate checks off and passwords included.
+        # redis-py would accept any of its options here, passwords and disabled certificate checks included.
         if name != "db" or not value.isdecimal():
-            raise ValueError(f"option {name!r} is not taken in the URL, only db; the rest are settings of mq.redis")
+            raise ValueError(f"option {name!r} is not allowed in the URL, only db; the rest are settings of mq.redis")
         number = int(value)
     return number
 
@@ -121,5 +121,5 @@ def _node(text: str, default_port: int) -> Node:
     elif ":" in text:
         host, _, port = text.rpartition(":")
     if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
-        raise ValueError(f"{redact_url(text)!r} is no host:port")
+        raise ValueError(f"{redact_url(text)!r} is not a host:port")
     return host, int(port) if port else default_port

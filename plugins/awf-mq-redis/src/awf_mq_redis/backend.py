@@ -1,6 +1,6 @@
-"""`mq.type: redis`: Redis or Valkey as a backend. The plugin manager calls the hooks; each goes to the part it names.
+"""`mq.type: redis`: Redis or Valkey as a backend. The plugin manager calls the hooks; each calls the part of its name.
 
-Never decides about retries or dead letters; that is the engine's. All times are the server's.
+The worker decides what is retried or dead-lettered, never this backend. All times are the server's.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 from awf_core.contract import Capabilities
 from awf_core.hookspecs import hookimpl
-from awf_mq_redis.batch import Batches
+from awf_core.outgoing import OutgoingRules
+from awf_core.units import MAX_SPAN_S, span_ms
 from awf_mq_redis.browse import Browsing
-from awf_mq_redis.bury import Burying
 from awf_mq_redis.checks import check_queue, check_server
 from awf_mq_redis.claim import Claims
-from awf_mq_redis.far import Far
-from awf_mq_redis.letters import Letters
-from awf_mq_redis.link import AT_ONCE, Link
+from awf_mq_redis.cluster import ClusterTransport
+from awf_mq_redis.connection import MAX_BATCH, RedisConnection, ServerTransport
+from awf_mq_redis.cross_slot import CrossSlotPublish
+from awf_mq_redis.dead_letter import DeadLettering, DeadMessageCounts
+from awf_mq_redis.failures import bad_span
+from awf_mq_redis.keys import MAX_QUEUE_NAME_BYTES, reply_queue_name, reserved_names
 from awf_mq_redis.move import Moving
-from awf_mq_redis.names import reply_queue_name
-from awf_mq_redis.outgoing import MAX_BODY_BYTES
 from awf_mq_redis.pools import refuse_missing_files, target_of
 from awf_mq_redis.publish import Publishing
 from awf_mq_redis.settings import RedisSettings
-from awf_mq_redis.settle import Settling
-from awf_mq_redis.sleep import Sleeper
-from awf_mq_redis.spans import MAX_SPAN_S, bad_span, span_ms
+from awf_mq_redis.settle import Batches, Settling
 from awf_mq_redis.state import State
+from awf_mq_redis.wait import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,12 @@ if TYPE_CHECKING:
     from awf_core.errors import BrokerError
 
 
+MAX_BODY_BYTES = 512 * 1024 * 1024
+"""The longest value of a Redis key (and the default of its `proto-max-bulk-len`)."""
+
+
 class Backend:
-    """Queues in a Redis server. Thread-safe; used after a fork, it connects anew on both sides."""
+    """Queues in a Redis server. Thread-safe. After a fork both processes connect anew."""
 
     api_version = 1
     Settings = RedisSettings
@@ -57,128 +61,130 @@ class Backend:
         self.capabilities = _capabilities(settings)
         self._may_write = context.declare == "auto"
         self._target = target_of(settings, worker=context.worker, directory=context.directory)
-        self._link = link = Link(self._target, is_cluster=settings.cluster)
-        self._sleeper = Sleeper(link)
-        prefix, lease_s, reply_ttl_s = settings.key_prefix, settings.lease_s, context.reply_ttl_s
-        batches, letters = Batches(link, prefix=prefix), Letters(link, prefix=prefix)
-        far = Far(link, prefix=prefix, reply_ttl_s=reply_ttl_s)
-        self._publishing = Publishing(link, self._sleeper, prefix=prefix, block_s=settings.block_s)
+        transport = ClusterTransport(self._target) if settings.cluster else ServerTransport(self._target)
+        self._connection = connection = RedisConnection(
+            transport, where=self._target.shown, is_cluster=settings.cluster, prefix=settings.key_prefix
+        )
+        self._waiter = Waiter(connection)
+        lease_s, block_s, reply_ttl_s = settings.lease_s, settings.block_s, context.reply_ttl_s
+        batches, dead_messages = Batches(connection), DeadMessageCounts(connection)
+        cross_slot = CrossSlotPublish(connection, reply_ttl_s=reply_ttl_s)
+        self._publishing = Publishing(connection, self._waiter, block_s=block_s)
         self._settling = Settling(
-            link, batches, far, self._sleeper,
-            prefix=prefix, lease_s=lease_s, block_s=settings.block_s, reply_ttl_s=reply_ttl_s,
-        )  # fmt: skip
-        self._burying = Burying(
-            link, batches, far, self._settling, prefix=prefix, lease_s=lease_s, reply_ttl_s=reply_ttl_s
+            connection, batches, cross_slot, self._waiter, lease_s=lease_s, block_s=block_s, reply_ttl_s=reply_ttl_s
+        )
+        self._dead_lettering = DeadLettering(
+            connection, batches, cross_slot, self._settling, lease_s=lease_s, reply_ttl_s=reply_ttl_s
         )
         self._claims = Claims(
-            link, self._sleeper, letters, context.clock,
-            prefix=prefix, lease_s=lease_s, block_s=settings.block_s, give_back=self._settling.nack,
+            connection, self._waiter, dead_messages, context.clock,
+            lease_s=lease_s, block_s=block_s, release=self._settling.nack,
         )  # fmt: skip
-        self._browsing = Browsing(link, letters, prefix=prefix)
-        self._moving = Moving(link, self._browsing, letters, prefix=prefix)
-        self._state = State(link, prefix=prefix)
+        self._browsing = Browsing(connection, dead_messages)
+        rules = OutgoingRules(self.capabilities, backend="redis")
+        self._moving = Moving(connection, self._browsing, dead_messages, name_problem=rules.name_problem)
+        self._state = State(connection)
 
     @property
     def address(self) -> str:
         """Where the queue is, for the log; without user and password."""
-        return self._link.where
+        return self._connection.where
 
     @hookimpl
     def awf_mq_open(self) -> None:
-        """Connect, and look at the server."""
+        """Connect and check the server."""
         refuse_missing_files(self._target)
-        check_server(self._link)
-        self._sleeper.restart()
+        check_server(self._connection)
+        self._waiter.restart()
 
     @hookimpl
     def awf_mq_close(self) -> None:
-        """End waiting consumes and let go of the connections."""
-        self._sleeper.stop()
-        self._link.close()
+        """End waiting consumes and close the connections."""
+        self._waiter.stop()
+        self._connection.close()
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        """Look whether the keys are, or can become, a queue's; there is nothing to create."""
-        prefix = self.settings.key_prefix
-        check_queue(self._link, queue, role, dead_letter, prefix=prefix, may_write=self._may_write)
+        """Check that the keys are a queue's or don't exist, and that this user has the rights. Creates nothing."""
+        check_queue(self._connection, queue, role, dead_letter, may_write=self._may_write)
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Take up to `limit` messages: what is due again first, then in order."""
+        """Claim up to `limit` messages: those due for a retry first, then in publish order."""
         return self._claims.consume(queue, limit, wait_s)
 
     @hookimpl
     def awf_mq_interrupt(self) -> None:
-        """End waiting consumes until the next open; what a claim under way brings is given back."""
-        self._sleeper.stop()
+        """End waiting consumes until the next open; messages that a claim under way still brings are released."""
+        self._waiter.stop()
 
     @hookimpl
     def awf_mq_publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
-        """Push."""
+        """Push the messages to their lists; delayed ones go to the schedule."""
         return self._publishing.publish(messages)
 
     @hookimpl
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
-        """Remove, with replies and remembered state in the same script."""
+        """Remove the messages, with replies and remembered state in the same script."""
         return self._settling.ack(acks)
 
     @hookimpl
     def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
-        """Give back."""
+        """Release the messages, each due after its delay."""
         return self._settling.nack(nacks)
 
     @hookimpl
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
-        """Move to the dead-letter stream, with replies in the same script."""
-        return self._burying.dead_letter(dead_letters)
+        """Move the messages to the dead-letter stream, with replies in the same script."""
+        return self._dead_lettering.dead_letter(dead_letters)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew leases."""
+        """Renew leases; returns the deliveries that are lost."""
         return self._settling.extend(deliveries)
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
-        """Count."""
+        """Count by state; `dead` are the messages of this queue in any dead-letter queue."""
         return self._browsing.stats(queue)
 
     @hookimpl
     def awf_mq_browse(self, queue: str, limit: int, after: str | None) -> Page:
-        """Look."""
+        """A page of messages; nothing is changed."""
         return self._browsing.browse(queue, limit, after)
 
     @hookimpl
     def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
-        """Move what nobody holds."""
+        """Move messages that are not in flight."""
         return self._moving.move(source, target, ids, limit)
 
     @hookimpl
     def awf_mq_purge(self, queue: str) -> int:
-        """Remove what nobody holds."""
+        """Remove messages that are not in flight."""
         return self._moving.purge(queue)
 
     @hookimpl
     def awf_mq_reply_queue(self, ttl_s: float) -> str:
-        """A fresh name; whatever is published to it is gone when `ttl_s` from now is over, by the server's clock."""
-        error = bad_span("ttl_s", ttl_s, self._link.where)
+        """A new name. What is published to it expires `ttl_s` seconds from now, by the server's clock."""
+        error = bad_span("ttl_s", ttl_s, self._connection.where)
         if error is not None:
             raise error
-        seconds, microseconds = self._link.call("name a reply queue", "", "TIME")
+        seconds, microseconds = self._connection.call("name a reply queue", "", "TIME")
         return reply_queue_name(int(seconds) * 1000 + int(microseconds) // 1000 + span_ms(ttl_s))
 
     @hookimpl
     def awf_mq_state_get(self, keys: Sequence[str]) -> Sequence[str | None]:
-        """Read shared state."""
+        """The live values, None where there is none."""
         return self._state.get(keys)
 
     @hookimpl
     def awf_mq_state_put(self, entries: Sequence[StateEntry]) -> Sequence[bool]:
-        """Write shared state."""
+        """Write; False where `if_absent` found a live value."""
         return self._state.put(entries)
 
     @hookimpl
     def awf_mq_state_list(self, prefix: str) -> Sequence[tuple[str, str]]:
-        """List shared state."""
+        """The live pairs whose key starts with `prefix`, by key."""
         return self._state.matching(prefix)
 
 
@@ -187,8 +193,12 @@ def _capabilities(settings: RedisSettings) -> Capabilities:
         lease_s=settings.lease_s,
         max_delay_s=MAX_SPAN_S,
         max_body_bytes=MAX_BODY_BYTES,
-        batch=AT_ONCE,
-        # In a cluster a result may lie in another slot than the queue, and no script reaches both.
+        max_queue_name_bytes=MAX_QUEUE_NAME_BYTES,
+        reserved_names=reserved_names(settings.key_prefix),
+        # A list expires as a whole, so a single message can't.
+        expires="replies",
+        batch=MAX_BATCH,
+        # In a cluster a result may be in another slot than the queue, and no script reaches both.
         atomic_settle=not settings.cluster,
         stable_ids=True,
         state=True,

@@ -1,6 +1,4 @@
-"""Look at a queue or a dead-letter stream without taking anything: its messages, and its counts. Called by
-`backend.py`. Writes nothing.
-"""
+"""Browse and count the messages of a queue or a dead-letter stream. Called by `backend.py`. Writes nothing."""
 
 from __future__ import annotations
 
@@ -9,63 +7,61 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from awf_core.contract import ItemState, Page, QueueItem, Stats
-from awf_mq_redis.link import text
-from awf_mq_redis.names import queue_keys
+from awf_mq_redis.connection import text
 
 if TYPE_CHECKING:
-    from awf_mq_redis.letters import Letters
-    from awf_mq_redis.link import Link
-    from awf_mq_redis.names import QueueKeys
+    from awf_mq_redis.connection import RedisConnection
+    from awf_mq_redis.dead_letter import DeadMessageCounts
+    from awf_mq_redis.keys import QueueKeys
 
 _ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
 class Browsing:
-    """Looks under one key prefix. Thread-safe."""
+    """Browses and counts under one key prefix. Thread-safe."""
 
-    def __init__(self, link: Link, letters: Letters, *, prefix: str) -> None:
-        self._link = link
-        self._letters = letters
-        self._prefix = prefix
+    def __init__(self, connection: RedisConnection, dead_messages: DeadMessageCounts) -> None:
+        self._connection = connection
+        self._dead_messages = dead_messages
 
     def browse(self, queue: str, limit: int, after: str | None) -> Page:
-        """Up to `limit` messages: held ones, scheduled ones, then the list, oldest first, or the letters as they came.
+        """Up to `limit` messages, oldest first: those in flight, the delayed ones, then the list or the stream.
 
         A damaged `after` starts from the beginning.
         """
-        keys = queue_keys(queue, self._prefix)
+        keys = self._connection.keys(queue)
         if limit < 1:
             return Page(items=())
         if after is not None and _ENTRY_ID.fullmatch(after):
-            return self._letters_after(queue, keys, limit, after, [])
+            return self._stream_page(queue, keys, limit, after, [])
         section, offset = _cursor(after)
-        found = self._link.run(f"browse {queue!r}", "browse", keys.all, section, offset, limit)
-        next_section, next_offset, has_letters, raw_items = found
+        found = self._connection.run(f"browse {queue!r}", "browse", keys.all, section, offset, limit)
+        next_section, next_offset, is_stream, raw_items = found
         items = [_item(*item) for item in raw_items]
-        if has_letters and not next_section:
-            return self._letters_after(queue, keys, limit, "0-0", items)
+        if is_stream and not next_section:
+            return self._stream_page(queue, keys, limit, "0-0", items)
         return Page(items=items, next=f"{next_section}:{text(next_offset)}" if next_section else None)
 
     def stats(self, queue: str) -> Stats:
-        """The counts of one moment. How old a plain list's messages are, nobody knows; letters tell."""
-        keys = queue_keys(queue, self._prefix)
-        found = self._link.run(f"count {queue!r}", "stats", keys.all)
-        ready, delayed, in_flight, streams, oldest, now_ms = found
+        """The counts of one moment. The age is known of dead-lettered messages only: a plain list holds no times."""
+        keys = self._connection.keys(queue)
+        found = self._connection.run(f"count {queue!r}", "stats", keys.all)
+        ready, delayed, in_flight, dlqs, oldest, now_ms = found
         return Stats(
             ready=ready,
             delayed=delayed,
             in_flight=in_flight,
-            dead=self._letters.count(queue, streams),
+            dead=self._dead_messages.count(queue, dlqs),
             oldest_age_s=max(0, int(now_ms) - _added_ms(text(oldest))) / 1000 if oldest else None,
         )
 
-    def _letters_after(self, queue: str, keys: QueueKeys, limit: int, after: str, items: list[QueueItem]) -> Page:
+    def _stream_page(self, queue: str, keys: QueueKeys, limit: int, after: str, items: list[QueueItem]) -> Page:
         room = limit - len(items)
         command = ("XRANGE", keys.ready, f"({after}", "+", "COUNT", room + 1)
-        found = self._link.call(f"browse {queue!r}", keys.ready, *command)
-        letters = [_letter(entry_id, fields) for entry_id, fields in found[:room]]
-        last = letters[-1].id if letters else after
-        return Page(items=[*items, *letters], next=last if len(found) > room else None)
+        found = self._connection.call(f"browse {queue!r}", keys.ready, *command)
+        dead = [_dead_item(entry_id, fields) for entry_id, fields in found[:room]]
+        last = dead[-1].id if dead else after
+        return Page(items=[*items, *dead], next=last if len(found) > room else None)
 
 
 def _cursor(after: str | None) -> tuple[int, int]:
@@ -88,12 +84,12 @@ def _item(state: bytes, item_id: bytes, score: bytes, body: bytes, meta: bytes, 
         attempt=int(fields[1]),
         deliveries=int(fields[0]),
         due_at=due_ms / 1000 if due_ms else None,
-        history=read_history(text(past)),
+        history=_history(text(past)),
     )
 
 
-def _letter(entry_id: bytes, flat: list[bytes]) -> QueueItem:
-    """A stream's entry; anyone may have added it, so nothing in it is taken for granted."""
+def _dead_item(entry_id: bytes, flat: list[bytes]) -> QueueItem:
+    """A stream's entry. Any client may have added it, so each field may be missing or malformed."""
     own_id = text(entry_id)
     fields = {text(name): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
     return QueueItem(
@@ -106,13 +102,13 @@ def _letter(entry_id: bytes, flat: list[bytes]) -> QueueItem:
         source=_text_or_none(fields, "source"),
         reason=_text_or_none(fields, "reason"),
         error=_text_or_none(fields, "error"),
-        history=read_history(text(fields.get("history", b""))),
+        history=_history(text(fields.get("history", b""))),
         dead_at=_added_ms(own_id) / 1000,
     )
 
 
-def read_history(lines: str) -> list[dict[str, object]]:
-    """The history in a field, oldest first; a line that isn't a JSON object is passed over."""
+def _history(lines: str) -> list[dict[str, object]]:
+    """The history in a field, oldest first, without the lines that aren't JSON objects."""
     parsed = (_parsed(line) for line in lines.split("\n") if line)
     return [entry for entry in parsed if isinstance(entry, dict)]
 

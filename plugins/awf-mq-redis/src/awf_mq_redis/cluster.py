@@ -1,6 +1,6 @@
-"""The way to the servers of a Redis Cluster: each command to the server that has its key. Called by `link.py`.
+"""The transport to a Redis Cluster: each command goes to the server that has its key. Called by `connection.py`.
 
-Follows MOVED and ASK, which say that a command was not carried out; repeats nothing else.
+Follows MOVED and ASK, which say that the server did not carry out the command. Repeats no other command.
 """
 
 from __future__ import annotations
@@ -9,32 +9,34 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from awf_mq_redis.wire import Command, NotSent, ServerWire
+from awf_mq_redis.connection import NotSent, ServerTransport
+from awf_mq_redis.keys import slot_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from awf_mq_redis.address import Node
+    from awf_mq_redis.connection import Argument, Command
     from awf_mq_redis.pools import Target
 
 MAX_REDIRECTS = 5
 
 
-class ClusterWire:
-    """Keeps a map of slots, and connections to every server met. Thread-safe."""
+class ClusterTransport:
+    """Holds the map of slots, and connections to every server met. Thread-safe."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._lock = threading.Lock()
-        self._servers: dict[Node, ServerWire] = {}
+        self._servers: dict[Node, ServerTransport] = {}
         self._slots: list[Node] | None = None
 
-    def call(self, key: str, *command: str | bytes | float) -> Any:
-        """See `wire.Wire`."""
+    def call(self, key: str, *command: Argument) -> Any:
+        """See `connection.Transport`."""
         node = self._node(key)
         for _ in range(MAX_REDIRECTS):
             try:
@@ -51,10 +53,10 @@ class ClusterWire:
             except (RedisError, OSError):
                 self._forget()
                 raise
-        raise ClusterDownError(f"{MAX_REDIRECTS} redirections in a row; slots are on the move")
+        raise ClusterDownError(f"{MAX_REDIRECTS} redirections in a row; the slots are being moved")
 
     def each(self, commands: Sequence[tuple[str, Command]]) -> list[Any]:
-        """See `wire.Wire`; one after the other. The first lost answer ends it: what comes after is not sent."""
+        """See `connection.Transport`; one after the other. The first lost answer ends it: no later command is sent."""
         answers: list[Any] = []
         for key, command in commands:
             try:
@@ -68,35 +70,35 @@ class ClusterWire:
                 raise RedisConnectionError(str(error.__cause__)) from error
         return answers
 
-    def everywhere(self, *command: str | bytes | float) -> list[tuple[Callable[..., Any], Any]]:
-        """See `wire.Wire`."""
+    def everywhere(self, *command: Argument) -> list[tuple[Callable[..., Any], Any]]:
+        """See `connection.Transport`."""
         servers = [self._server(node) for node in sorted(set(self._map()))]
         return [(server.call, server.call("", *command)) for server in servers]
 
     @contextmanager
-    def sleeping(self, key: str) -> Iterator[Any]:
-        """See `wire.Wire`. A MOVED met there makes the next call look the slots up again."""
+    def blocking(self, key: str) -> Iterator[Any]:
+        """See `connection.Transport`. A MOVED from there makes the next call read the slot map again."""
         try:
-            with self._server(self._node(key)).sleeping(key) as connection:
+            with self._server(self._node(key)).blocking(key) as connection:
                 yield connection
         except (NotSent, RedisError, OSError):
             self._forget()
             raise
 
     def close(self) -> None:
-        """See `wire.Wire`."""
+        """See `connection.Transport`."""
         with self._lock:
             servers = list(self._servers.values())
         for server in servers:
             server.close()
 
     def _node(self, key: str) -> Node:
-        return self._map()[key_slot(key.encode("utf-8", "replace"))]
+        return self._map()[slot_of(key)]
 
     def _map(self) -> list[Node]:
         slots = self._slots
         if slots is None:
-            slots = self._slots = self._look_up()
+            slots = self._slots = self._read_map()
         return slots
 
     def _forget(self) -> None:
@@ -113,14 +115,14 @@ class ClusterWire:
                 slots[error.slot_id] = node
         return node
 
-    def _server(self, node: Node) -> ServerWire:
+    def _server(self, node: Node) -> ServerTransport:
         with self._lock:
             server = self._servers.get(node)
             if server is None:
-                server = self._servers[node] = ServerWire(self._target, node=node)
+                server = self._servers[node] = ServerTransport(self._target, node=node)
             return server
 
-    def _look_up(self) -> list[Node]:
+    def _read_map(self) -> list[Node]:
         failure: Exception | None = None
         with self._lock:
             known = list(self._servers)
@@ -136,7 +138,7 @@ class ClusterWire:
 
 
 def _slot_map(ranges: Any, asked: Node) -> list[Node]:
-    """Which server has which slot; a server that doesn't know its own name is the one that was asked."""
+    """The server of each slot. A server that doesn't know its own name is the one that was `asked`."""
     slots: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
     for first, last, master, *_ in ranges:
         host = master[0].decode() if master[0] else asked[0]
@@ -144,5 +146,5 @@ def _slot_map(ranges: Any, asked: Node) -> list[Node]:
             slots[slot] = (host, master[1])
     complete = [node for node in slots if node is not None]
     if len(complete) < REDIS_CLUSTER_HASH_SLOTS:
-        raise ClusterDownError(f"{REDIS_CLUSTER_HASH_SLOTS - len(complete)} hash slots are served by nobody")
+        raise ClusterDownError(f"{REDIS_CLUSTER_HASH_SLOTS - len(complete)} hash slots have no server")
     return complete

@@ -1,37 +1,49 @@
-"""What the client library and the server refuse, as the contract's errors. Pure; called by `link.py`.
+"""The contract's errors for what the client library raises and the server refuses. Pure; called by `connection.py`.
 
-Every exception class of redis-py is placed here by name, and a test fails when it brings a new one. No exception of
-redis-py leaves this package.
+Every exception class of redis-py has its kind here by name, and a test fails when redis-py brings a new one. No
+exception of redis-py leaves this package.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from awf_core.errors import BrokerBlocked, BrokerError, BrokerMisconfigured, BrokerUnavailable, redact_url
+from awf_core.errors import (
+    BrokerBlocked,
+    BrokerError,
+    BrokerMisconfigured,
+    BrokerUnavailable,
+    LeaseLost,
+    Unroutable,
+    redact_url,
+)
+from awf_core.units import MAX_SPAN_S
 
-Kind = Literal["away", "refused", "denied", "full", "protocol", "answer", "defect"]
+if TYPE_CHECKING:
+    from awf_core.contract import Delivery
+
+Kind = Literal["unavailable", "login", "denied", "full", "protocol", "answer", "misuse"]
 
 KINDS: dict[str, Kind] = {
-    "ConnectionError": "away",
-    "TimeoutError": "away",
-    "BusyLoadingError": "away",
-    "MaxConnectionsError": "away",
-    "ExternalAuthProviderError": "away",
-    "MasterNotFoundError": "away",
-    "SlaveNotFoundError": "away",
-    "ReadOnlyError": "away",
-    "ClusterError": "away",
-    "ClusterDownError": "away",
-    "MasterDownError": "away",
-    "SlotNotCoveredError": "away",
-    "TryAgainError": "away",
-    "AskError": "away",
-    "MovedError": "away",
-    "AuthenticationError": "refused",
-    "AuthorizationError": "refused",
-    "AuthenticationWrongNumberOfArgsError": "refused",
+    "ConnectionError": "unavailable",
+    "TimeoutError": "unavailable",
+    "BusyLoadingError": "unavailable",
+    "MaxConnectionsError": "unavailable",
+    "ExternalAuthProviderError": "unavailable",
+    "MasterNotFoundError": "unavailable",
+    "SlaveNotFoundError": "unavailable",
+    "ReadOnlyError": "unavailable",
+    "ClusterError": "unavailable",
+    "ClusterDownError": "unavailable",
+    "MasterDownError": "unavailable",
+    "SlotNotCoveredError": "unavailable",
+    "TryAgainError": "unavailable",
+    "AskError": "unavailable",
+    "MovedError": "unavailable",
+    "AuthenticationError": "login",
+    "AuthorizationError": "login",
+    "AuthenticationWrongNumberOfArgsError": "login",
     "NoPermissionError": "denied",
     "OutOfMemoryError": "full",
     "InvalidResponse": "protocol",
@@ -41,17 +53,17 @@ KINDS: dict[str, Kind] = {
     "NoSuchFieldsetError": "answer",
     "ExecAbortError": "answer",
     "NoScriptError": "answer",
-    "ClusterCrossSlotError": "defect",
-    "CrossSlotTransactionError": "defect",
-    "DataError": "defect",
-    "PubSubError": "defect",
-    "WatchError": "defect",
-    "LockError": "defect",
-    "LockNotOwnedError": "defect",
-    "ChildDeadlockedError": "defect",
-    "RedisClusterException": "defect",
-    "InvalidPipelineStack": "defect",
-    "IncorrectPolicyType": "defect",
+    "ClusterCrossSlotError": "misuse",
+    "CrossSlotTransactionError": "misuse",
+    "DataError": "misuse",
+    "PubSubError": "misuse",
+    "WatchError": "misuse",
+    "LockError": "misuse",
+    "LockNotOwnedError": "misuse",
+    "ChildDeadlockedError": "misuse",
+    "RedisClusterException": "misuse",
+    "InvalidPipelineStack": "misuse",
+    "IncorrectPolicyType": "misuse",
 }
 
 # Redis before 7 puts the code of an error met inside a script in the middle of the text, behind a dash.
@@ -68,22 +80,22 @@ _BY_CODE: dict[str, Kind] = {
     "MISCONF": "full",
     "NOREPLICAS": "full",
     "NOPERM": "denied",
-    "NOAUTH": "refused",
-    "WRONGPASS": "refused",
-    "READONLY": "away",
-    "LOADING": "away",
-    "MASTERDOWN": "away",
-    "CLUSTERDOWN": "away",
-    "BUSY": "away",
-    "UNBLOCKED": "away",
-    "TRYAGAIN": "away",
+    "NOAUTH": "login",
+    "WRONGPASS": "login",
+    "READONLY": "unavailable",
+    "LOADING": "unavailable",
+    "MASTERDOWN": "unavailable",
+    "CLUSTERDOWN": "unavailable",
+    "BUSY": "unavailable",
+    "UNBLOCKED": "unavailable",
+    "TRYAGAIN": "unavailable",
 }
 
 
 def kind_of(error: BaseException) -> Kind:
-    """What sort of trouble `error` is: by its class, and by its text where the class says only that it's an answer."""
+    """The kind of `error`: by its class, or by its text where the class says only that the server answered."""
     named = next((KINDS[base.__name__] for base in type(error).__mro__ if base.__name__ in KINDS), None)
-    kind: Kind = named if named is not None else ("away" if isinstance(error, OSError) else "defect")
+    kind: Kind = named if named is not None else ("unavailable" if isinstance(error, OSError) else "misuse")
     if kind != "answer":
         return kind
     if _DENIED_IN_SCRIPT.search(str(error)):
@@ -92,13 +104,13 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def code_of(error: BaseException) -> str:
-    """The server's code for `error` (`OOM`, `READONLY`, …), '' where it gave none of those known."""
+    """The server's code for `error` (`OOM`, `READONLY`, …), '' where it gave no code of this list."""
     found = _CODE.search(str(error))
     return found[1] if found else ""
 
 
-def is_stale_link(error: BaseException) -> bool:
-    """Whether the server behind the connection is no longer the one to talk to, and the address is to be asked anew."""
+def is_lost_master(error: BaseException) -> bool:
+    """Whether the server behind the connection is no longer the master: the next call has to find the new one."""
     return type(error).__name__ == "ReadOnlyError" or code_of(error) in ("READONLY", "UNBLOCKED", "MASTERDOWN")
 
 
@@ -109,9 +121,9 @@ def broker_error(error: BaseException, *, where: str, doing: str, in_doubt: bool
     """
     text = redact_url(str(error)) or type(error).__name__
     match kind_of(error):
-        case "away":
-            return _away(error, text, where, doing, in_doubt=in_doubt)
-        case "refused":
+        case "unavailable":
+            return _unavailable(error, text, where, doing, in_doubt=in_doubt)
+        case "login":
             return BrokerMisconfigured(
                 f"{where}: the server refuses the login to {doing}: {text}",
                 hint="check user and password (mq.redis.url, or username and password beside it)",
@@ -126,21 +138,21 @@ def broker_error(error: BaseException, *, where: str, doing: str, in_doubt: bool
             return _full(error, text, where, doing)
         case "protocol":
             return BrokerMisconfigured(
-                f"{where}: what answers there doesn't speak the Redis protocol: {text[:200]}",
+                f"{where}: the server doesn't speak the Redis protocol: {text[:200]}",
                 hint="check host and port, and whether the port wants TLS (rediss://)",
             )
         case _:
             return _answer(text, where, doing)
 
 
-def _away(error: BaseException, text: str, where: str, doing: str, *, in_doubt: bool) -> BrokerError:
+def _unavailable(error: BaseException, text: str, where: str, doing: str, *, in_doubt: bool) -> BrokerError:
     if _TLS_NONE.search(text):
         return BrokerMisconfigured(
             f"{where}: the port doesn't speak TLS: {text}", hint="write redis:// without the second s, or use its port"
         )
     if "SSL" in text and _TLS_OURS.search(text):
         return BrokerMisconfigured(
-            f"{where}: the server doesn't take our certificate: {text}",
+            f"{where}: the server refuses our certificate: {text}",
             hint="name one it trusts in mq.redis.tls_cert_file, with its key in tls_key_file",
         )
     if "SSL" in text and _TLS_UNTRUSTED.search(text):
@@ -151,26 +163,28 @@ def _away(error: BaseException, text: str, where: str, doing: str, *, in_doubt: 
     if type(error).__name__ == "MaxConnectionsError":
         hint = "raise mq.redis.max_connections"
     elif "max number of clients" in text:
-        hint = "the server's maxclients is reached: raise it, or find who keeps connections open (`CLIENT LIST`)"
-    elif is_stale_link(error):
+        hint = (
+            "the server's maxclients is reached: raise it, or find clients that keep connections open (`CLIENT LIST`)"
+        )
+    elif is_lost_master(error):
         hint = "this server is a replica now; the next call asks for the master again"
     elif where.startswith("rediss") and "Timeout connecting" in text:
         hint = "check that the server runs, and that the port speaks TLS: one without it stays silent"
     else:
         hint = "check that the server runs and can be reached from here; a port with TLS needs rediss://"
-    # An answer that says no is no doubt: nothing was done.
+    # The server answered that it refuses the command, so the command had no effect.
     is_answer = code_of(error) != "" or type(error).__name__ not in ("ConnectionError", "TimeoutError")
     return BrokerUnavailable(f"{where}: can't {doing}: {text}", hint=hint, in_doubt=in_doubt and not is_answer)
 
 
 def _full(error: BaseException, text: str, where: str, doing: str) -> BrokerError:
     if code_of(error) == "MISCONF":
-        hint = "the server can't write to its disk: see its log, free space; it takes writes again by itself"
+        hint = "the server can't write to its disk: see its log, free space; it accepts writes again by itself"
     elif code_of(error) == "NOREPLICAS":
         hint = "min-replicas-to-write isn't met: bring the replicas back"
     else:
         hint = "the server is at maxmemory: raise it, or let consumers drain; nothing was stored"
-    return BrokerBlocked(f"{where}: the server takes nothing more to {doing}: {text}", hint=hint)
+    return BrokerBlocked(f"{where}: the server accepts no more data to {doing}: {text}", hint=hint)
 
 
 def _answer(text: str, where: str, doing: str) -> BrokerError:
@@ -193,9 +207,36 @@ def _answer(text: str, where: str, doing: str) -> BrokerError:
 
 
 def wrong_type(words: list[str], where: str, doing: str) -> BrokerMisconfigured:
-    """The error for `AWFTYPE <found> <wanted> <key>`, a script's own refusal before its first write."""
+    """The error for `AWFTYPE <found> <wanted> <key>`, with which a script refuses before its first write."""
     _, found, wanted, key = words
     return BrokerMisconfigured(
         f"{where}: can't {doing}: key {key!r} holds a {found}, and has to be a {wanted}",
         hint="choose another queue name or mq.redis.key_prefix, or remove the key (`DEL`)",
+    )
+
+
+def lease_lost(delivery: Delivery, where: str) -> LeaseLost:
+    """The answer to settling a delivery that is no longer this worker's."""
+    return LeaseLost(
+        f"{where}: delivery {delivery.deliveries} of message {delivery.id} in {delivery.queue!r} is not ours any more: "
+        "its lease ended and the message was delivered again, or it was settled before",
+        hint="nothing was changed or published; if runs outlast the lease, raise mq.redis.lease",
+    )
+
+
+def not_a_list(queue: str, found: str, where: str) -> Unroutable:
+    """The error for a reply queue whose key holds a `found`."""
+    return Unroutable(
+        f"{where}: no reply can be published to {queue!r}: the key holds a {found}, not a list",
+        hint="reply_to has to name a list, or a key that doesn't exist",
+    )
+
+
+def bad_span(name: str, seconds: float, where: str) -> BrokerError | None:
+    """Why a delay or a time to live can't be stored; None when it can. Not-a-number compares false and is refused."""
+    if seconds <= MAX_SPAN_S:
+        return None
+    return BrokerMisconfigured(
+        f"{where}: {name} is {seconds}, which the queue can't store as a time",
+        hint=f"give at most {MAX_SPAN_S:.0f} seconds (ten years)",
     )

@@ -1,18 +1,19 @@
-"""Connections to one server (or to whichever is the master now). Called by `wire.py` and `cluster.py`.
+"""Pools of connections to one server, or to the current master. Called by `connection.py`.
 
-Sets aside what redis-py does by default and a queue can't bear: commands repeated after a lost answer, logins repeated
-after a refusal, reads given up before a blocking command is over.
+Turns off what redis-py does by default and is wrong for a queue: it repeats commands whose answer was lost, repeats
+refused logins, and ends reads before a blocking command returns.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redis.backoff import NoBackoff
-from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -22,9 +23,15 @@ from awf_mq_redis.address import SENTINEL_PORT, Address, Node, node_text, parse_
 if TYPE_CHECKING:
     from awf_mq_redis.settings import RedisSettings
 
-BLOCK_PATIENCE_S = 2.0
-"""How long beyond its own end a blocking command's answer is waited for: then the link is taken for dead."""
+BLOCK_MARGIN_S = 2.0
+"""How long after a blocking command's own end its answer may take. Then the connection counts as broken."""
 
+# CLIENT SETINFO would be one more right to grant; the option that turns it off has changed its name.
+_NO_LIBRARY_NAME: dict[str, None] = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(AbstractConnection).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 _NOT_IN_A_NAME = re.compile(r"[^!-~]+")
 
 
@@ -45,7 +52,7 @@ class Target:
 
 
 def target_of(settings: RedisSettings, *, worker: str, directory: str) -> Target:
-    """Everything the settings say about connecting; relative file names start at `directory`. No I/O."""
+    """The connection part of the settings; relative file names start at `directory`. No I/O."""
     address = parse_url(settings.url)
     sentinels, service = _sentinels(settings, address)
     tls = _tls_options(settings, directory) if address.tls else {}
@@ -61,13 +68,13 @@ def target_of(settings: RedisSettings, *, worker: str, directory: str) -> Target
     return Target(
         address=address,
         shown=address.shown if own is None else _shown(sentinels, service, address.db),
-        options=_always(options),
+        options=_common(options),
         sentinels=sentinels,
         service=service,
-        sentinel_options=_always({**tls, **login}),
+        sentinel_options=_common({**tls, **login}),
         connect_timeout_s=settings.connect_timeout_s,
         socket_timeout_s=settings.socket_timeout_s,
-        block_timeout_s=settings.block_s + min(settings.socket_timeout_s, BLOCK_PATIENCE_S),
+        block_timeout_s=settings.block_s + min(settings.socket_timeout_s, BLOCK_MARGIN_S),
         max_connections=settings.max_connections,
     )
 
@@ -106,16 +113,16 @@ def refuse_missing_files(target: Target) -> None:
             ) from error
 
 
-def _always(options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with what every connection has."""
+def _common(options: dict[str, Any]) -> dict[str, Any]:
+    """`options` with those of every connection."""
     return {
         **{name: value for name, value in options.items() if value is not None},
-        # A repeated LPUSH is a message twice; a repeated refused login is a locked account.
+        # A repeated LPUSH publishes a message twice. A repeated refused login may lock the account.
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 0,
         "decode_responses": False,
         "protocol": 2,
-        "driver_info": None,
+        **_NO_LIBRARY_NAME,
     }
 
 

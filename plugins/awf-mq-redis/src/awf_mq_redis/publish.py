@@ -1,6 +1,6 @@
-"""Put messages into queues: one push for all that go to a queue now, one script for those due later.
+"""Publish messages: one push for all that go to a queue now, one script for those that are due later.
 
-Called by `backend.py`. Nothing is repeated: a lost answer is the caller's to judge.
+Called by `backend.py`. Repeats nothing: the caller decides what a lost answer means.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.errors import BrokerError, BrokerUnavailable
-from awf_mq_redis.link import AT_ONCE
-from awf_mq_redis.names import queue_keys, reply_queue_ends_ms
-from awf_mq_redis.outgoing import message_problem, reply_arguments
-from awf_mq_redis.spans import span_ms
+from awf_core.units import span_ms
+from awf_mq_redis.keys import reply_queue_ends_ms
+from awf_mq_redis.settle import Answers, pieces, reply_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from awf_core.contract import Outgoing
-    from awf_mq_redis.link import Link
-    from awf_mq_redis.sleep import Sleeper
+    from awf_mq_redis.connection import RedisConnection
+    from awf_mq_redis.wait import Waiter
 
-Way = Literal["now", "later", "reply"]
+Kind = Literal["now", "delayed", "reply"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """Messages that go to one queue in one command; `indexes` are their places in the call."""
+class Batch:
+    """Messages that go to one queue in one command; `indexes` are their positions in the call."""
 
-    way: Way
+    kind: Kind
+    queue: str
     messages: Sequence[Outgoing]
     indexes: Sequence[int]
 
@@ -37,89 +37,81 @@ class Piece:
 class Publishing:
     """Publishes under one key prefix. Thread-safe."""
 
-    def __init__(self, link: Link, sleeper: Sleeper, *, prefix: str, block_s: float) -> None:
-        self._link = link
-        self._sleeper = sleeper
-        self._prefix = prefix
+    def __init__(self, connection: RedisConnection, waiter: Waiter, *, block_s: float) -> None:
+        self._connection = connection
+        self._waiter = waiter
         self._block_s = block_s
 
-    def publish(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
-        """Store what can be stored; the rest gets its error. Raises when nothing was attempted."""
-        answers = [message_problem(message, self._link.where) for message in messages]
-        ways: dict[tuple[Way, str], list[int]] = {}
+    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+        """Store the messages; each that can't be stored gets its error. Raises when nothing was attempted."""
+        answers: Answers = [None] * len(messages)
+        by_queue: dict[tuple[Kind, str], list[int]] = {}
         for index, message in enumerate(messages):
-            if answers[index] is None:
-                ways.setdefault((_way(message), message.queue), []).append(index)
-        pieces = [
-            Piece(way=way, messages=[messages[index] for index in part], indexes=part)
-            for (way, _), indexes in ways.items()
-            for part in _parts(indexes)
+            by_queue.setdefault((_kind(message), message.queue), []).append(index)
+        batches = [
+            Batch(kind=kind, queue=queue, messages=[messages[index] for index in piece], indexes=piece)
+            for (kind, queue), indexes in by_queue.items()
+            for piece in pieces(indexes)
         ]
-        for piece, error in self._sent(pieces):
-            for index in piece.indexes:
+        for batch, error in self._sent(batches):
+            for index in batch.indexes:
                 answers[index] = error
         return answers
 
-    def _sent(self, pieces: Sequence[Piece]) -> list[tuple[Piece, BrokerError | None]]:
-        """Each piece with its error. Once the server is away, nothing more is tried."""
-        now = [piece for piece in pieces if piece.way == "now"]
+    def _sent(self, batches: Sequence[Batch]) -> list[tuple[Batch, BrokerError | None]]:
+        """Each batch with its error. After the server was found unavailable, no more batches are sent."""
+        now = [batch for batch in batches if batch.kind == "now"]
         found = list(zip(now, self._pushed(now), strict=True)) if now else []
-        for piece in pieces:
-            if piece.way == "now":
+        for batch in batches:
+            if batch.kind == "now":
                 continue
-            away = next((e for _, e in found if isinstance(e, BrokerUnavailable)), None)
-            error = away or self._stored(piece)
+            unavailable = next((e for _, e in found if isinstance(e, BrokerUnavailable)), None)
+            error = unavailable or self._stored(batch)
             if not found and isinstance(error, BrokerUnavailable) and not error.in_doubt:
                 raise error
-            found.append((piece, error))
+            found.append((batch, error))
         return found
 
-    def _pushed(self, pieces: Sequence[Piece]) -> list[BrokerError | None]:
-        """In one round trip; a lost answer is the same for all."""
+    def _pushed(self, batches: Sequence[Batch]) -> Answers:
+        """Push in one round trip. A lost answer leaves all batches in doubt."""
         commands: list[tuple[str, tuple[Any, ...]]] = []
-        for piece in pieces:
-            key = self._prefix + piece.messages[0].queue
-            commands.append((key, ("LPUSH", key, *(message.body for message in piece.messages))))
-        doing = "publish to " + ", ".join(sorted({repr(piece.messages[0].queue) for piece in pieces}))
+        for batch in batches:
+            key = self._connection.prefix + batch.queue
+            commands.append((key, ("LPUSH", key, *(message.body for message in batch.messages))))
+        doing = "publish to " + ", ".join(sorted({repr(batch.queue) for batch in batches}))
         try:
-            found = self._link.each(doing, commands)
+            found = self._connection.each(doing, commands)
         except BrokerUnavailable as error:
             if not error.in_doubt:
                 raise
-            return [error] * len(pieces)
+            return [error] * len(batches)
         return [answer if isinstance(answer, BrokerError) else None for answer in found]
 
-    def _stored(self, piece: Piece) -> BrokerError | None:
+    def _stored(self, batch: Batch) -> BrokerError | None:
         try:
-            if piece.way == "later":
-                self._later(piece.messages)
+            if batch.kind == "delayed":
+                self._delay(batch)
             else:
-                self._reply(piece.messages)
+                self._reply(batch)
         except BrokerError as error:
             return error
         return None
 
-    def _reply(self, messages: Sequence[Outgoing]) -> None:
-        queue = messages[0].queue
-        arguments = [part for message in messages for part in (1, *reply_arguments(message, 0.0))]
-        self._link.run(f"publish to {queue!r}", "push", [self._prefix + queue], len(messages), *arguments)
+    def _reply(self, batch: Batch) -> None:
+        arguments = [part for message in batch.messages for part in (1, *reply_arguments(message, 0.0))]
+        keys = [self._connection.prefix + batch.queue]
+        self._connection.run(f"publish to {batch.queue!r}", "push_replies", keys, len(batch.messages), *arguments)
 
-    def _later(self, messages: Sequence[Outgoing]) -> None:
-        queue = messages[0].queue
-        keys = queue_keys(queue, self._prefix)
-        arguments = [part for message in messages for part in (span_ms(message.delay_s), message.body)]
-        doing = f"publish to {queue!r}"
-        self._link.run(doing, "later", keys.all, secrets.token_hex(4), len(messages), *arguments)
-        if min(message.delay_s for message in messages) < self._block_s:
-            self._sleeper.wake(keys.ready)
+    def _delay(self, batch: Batch) -> None:
+        keys = self._connection.keys(batch.queue)
+        arguments = [part for message in batch.messages for part in (span_ms(message.delay_s), message.body)]
+        doing = f"publish to {batch.queue!r}"
+        self._connection.run(doing, "publish_delayed", keys.all, secrets.token_hex(4), len(batch.messages), *arguments)
+        if min(message.delay_s for message in batch.messages) < self._block_s:
+            self._waiter.wake(keys.ready)
 
 
-def _way(message: Outgoing) -> Way:
+def _kind(message: Outgoing) -> Kind:
     if message.delay_s > 0:
-        return "later"
+        return "delayed"
     return "reply" if reply_queue_ends_ms(message.queue) else "now"
-
-
-def _parts(indexes: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(indexes), AT_ONCE):
-        yield indexes[start : start + AT_ONCE]

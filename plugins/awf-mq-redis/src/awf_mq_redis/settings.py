@@ -10,15 +10,15 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from awf_core.units import DurationS
-from awf_mq_redis.address import parse_nodes, parse_url
+from awf_mq_redis.address import SENTINEL_PORT, parse_nodes, parse_url
 
 
 class SentinelSettings(BaseModel):
-    """`mq.redis.sentinel`: where to ask for the current master.
+    """`mq.redis.sentinel`: the sentinels that name the current master.
 
     service             the name the sentinels know the master by
-    nodes               `host:port` of the sentinels; 26379 where the port is left out
-    username, password  for the sentinels themselves, where they ask for one
+    nodes               `host:port` of the sentinels; 26379 where there is no port
+    username, password  of the sentinels themselves, where they need a login
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,23 +30,23 @@ class SentinelSettings(BaseModel):
 
     @model_validator(mode="after")
     def _nodes_are_readable(self) -> Self:
-        parse_nodes(",".join(self.nodes), 26379)
+        parse_nodes(",".join(self.nodes), SENTINEL_PORT)
         return self
 
 
 class RedisSettings(BaseModel):
-    """What `mq.redis` takes.
+    """`mq.redis`: the settings of this backend.
 
     url                   `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://`; several hosts with `cluster`
     queue                 the queue a worker consumes and a client submits to
     key_prefix            put before the name of every key, queues included
     username, password    instead of those in the url
-    lease_s               `lease`: how long a message stays with a worker that is not heard of; 0.2 s or more
+    lease_s               `lease`: how long a message stays with a worker that doesn't renew it; 0.2 s or more
     block_s               `block`: the longest wait inside the server; 0.05 s to 5 s
     connect_timeout_s     `connect_timeout`: for a connection to be made
     socket_timeout_s      `socket_timeout`: for the server to answer a command
     max_connections       of one process, at most
-    tls_ca_file           who is trusted to have signed the server's certificate, instead of the system's authorities
+    tls_ca_file           the authorities that may sign the server's certificate, instead of the system's
     tls_cert_file, tls_key_file   our own certificate, where the server asks for one
     tls_check_hostname    whether the certificate has to be for the host that was connected to
     sentinel              the sentinels to ask, as `redis+sentinel://` does

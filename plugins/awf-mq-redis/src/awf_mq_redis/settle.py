@@ -1,125 +1,280 @@
-"""End deliveries, or keep them: ack, nack, extend. Called by `backend.py`; dead letters are `bury.py`.
+"""Settle deliveries: ack, nack, and extend their leases. Called by `backend.py`; `dead_letter.py` uses its batches.
 
-Each item is fenced on its own, and a lost one neither publishes its replies nor spoils the others.
+One script call settles all deliveries of a queue. A lost delivery publishes no replies, and the others are settled all
+the same. When an answer is lost, the worker repeats the settlement; it counts as done if the first call did it.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from awf_mq_redis.batch import Batches, Call, Ending, fences
-from awf_mq_redis.link import AT_ONCE, text
-from awf_mq_redis.names import QueueKeys, queue_keys, storable
-from awf_mq_redis.outgoing import ReplyKeys, all_reply_arguments, reply_problem
-from awf_mq_redis.receipt import Receipt, receipt_of
-from awf_mq_redis.spans import bad_span, span_ms
-from awf_mq_redis.state import state_key
+from redis.exceptions import ResponseError
+
+from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
+from awf_core.units import MAX_SPAN_S, span_ms
+from awf_mq_redis.claim import Receipt, receipt_of
+from awf_mq_redis.connection import MAX_BATCH, text
+from awf_mq_redis.failures import bad_span, lease_lost, not_a_list
+from awf_mq_redis.keys import reply_queue_ends_ms, state_key, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from awf_core.contract import Ack, Delivery, Nack
-    from awf_core.errors import BrokerError
-    from awf_mq_redis.far import Far
-    from awf_mq_redis.link import Argument, Link
-    from awf_mq_redis.sleep import Sleeper
+    from awf_core.contract import Ack, Delivery, Nack, Outgoing
+    from awf_mq_redis.connection import Argument, RedisConnection
+    from awf_mq_redis.cross_slot import CrossSlotPublish
+    from awf_mq_redis.keys import QueueKeys
+    from awf_mq_redis.wait import Waiter
+
+Answers = list[BrokerError | None]
+
+MAX_IN_DOUBT = 10_000
+"""Settlements that are never repeated stay in doubt; beyond this number the oldest are forgotten."""
 
 
 class Settling:
-    """Settles deliveries. Thread-safe."""
+    """Acknowledges, releases and extends deliveries. Thread-safe."""
 
     def __init__(
         self,
-        link: Link,
+        connection: RedisConnection,
         batches: Batches,
-        far: Far,
-        sleeper: Sleeper,
+        cross_slot: CrossSlotPublish,
+        waiter: Waiter,
         *,
-        prefix: str,
         lease_s: float,
         block_s: float,
         reply_ttl_s: float,
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._batches = batches
-        self._far = far
-        self._sleeper = sleeper
-        self._prefix = prefix
+        self._cross_slot = cross_slot
+        self._waiter = waiter
         self._lease_s = lease_s
         self._block_s = block_s
         self._reply_ttl_s = reply_ttl_s
-        self._acking: Ending[Ack] = Ending(
-            doing="acknowledge messages", group=_alone, encode=self._ack_call, done="gone"
+        self._ack: Operation[Ack] = Operation(
+            script="ack", doing="acknowledge messages", encode=self._ack_call, done="gone"
         )
-        self._nacking: Ending[Nack] = Ending(doing="give back messages", group=_alone, encode=_nack_call, done="free")
+        self._nack: Operation[Nack] = Operation(script="nack", doing="release messages", encode=_nack_call, done="free")
 
-    def ack(self, acks: Sequence[Ack]) -> list[BrokerError | None]:
+    def ack(self, acks: Sequence[Ack]) -> Answers:
         """Remove the messages; replies and `remember` become visible in the same instant."""
-        where = self._link.where
-        problems = [
-            reply_problem(ack.replies, where)
-            or (bad_span("ttl_s", ack.remember.ttl_s, where) if ack.remember is not None else None)
-            for ack in acks
-        ]
-        near, problems = self._far.publish_first(acks, problems, self.extend)
-        return self._batches.settle(self._acking, near, problems)
+        where = self._connection.where
+        problems = [None if ack.remember is None else bad_span("ttl_s", ack.remember.ttl_s, where) for ack in acks]
+        if self._connection.is_cluster:
+            acks, problems = self._cross_slot.publish_first(acks, problems, self.extend)
+        return self._batches.settle(self._ack, acks, problems)
 
-    def nack(self, nacks: Sequence[Nack]) -> list[BrokerError | None]:
-        """Give the messages back, due after their delay."""
-        problems = [bad_span("delay_s", nack.delay_s, self._link.where) for nack in nacks]
-        answers = self._batches.settle(self._nacking, nacks, problems)
-        soon = {
-            receipt.queue for nack in nacks if nack.delay_s < self._block_s and (receipt := receipt_of(nack.delivery))
-        }
-        for queue in soon:
-            self._sleeper.wake(self._prefix + queue)
+    def nack(self, nacks: Sequence[Nack]) -> Answers:
+        """Release the messages, due after their delay."""
+        problems = [bad_span("delay_s", nack.delay_s, self._connection.where) for nack in nacks]
+        answers = self._batches.settle(self._nack, nacks, problems)
+        soon = [receipt_of(nack.delivery) for nack in nacks if nack.delay_s < self._block_s]
+        for queue in {receipt.queue for receipt in soon if receipt is not None}:
+            self._waiter.wake(self._connection.prefix + queue)
         return answers
 
     def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Renew the leases; returns those already lost."""
-        held: dict[str, list[tuple[Delivery, Receipt]]] = {}
-        gone = {id(delivery) for delivery in deliveries}
+        by_queue: dict[str, list[tuple[Delivery, Receipt]]] = {}
+        lost = {id(delivery) for delivery in deliveries}
         for delivery in deliveries:
             receipt = receipt_of(delivery)
             if receipt is not None:
-                held.setdefault(receipt.queue, []).append((delivery, receipt))
-        for queue, pairs in held.items():
-            for start in range(0, len(pairs), AT_ONCE):
-                gone -= self._extended(queue, pairs[start : start + AT_ONCE])
-        return [delivery for delivery in deliveries if id(delivery) in gone]
+                by_queue.setdefault(receipt.queue, []).append((delivery, receipt))
+        for queue, pairs in by_queue.items():
+            for piece in pieces(pairs):
+                lost -= self._extended(queue, piece)
+        return [delivery for delivery in deliveries if id(delivery) in lost]
 
     def _extended(self, queue: str, pairs: Sequence[tuple[Delivery, Receipt]]) -> set[int]:
-        keys = queue_keys(queue, self._prefix)
-        numbers = [receipt.deliveries for _, receipt in pairs]
-        arguments = [len(pairs), span_ms(self._lease_s), *fences(pairs), *numbers]
-        words = self._link.run(f"extend leases in {queue!r}", "extend", keys.all, *arguments)
+        keys = self._connection.keys(queue)
+        tokens = [receipt.deliveries for _, receipt in pairs]
+        arguments = [len(pairs), span_ms(self._lease_s), *ids(pairs), *tokens]
+        words = self._connection.run(f"extend leases in {queue!r}", "extend", keys.all, *arguments)
         return {id(delivery) for word, (delivery, _) in zip(words, pairs, strict=True) if text(word) == "ok"}
 
-    def _ack_call(self, keys: QueueKeys, held: Sequence[tuple[Ack, Receipt]]) -> Call:
-        all_keys = ReplyKeys(keys=list(keys.all))
-        arguments: list[Argument] = [len(held), span_ms(self._lease_s), *fences(held)]
-        for ack, receipt in held:
+    def _ack_call(self, keys: QueueKeys, pairs: Sequence[tuple[Ack, Receipt]]) -> Call:
+        all_keys = ReplyKeys(keys=list(keys.all), prefix=self._connection.prefix, keep_s=self._reply_ttl_s)
+        arguments: list[Argument] = [len(pairs), span_ms(self._lease_s), *ids(pairs)]
+        for ack, receipt in pairs:
             arguments.append(receipt.deliveries)
             arguments += self._remember_arguments(ack, all_keys)
-            arguments += all_reply_arguments(ack.replies, all_keys, prefix=self._prefix, keep_s=self._reply_ttl_s)
-        return Call(script="ack", keys=all_keys.keys, arguments=arguments)
+            arguments += all_keys.arguments(ack.replies)
+        return all_keys.keys, arguments
 
     def _remember_arguments(self, ack: Ack, keys: ReplyKeys) -> list[Argument]:
         remember = ack.remember
         if remember is None:
             return [0]
-        key = keys.position(state_key(remember.key, self._prefix))
+        key = keys.position(state_key(remember.key, self._connection.prefix))
         return [key, storable(remember.value), max(1, span_ms(remember.ttl_s))]
 
 
-def _nack_call(keys: QueueKeys, held: Sequence[tuple[Nack, Receipt]]) -> Call:
-    arguments: list[Argument] = [len(held), *fences(held)]
-    for nack, receipt in held:
+def _nack_call(keys: QueueKeys, pairs: Sequence[tuple[Nack, Receipt]]) -> Call:
+    arguments: list[Argument] = [len(pairs), *ids(pairs)]
+    for nack, receipt in pairs:
         reason = json.dumps(storable(nack.reason)) if nack.reason and nack.counted else ""
         arguments += (receipt.deliveries, span_ms(nack.delay_s), int(nack.counted), reason)
-    return Call(script="nack", keys=keys.all, arguments=arguments)
+    return keys.all, arguments
 
 
-def _alone(item: object, receipt: Receipt) -> tuple[str, ...]:  # noqa: ARG001 - nothing but the queue divides them
-    return ()
+class Settlement(Protocol):
+    """An Ack, Nack or DeadLetter."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery to settle."""
+
+
+Item = TypeVar("Item", bound=Settlement)
+Call = tuple["Sequence[str]", "list[Argument]"]
+"""The keys and arguments of a script call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Generic[Item]):
+    """One kind of settlement.
+
+    doing    for error texts
+    encode   the call for some items of a queue; the script answers one word for each item
+    done     the script's answer to a repetition when the first call had its effect
+    target   another queue that all items of one call have to share, '' where there is none
+    """
+
+    script: str
+    doing: str
+    encode: Callable[[QueueKeys, Sequence[tuple[Item, Receipt]]], Call]
+    done: str
+    target: Callable[[Item], str] = lambda _: ""
+
+
+class Batches:
+    """Settles in batches, for one backend. Thread-safe."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._in_doubt: dict[Receipt, str] = {}
+
+    def settle(
+        self, operation: Operation[Item], items: Sequence[Item], problems: Sequence[BrokerError | None]
+    ) -> Answers:
+        """An answer for each item: its problem, or else the script's answer. Raises when nothing was attempted."""
+        answers = list(problems)
+        groups: dict[tuple[str, str], list[tuple[int, Item, Receipt]]] = {}
+        for index, item in enumerate(items):
+            receipt = receipt_of(item.delivery)
+            if answers[index] is not None:
+                continue
+            if receipt is None:
+                answers[index] = lease_lost(item.delivery, self._connection.where)
+            else:
+                groups.setdefault((receipt.queue, operation.target(item)), []).append((index, item, receipt))
+        unavailable: BrokerUnavailable | None = None
+        attempted = False
+        for (queue, _), group in groups.items():
+            for piece in pieces(group):
+                pairs = [(item, receipt) for _, item, receipt in piece]
+                found = [unavailable] * len(pairs) if unavailable else self._settle_piece(operation, queue, pairs)
+                unavailable = next((error for error in found if isinstance(error, BrokerUnavailable)), None)
+                attempted = attempted or unavailable is None or unavailable.in_doubt
+                for (index, _, _), answer in zip(piece, found, strict=True):
+                    answers[index] = answer
+        if unavailable is not None and not attempted:
+            raise unavailable
+        return answers
+
+    def _settle_piece(
+        self, operation: Operation[Item], queue: str, pairs: Sequence[tuple[Item, Receipt]]
+    ) -> Sequence[BrokerError | None]:
+        keys, arguments = operation.encode(self._connection.keys(queue), pairs)
+        doing = f"{operation.doing} in {queue!r}"
+        try:
+            words = self._connection.run(doing, operation.script, keys, *arguments)
+        except BrokerMisconfigured as error:
+            if len(pairs) == 1:
+                return [error]
+            # A reply queue that this user may not write to must not keep the other deliveries from being settled.
+            return [answer for pair in pairs for answer in self._settle_piece(operation, queue, [pair])]
+        except BrokerError as error:
+            if isinstance(error, BrokerUnavailable) and error.in_doubt:
+                self._note_in_doubt([receipt for _, receipt in pairs], operation.done)
+            return [error] * len(pairs)
+        return [
+            self._answer(text(word), item.delivery, receipt, doing)
+            for word, (item, receipt) in zip(words, pairs, strict=True)
+        ]
+
+    def _answer(self, word: str, delivery: Delivery, receipt: Receipt, doing: str) -> BrokerError | None:
+        done = self._take_in_doubt(receipt)
+        kind, _, rest = word.partition(" ")
+        if kind == "ok" or word == done:
+            return None
+        if kind == "type":
+            found, _, key = rest.partition(" ")
+            return not_a_list(key, found, self._connection.where)
+        if kind == "err":
+            return self._connection.error(ResponseError(rest), doing)
+        return lease_lost(delivery, self._connection.where)
+
+    def _note_in_doubt(self, receipts: Sequence[Receipt], done: str) -> None:
+        with self._lock:
+            self._in_doubt.update(dict.fromkeys(receipts, done))
+            while len(self._in_doubt) > MAX_IN_DOUBT:
+                del self._in_doubt[next(iter(self._in_doubt))]
+
+    def _take_in_doubt(self, receipt: Receipt) -> str | None:
+        if not self._in_doubt:
+            return None
+        with self._lock:
+            return self._in_doubt.pop(receipt, None)
+
+
+Piece = TypeVar("Piece")
+
+
+def pieces(items: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """`items` in parts that one script call takes."""
+    for start in range(0, len(items), MAX_BATCH):
+        yield items[start : start + MAX_BATCH]
+
+
+def ids(pairs: Sequence[tuple[Any, Receipt]]) -> list[Argument]:
+    """The ids of a call's items."""
+    return [receipt.id for _, receipt in pairs]
+
+
+def reply_arguments(reply: Outgoing, keep_s: float) -> tuple[int, int, bytes]:
+    """`keep_ms, ends_ms, body` of a reply for a script; `keep_s` is for those without an expiry of their own."""
+    kept_s = reply.expires_s if reply.expires_s is not None else keep_s
+    return span_ms(min(kept_s, MAX_SPAN_S)), reply_queue_ends_ms(reply.queue), reply.body
+
+
+@dataclass(slots=True, kw_only=True)
+class ReplyKeys:
+    """The keys of one script call: a queue's own, then those that replies and state add. A position counts from 1."""
+
+    keys: list[str]
+    prefix: str
+    keep_s: float
+    _positions: dict[str, int] = field(default_factory=dict)
+
+    def position(self, key: str) -> int:
+        """The position of `key`, which is appended when it is new."""
+        found = self._positions.get(key)
+        if found is None:
+            self.keys.append(key)
+            found = self._positions[key] = len(self.keys)
+        return found
+
+    def arguments(self, replies: Sequence[Outgoing]) -> list[Argument]:
+        """`count`, then `position, keep_ms, ends_ms, body` of each reply."""
+        arguments: list[Argument] = [len(replies)]
+        for reply in replies:
+            arguments += (self.position(self.prefix + reply.queue), *reply_arguments(reply, self.keep_s))
+        return arguments

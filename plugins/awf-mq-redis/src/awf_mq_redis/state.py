@@ -1,4 +1,4 @@
-"""Small shared state with a time to live: a key of its own each. Called by `backend.py`."""
+"""Shared state with a time to live, each entry a key of its own. Called by `backend.py`."""
 
 from __future__ import annotations
 
@@ -6,33 +6,26 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import BrokerError
-from awf_mq_redis.link import text
-from awf_mq_redis.names import storable
-from awf_mq_redis.spans import bad_span, span_ms
+from awf_core.units import span_ms
+from awf_mq_redis.connection import text
+from awf_mq_redis.failures import bad_span
+from awf_mq_redis.keys import state_key, storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from awf_core.contract import StateEntry
-    from awf_mq_redis.link import Link
-    from awf_mq_redis.wire import Command
+    from awf_mq_redis.connection import Command, RedisConnection
 
-STATE_PREFIX = "awf:state:"
 _SCAN_COUNT = 1000
 _IN_A_PATTERN = re.compile(r"([\\*?\[\]])")
-
-
-def state_key(key: str, prefix: str) -> str:
-    """The key that holds the value of `key`."""
-    return f"{prefix}{STATE_PREFIX}{storable(key)}"
 
 
 class State:
     """The shared state under one key prefix. Thread-safe."""
 
-    def __init__(self, link: Link, *, prefix: str) -> None:
-        self._link = link
-        self._prefix = prefix
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
 
     def get(self, keys: Sequence[str]) -> list[str | None]:
         """The live value of each key."""
@@ -41,14 +34,14 @@ class State:
     def put(self, entries: Sequence[StateEntry]) -> list[bool]:
         """Write; False where `if_absent` found a live value. Raises, with nothing written, for a bad time to live."""
         for entry in entries:
-            error = None if entry.ttl_s is None else bad_span("ttl_s", entry.ttl_s, self._link.where)
+            error = None if entry.ttl_s is None else bad_span("ttl_s", entry.ttl_s, self._connection.where)
             if error is not None:
                 raise error
         answers = self._asked("write state", [self._write(entry) for entry in entries])
         return [_is_written(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
 
     def matching(self, prefix: str) -> list[tuple[str, str]]:
-        """The live pairs whose key starts with `prefix`, by key. Goes through all keys of the server, gently."""
+        """The live pairs whose key starts with `prefix`, by key. Scans all keys of the server."""
         start = self._key("")
         pattern = _IN_A_PATTERN.sub(r"\\\1", self._key(prefix)) + "*"
         found = sorted(set(self._scan(pattern)))
@@ -60,13 +53,13 @@ class State:
         ]
 
     def _key(self, key: str) -> str:
-        return state_key(key, self._prefix)
+        return state_key(key, self._connection.prefix)
 
     def _values(self, keys: Any) -> list[Any]:
         return self._asked("read state", [(key, ("GET", key)) for key in keys])
 
     def _asked(self, doing: str, commands: list[tuple[str, Command]]) -> list[Any]:
-        answers = self._link.each(doing, commands)
+        answers = self._connection.each(doing, commands)
         for answer in answers:
             if isinstance(answer, BrokerError):
                 raise answer
@@ -75,7 +68,7 @@ class State:
     def _write(self, entry: StateEntry) -> tuple[str, Command]:
         key = self._key(entry.key)
         if entry.value is None:
-            # To delete only where nothing is, is to ask whether something is.
+            # With `if_absent` there is nothing to delete; the read says whether a value is there.
             return key, ("GET" if entry.if_absent else "DEL", key)
         ttl = () if entry.ttl_s is None else ("PX", max(1, span_ms(entry.ttl_s)))
         return key, ("SET", key, storable(entry.value), *ttl, *(("NX",) if entry.if_absent else ()))
@@ -83,10 +76,10 @@ class State:
     def _scan(self, pattern: str) -> list[str]:
         keys: list[str] = []
         first = ("SCAN", 0, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-        for ask, answer in self._link.everywhere("list state", *first):
+        for ask, answer in self._connection.everywhere("list state", *first):
             keys += map(text, answer[1])
             while int(answer[0]):
-                with self._link.translated("list state"):
+                with self._connection.translated("list state"):
                     answer = ask("", "SCAN", int(answer[0]), *first[2:])  # noqa: PLW2901 - the next page
                 keys += map(text, answer[1])
         return keys

@@ -1,6 +1,6 @@
--- Look at a queue from a section and a place in it on. ARGV: section, offset, limit.
--- Sections: 1 leases, 2 schedule, 3 landing strip, 4 new. Returns {next section or 0, next offset, 1 = letters come
--- after that, items}.
+-- Read a page of a queue, from an offset in a section. ARGV: section, offset, limit.
+-- Sections: 1 leases, 2 schedule, 3 landing list, 4 new. Returns {next section or 0, next offset, 1 = a dead-letter
+-- stream follows, items}.
 local bad = wrong_queue()
 if bad then return bad end
 local section, offset, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -1,6 +1,7 @@
--- Take up to `limit` messages under a lease: stranded, due, orphaned, new ones (or letters), in this order.
--- ARGV: limit, lease_ms, token, ends_ms (0 = the queue has no end). Returns {ms to the next due
--- time or -1, deliveries, sources of which a dead-letter stream has no letter left}.
+-- Claim up to `limit` messages under a lease, in this order: those in the landing list, those that are due, those whose
+-- lease ended, new ones (or those of a dead-letter stream).
+-- ARGV: limit, lease_ms, token, ends_ms (0 = the queue has no end).
+-- Returns {ms to the next due time or -1, deliveries, sources that have no message left in this dead-letter stream}.
 local bad = wrong_queue()
 if bad then return bad end
 allow_at_maxmemory()
@@ -9,7 +10,7 @@ local now = now_ms()
 local lease_end = whole(now + ARGV[2])
 local out = {}
 
-local function hand_out(metas, leases, id, meta, body)
+local function deliver(metas, leases, id, meta, body)
   local deliveries, first_seen = meta.deliveries + 1, tonumber(meta.first_seen)
   if first_seen == 0 then first_seen = now end
   metas[#metas + 1] = id
@@ -21,7 +22,7 @@ local function hand_out(metas, leases, id, meta, body)
 end
 
 -- The list is cut last: a script that fails half-way leaves the message where it was.
-local function take_new(list)
+local function claim_new(list)
   local room = limit - #out
   if room < 1 then return end
   local found = redis.call('LRANGE', list, -room, -1)
@@ -31,7 +32,7 @@ local function take_new(list)
     local id = string.format('%013.0f-%s-%04d', now, token, #out + 1)
     bodies[#bodies + 1] = id
     bodies[#bodies + 1] = found[index]
-    hand_out(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = ''},
+    deliver(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = ''},
              found[index])
   end
   redis.call('HSET', BODY, unpack(bodies))
@@ -40,7 +41,7 @@ local function take_new(list)
   redis.call('LTRIM', list, 0, -#found - 1)
 end
 
-local function take_again(zset)
+local function claim_again(zset)
   local room = limit - #out
   if room < 1 then return end
   local ids = redis.call('ZRANGEBYSCORE', zset, '-inf', whole(now), 'LIMIT', 0, room)
@@ -49,7 +50,7 @@ local function take_again(zset)
   local metas, leases = {}, {}
   for index, id in ipairs(ids) do
     if known[index] and bodies[index] then
-      hand_out(metas, leases, id, read_meta(known[index]), bodies[index])
+      deliver(metas, leases, id, read_meta(known[index]), bodies[index])
     else
       redis.call('ZREM', zset, id)
       redis.call('HDEL', META, id)
@@ -63,29 +64,29 @@ local function take_again(zset)
   if zset == DUE then redis.call('ZREM', DUE, unpack(ids)) end
 end
 
-local function take_letters()
-  local parcels = letters_from(limit - #out)
-  if #parcels == 0 then return end
+local function claim_dead_messages()
+  local transfers = dead_messages(limit - #out)
+  if #transfers == 0 then return end
   local bodies, metas, leases = {}, {}, {}
-  for _, parcel in ipairs(parcels) do
+  for _, transfer in ipairs(transfers) do
     local id = string.format('%013.0f-%s-%04d', now, token, #out + 1)
     bodies[#bodies + 1] = id
-    bodies[#bodies + 1] = parcel[3]
-    redis.call('HSET', PAST, id, parcel[5])
-    hand_out(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = parcel[4]},
-             parcel[3])
+    bodies[#bodies + 1] = transfer[3]
+    redis.call('HSET', PAST, id, transfer[5])
+    deliver(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = transfer[4]},
+             transfer[3])
   end
   redis.call('HSET', BODY, unpack(bodies))
   redis.call('HSET', META, unpack(metas))
   redis.call('ZADD', LEASE, unpack(leases))
-  for _, parcel in ipairs(parcels) do drop_letter(parcel) end
+  for _, transfer in ipairs(transfers) do drop_dead_message(transfer) end
   drop_empty_stream()
 end
 
-take_new(CLAIMING)
-take_again(DUE)
-take_again(LEASE)
-if is_stream then take_letters() else take_new(READY) end
+claim_new(CLAIMING)
+claim_again(DUE)
+claim_again(LEASE)
+if is_stream then claim_dead_messages() else claim_new(READY) end
 
 if ends > 0 and #out > 0 then
   for _, key in ipairs({LEASE, BODY, META}) do redis.call('PEXPIREAT', key, whole(ends)) end

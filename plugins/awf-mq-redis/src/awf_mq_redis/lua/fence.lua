@@ -1,12 +1,13 @@
--- Between a queue's keys and a script that settles: is a delivery still ours?
--- Answers for items: ok | gone (no such message) | free (nobody holds it) | lost (held by somebody else) |
+-- Fencing: whether a delivery is still the caller's. Stands between queue.lua and a script that settles.
+-- Answers for items: ok | gone (no such message) | free (no worker has a lease) | lost (another worker's delivery) |
 -- type <found> <key> | err <text>.
 local function all_metas(ids)
   if #ids == 0 then return {} end
   return redis.call('HMGET', META, unpack(ids))
 end
 
--- The meta of a delivery that is ours, else nil and the answer. Ends its lease: a first write legal at maxmemory.
+-- The meta of a delivery that is the caller's, else nil and the answer. Ends its lease: a first write that is allowed
+-- at maxmemory.
 local function release(id, deliveries, text)
   if not text then return nil, 'gone' end
   local meta = read_meta(text)

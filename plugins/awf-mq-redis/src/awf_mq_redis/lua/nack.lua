@@ -1,4 +1,4 @@
--- Give deliveries back, due after their delay.
+-- Release deliveries, due after their delay.
 -- ARGV: count; ids; then for each: deliveries, delay_ms, 1 = a failed attempt, reason as JSON ('' = none).
 local MAX_HISTORY = 50
 local bad = wrong_queue()
@@ -19,10 +19,10 @@ local function note_failure(id, attempt, reason)
   end
 end
 
-local function give_back(id, deliveries, text, delay_ms, is_counted, reason)
+local function nack(id, deliveries, text, delay_ms, is_counted, reason)
   local meta, answer = release(id, deliveries, text)
   if not meta then return answer end
-  -- First into the schedule: whatever fails after it, the message comes again.
+  -- First into the schedule: if a later command fails, the message is still redelivered.
   redis.call('ZADD', DUE, whole(now + delay_ms), id)
   local attempt, released = tonumber(meta.attempt), tonumber(meta.released)
   if is_counted then attempt = attempt + 1 else released = released + 1 end
@@ -33,6 +33,6 @@ end
 
 for index = 1, count do
   local deliveries, delay_ms, is_counted = argument(), argument(), argument() == '1'
-  answers[index] = give_back(ids[index], deliveries, metas[index], delay_ms, is_counted, argument())
+  answers[index] = nack(ids[index], deliveries, metas[index], delay_ms, is_counted, argument())
 end
 return answers

@@ -1,4 +1,4 @@
--- In front of every script. Server time, so that clocks of workers don't matter.
+-- Stands before every script. Times are the server's, so the workers' clocks don't matter.
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,5 +1,5 @@
--- Remove what nobody holds. ARGV: how many scheduled or orphaned messages at most, 1 = all others too.
--- Returns {removed, how many of those were scheduled or orphaned, sources without letters now}.
+-- Remove messages that are not in flight. ARGV: how many scheduled or orphaned messages at most, 1 = all others too.
+-- Returns {removed, how many of those were scheduled or orphaned, sources without a message in this stream now}.
 local bad = wrong_queue()
 if bad then return bad end
 local removed, sources = 0, {}

@@ -1,4 +1,4 @@
--- Push results to the lists that ask for them; each list is looked at once a script.
+-- Push replies to their lists. TYPE and PTTL of each list are read once a script.
 local lists = {}
 
 local function list_at(key)
@@ -26,7 +26,7 @@ local function unfit(replies)
   end
 end
 
--- An error's text, or nil. A reply queue whose end is over takes nothing more.
+-- An error's text, or nil. A reply queue whose time is over is not pushed to.
 local function push(reply, now)
   local keep = reply.keep
   if reply.ends > 0 then
@@ -40,7 +40,7 @@ local function push(reply, now)
   if keep > list.keep then list.keep = keep end
 end
 
--- Renewed by every push and never shortened. A list somebody else keeps without end is left alone.
+-- Every push renews a list's expiry and none shortens it. A list that was there without an expiry gets none.
 local function keep_lists()
   for key, list in pairs(lists) do
     local is_ours = list.left == -2 or list.left >= 0

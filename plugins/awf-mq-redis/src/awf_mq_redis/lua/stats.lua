@@ -1,5 +1,5 @@
--- Count a queue. Returns {ready, delayed, in flight, dead-letter queues that have letters of it, id of the oldest
--- letter in it where it is a stream ('' else), now}.
+-- Count a queue. Returns {ready, delayed, in flight, dead-letter queues with messages of it, id of the oldest entry
+-- where it is a stream ('' else), now}.
 local bad = wrong_queue()
 if bad then return bad end
 local now = whole(now_ms())
@@ -13,4 +13,4 @@ end
 ready = ready + redis.call('LLEN', CLAIMING)
   + redis.call('ZCOUNT', DUE, '-inf', now) + redis.call('ZCOUNT', LEASE, '-inf', now)
 return {ready, redis.call('ZCOUNT', DUE, '(' .. now, '+inf'), redis.call('ZCOUNT', LEASE, '(' .. now, '+inf'),
-        redis.call('HKEYS', LETTERS), oldest or '', now}
+        redis.call('HKEYS', DLQS), oldest or '', now}

@@ -1,4 +1,4 @@
-"""Ending deliveries: exactly those that are still ours, with what goes along in the same instant."""
+"""Settling deliveries: only those that are still this worker's, with replies and state in the same instant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from awf_core.contract import Ack, DeadLetter, Delivery, Nack, Outgoing, Remembe
 from awf_core.errors import BrokerMisconfigured, LeaseLost, Unroutable
 
 
-def answer_to(delivery, queue="answers"):
+def reply_to(delivery, queue="answers"):
     return Outgoing(queue=queue, body=delivery.body)
 
 
@@ -26,14 +26,14 @@ def stale_and_current(hasty, take):
 def test_an_ack_ends_the_message_and_publishes_its_replies(backend, take):
     delivery = take()
 
-    answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=[answer_to(delivery), answer_to(delivery, "more")])])
+    answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=[reply_to(delivery), reply_to(delivery, "more")])])
 
     assert answers == [None]
     assert backend.awf_mq_stats("work").in_flight == 0
     assert (bodies(backend, "answers"), bodies(backend, "more")) == ([b"{}"], [b"{}"])
 
 
-def test_a_lease_that_ends_hands_the_message_out_again_by_itself(hasty, stale_and_current):
+def test_a_message_whose_lease_ends_is_redelivered(hasty, stale_and_current):
     stale, current = stale_and_current
 
     assert (stale.attempt, stale.deliveries, stale.released) == (1, 1, 0)
@@ -44,39 +44,39 @@ def test_a_lease_that_ends_hands_the_message_out_again_by_itself(hasty, stale_an
 def test_an_ack_after_redelivery_is_refused_and_its_reply_not_published(hasty, stale_and_current):
     stale, current = stale_and_current
 
-    (error,) = hasty.awf_mq_ack([Ack(delivery=stale, replies=[answer_to(stale)])])
+    (error,) = hasty.awf_mq_ack([Ack(delivery=stale, replies=[reply_to(stale)])])
 
     assert isinstance(error, LeaseLost)
     assert str(error) == (
-        f"{hasty.address}: delivery 1 of message {stale.id} in 'work' is not ours any more: its lease ended and it was "
-        "handed out again, or it was settled before"
+        f"{hasty.address}: delivery 1 of message {stale.id} in 'work' is not ours any more: its lease ended and the message was "
+        "delivered again, or it was settled before"
     )
     assert "mq.redis.lease" in error.hint
     assert bodies(hasty, "answers") == []
     assert hasty.awf_mq_ack([Ack(delivery=current)]) == [None]
 
 
-def test_one_lost_delivery_does_not_spoil_the_others_of_the_call(hasty, backend, take, stale_and_current):
+def test_a_lost_delivery_does_not_affect_the_others_of_the_call(hasty, backend, take, stale_and_current):
     stale, current = stale_and_current
     other = take()
 
-    answers = hasty.awf_mq_ack([Ack(delivery=d, replies=[answer_to(d)]) for d in (other, stale, current)])
+    answers = hasty.awf_mq_ack([Ack(delivery=d, replies=[reply_to(d)]) for d in (other, stale, current)])
 
     assert [type(answer) for answer in answers] == [type(None), LeaseLost, type(None)]
     assert bodies(hasty, "answers") == [b"{}", b"twice"]
     assert bodies(hasty, "work") == []
 
 
-def test_an_ack_after_the_lease_counts_while_nobody_else_took_the_message(hasty, foreign, take):
+def test_an_ack_after_the_lease_is_valid_until_another_worker_claims_the_message(hasty, external, take):
     delivery = take(source=hasty)
-    foreign.zadd("{work}:lease", {delivery.receipt.id: 1})
+    external.zadd("{work}:lease", {delivery.receipt.id: 1})
 
-    assert hasty.awf_mq_ack([Ack(delivery=delivery, replies=[answer_to(delivery)])]) == [None]
+    assert hasty.awf_mq_ack([Ack(delivery=delivery, replies=[reply_to(delivery)])]) == [None]
     assert bodies(hasty, "work") == []
 
 
 def end_by_ack(backend, delivery):
-    return backend.awf_mq_ack([Ack(delivery=delivery, replies=[answer_to(delivery)])])
+    return backend.awf_mq_ack([Ack(delivery=delivery, replies=[reply_to(delivery)])])
 
 
 def end_by_nack(backend, delivery):
@@ -84,8 +84,8 @@ def end_by_nack(backend, delivery):
 
 
 def end_by_dead_letter(backend, delivery):
-    letter = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e", replies=[answer_to(delivery)])
-    return backend.awf_mq_dead_letter([letter])
+    item = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e", replies=[reply_to(delivery)])
+    return backend.awf_mq_dead_letter([item])
 
 
 ENDINGS = [end_by_ack, end_by_nack, end_by_dead_letter]
@@ -108,7 +108,7 @@ def test_a_receipt_settles_once(backend, take, first, second):
 def test_the_same_delivery_twice_in_one_call_is_settled_once(backend, take):
     delivery = take()
 
-    answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=[answer_to(delivery)])] * 2)
+    answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=[reply_to(delivery)])] * 2)
 
     assert [type(answer) for answer in answers] == [type(None), LeaseLost]
     assert bodies(backend, "answers") == [b"{}"]
@@ -128,9 +128,9 @@ def test_a_receipt_from_before_a_replay_does_not_fit_the_replayed_message(backen
     assert backend.awf_mq_extend([replayed]) == []
 
 
-def test_a_receipt_from_before_a_flush_fits_nothing_that_came_after(backend, foreign, take):
+def test_a_receipt_from_before_a_flush_fits_nothing_that_came_after(backend, external, take):
     before = take()
-    foreign.flushall()
+    external.flushall()
     after = take()
 
     (error,) = end_by_ack(backend, before)
@@ -140,7 +140,7 @@ def test_a_receipt_from_before_a_flush_fits_nothing_that_came_after(backend, for
 
 
 @pytest.mark.parametrize("receipt", [None, ("x", 1), 42])
-def test_a_receipt_of_something_else_is_refused(backend, take, receipt):
+def test_a_receipt_of_another_backend_is_refused(backend, take, receipt):
     take()
 
     (error,) = backend.awf_mq_ack([Ack(delivery=Delivery(queue="work", body=b"", receipt=receipt))])
@@ -155,11 +155,11 @@ def test_settling_goes_by_the_receipt_and_not_by_the_body(backend, take):
 
     end_by_dead_letter(backend, replaced)
 
-    (letter,) = backend.awf_mq_browse("dead", 1, None).items
-    assert (letter.body, letter.source) == (b"{}", "work")
+    (item,) = backend.awf_mq_browse("dead", 1, None).items
+    assert (item.body, item.source) == (b"{}", "work")
 
 
-def test_a_counted_nack_is_an_attempt_and_an_uncounted_one_a_release(backend, take):
+def test_a_counted_nack_is_an_attempt_and_an_uncounted_one_is_a_release(backend, take):
     backend.awf_mq_nack([Nack(delivery=take(), counted=True)])
     backend.awf_mq_nack([Nack(delivery=take(publish=False), counted=False)])
 
@@ -181,7 +181,7 @@ def test_the_reason_of_every_failed_attempt_stays_with_the_message(backend, take
     ]
 
 
-def test_the_history_of_a_message_that_fails_for_ever_does_not_grow_for_ever(backend, take):
+def test_the_history_of_a_message_that_always_fails_stops_growing(backend, take):
     delivery = take()
     for _ in range(60):
         backend.awf_mq_nack([Nack(delivery=delivery, reason="x")])
@@ -192,7 +192,7 @@ def test_the_history_of_a_message_that_fails_for_ever_does_not_grow_for_ever(bac
     assert (len(item.history), item.attempt) == (50, 61)
 
 
-def test_a_delay_beyond_all_measure_is_refused_and_the_message_stays_ours(backend, take):
+def test_a_delay_over_ten_years_is_refused_and_the_delivery_stays_open(backend, take):
     delivery = take()
 
     (error,) = backend.awf_mq_nack([Nack(delivery=delivery, delay_s=1e300)])
@@ -202,38 +202,40 @@ def test_a_delay_beyond_all_measure_is_refused_and_the_message_stays_ours(backen
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
-def test_extending_keeps_a_lease_and_names_those_that_are_lost(hasty, foreign, take, stale_and_current):
+def test_extending_renews_a_lease_and_names_those_that_are_lost(hasty, external, take, stale_and_current):
     stale, current = stale_and_current
     kept = take(source=hasty)
-    foreign.zadd("{work}:lease", {kept.receipt.id: 1})
+    external.zadd("{work}:lease", {kept.receipt.id: 1})
 
     answer = hasty.awf_mq_extend([stale, kept])
 
     assert answer == [stale]
-    seconds, microseconds = foreign.time()
-    assert foreign.zscore("{work}:lease", kept.receipt.id) == pytest.approx(
+    seconds, microseconds = external.time()
+    assert external.zscore("{work}:lease", kept.receipt.id) == pytest.approx(
         seconds * 1000 + microseconds / 1000 + 200, abs=150
     )
     assert current.receipt.deliveries == 2
 
 
 @pytest.mark.parametrize("settle", ["ack", "dead_letter"])
-def test_an_answer_to_a_key_that_is_no_list_is_unroutable_and_the_delivery_not_settled(backend, foreign, take, settle):
-    foreign.set("answers", "taken")
+def test_a_reply_to_a_key_that_is_not_a_list_is_unroutable_and_the_delivery_not_settled(
+    backend, external, take, settle
+):
+    external.set("answers", "taken")
     delivery, other = take(), take()
-    replies = [answer_to(delivery)]
+    replies = [reply_to(delivery)]
 
     if settle == "ack":
         answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=replies), Ack(delivery=other)])
     else:
-        letters = [
+        items = [
             DeadLetter(delivery=d, queue="dead", reason="r", error="e", replies=r)
             for d, r in ((delivery, replies), (other, []))
         ]
-        answers = backend.awf_mq_dead_letter(letters)
+        answers = backend.awf_mq_dead_letter(items)
 
     assert [type(answer) for answer in answers] == [Unroutable, type(None)]
-    assert "no answer can be put into 'answers': the key holds a string, not a list" in str(answers[0])
+    assert "no reply can be published to 'answers': the key holds a string, not a list" in str(answers[0])
     assert backend.awf_mq_stats("work").in_flight == 1
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
@@ -241,17 +243,17 @@ def test_an_answer_to_a_key_that_is_no_list_is_unroutable_and_the_delivery_not_s
 @pytest.mark.parametrize(
     ("reply", "kind", "text"),
     [
-        (Outgoing(queue="x" * 256, body=b"x"), Unroutable, "can't be the name of a queue"),
-        (Outgoing(queue="{work}:lease", body=b"x"), Unroutable, "key this backend keeps"),
-        (Outgoing(queue="a", body=b"x", delay_s=5), BrokerMisconfigured, "answers are pushed at once"),
-        (Outgoing(queue="a", body=b"x", expires_s=float("inf")), BrokerMisconfigured, "expires_s is inf"),
+        (Outgoing(queue="x" * 1025, body=b"x"), Unroutable, "can't be the name of a queue"),
+        (Outgoing(queue="{work}:lease", body=b"x"), Unroutable, "keeps for itself"),
+        (Outgoing(queue="a", body=b"x", delay_s=5), BrokerMisconfigured, "delay_s 5 for the reply to 'a'"),
+        (Outgoing(queue="a", body=b"x", expires_s=float("inf")), BrokerMisconfigured, "expires_s for 'a' is inf"),
     ],
     ids=["too long", "internal", "delayed", "endless"],
 )
-def test_a_delivery_whose_reply_cannot_be_sent_is_not_settled(backend, take, reply, kind, text):
+def test_a_delivery_whose_reply_cannot_be_published_is_not_settled(mq, backend, take, reply, kind, text):
     delivery, other = take(), take()
 
-    answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=[reply]), Ack(delivery=other)])
+    answers = mq.ack([Ack(delivery=delivery, replies=[reply]), Ack(delivery=other)])
 
     assert isinstance(answers[0], kind)
     assert text in str(answers[0])
@@ -259,7 +261,7 @@ def test_a_delivery_whose_reply_cannot_be_sent_is_not_settled(backend, take, rep
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
-def test_what_an_ack_remembers_is_written_with_it_and_not_for_a_lost_delivery(hasty, stale_and_current):
+def test_remembered_state_is_written_with_the_ack_and_not_for_a_lost_delivery(hasty, stale_and_current):
     remember = [Remember(key=f"done:{number}", value="yes", ttl_s=60) for number in range(2)]
 
     hasty.awf_mq_ack([Ack(delivery=d, remember=r) for d, r in zip(stale_and_current, remember, strict=True)])
@@ -267,53 +269,53 @@ def test_what_an_ack_remembers_is_written_with_it_and_not_for_a_lost_delivery(ha
     assert hasty.awf_mq_state_get(["done:0", "done:1"]) == [None, "yes"]
 
 
-def test_a_dead_letter_tells_where_it_came_from_why_and_what_was_before(backend, foreign, take):
+def test_a_dead_lettered_message_has_its_source_its_reason_and_its_history(backend, external, take):
     backend.awf_mq_nack([Nack(delivery=take(body=b"\x00\xff"), reason="first")])
     delivery = take(publish=False)
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         delivery=delivery, queue="dead", reason="max_attempts", error="état \ud800", history=[{"note": "second"}]
     )
 
-    assert backend.awf_mq_dead_letter([letter]) == [None]
+    assert backend.awf_mq_dead_letter([dead_letter]) == [None]
 
     (item,) = backend.awf_mq_browse("dead", 10, None).items
     assert (item.state, item.source, item.reason, item.error) == ("dead", "work", "max_attempts", "état ?")
     assert (item.body, item.message_id, item.attempt, item.deliveries) == (b"\x00\xff", delivery.id, 2, 2)
     assert [entry.get("reason", entry.get("note")) for entry in item.history] == ["first", "second"]
-    assert item.dead_at == pytest.approx(foreign.time()[0], abs=5)
-    ((_, fields),) = foreign.xrange("dead")
+    assert item.dead_at == pytest.approx(external.time()[0], abs=5)
+    ((_, fields),) = external.xrange("dead")
     assert (fields[b"source"], fields[b"body"]) == (b"work", b"\x00\xff")
 
 
-def test_a_letter_to_a_queue_that_cannot_be_is_refused_and_the_message_stays_ours(backend, foreign, take):
-    foreign.lpush("plain", "x")
+def test_dead_lettering_to_a_key_that_is_no_stream_is_refused_and_the_delivery_stays_open(backend, external, take):
+    external.lpush("plain", "x")
     delivery, other = take(), take()
 
     answers = backend.awf_mq_dead_letter(
-        [DeadLetter(delivery=d, queue=q, reason="r", error="e") for d, q in ((delivery, ""), (other, "plain"))]
+        [DeadLetter(delivery=d, queue=q, reason="r", error="e") for d, q in ((delivery, "plain"), (other, "dead"))]
     )
 
-    assert [type(answer) for answer in answers] == [Unroutable, BrokerMisconfigured]
-    assert "key 'plain' holds a list, and has to be a stream" in str(answers[1])
-    assert backend.awf_mq_stats("work").in_flight == 2
+    assert [type(answer) for answer in answers] == [BrokerMisconfigured, type(None)]
+    assert "key 'plain' holds a list, and has to be a stream" in str(answers[0])
+    assert backend.awf_mq_stats("work").in_flight == 1
 
 
-def test_a_dead_letter_of_a_lost_delivery_is_refused_and_nothing_moved(hasty, stale_and_current):
+def test_dead_lettering_a_lost_delivery_is_refused_and_moves_nothing(hasty, stale_and_current):
     (error,) = end_by_dead_letter(hasty, stale_and_current[0])
 
     assert isinstance(error, LeaseLost)
     assert bodies(hasty, "dead") == bodies(hasty, "answers") == []
 
 
-def test_more_than_one_script_takes_is_settled_whole(backend, foreign):
+def test_more_deliveries_than_one_script_takes_are_all_settled(backend, external):
     backend.awf_mq_publish([Outgoing(queue="work", body=b"%d" % number) for number in range(450)])
     deliveries = [d for _ in range(3) for d in backend.awf_mq_consume("work", 500, 0)]
 
-    answers = backend.awf_mq_ack([Ack(delivery=d, replies=[answer_to(d)]) for d in deliveries])
+    answers = backend.awf_mq_ack([Ack(delivery=d, replies=[reply_to(d)]) for d in deliveries])
 
     assert answers == [None] * 450
-    assert foreign.llen("answers") == 450
-    assert foreign.dbsize() == 1
+    assert external.llen("answers") == 450
+    assert external.dbsize() == 1
 
 
 def test_settling_nothing_is_no_error(backend):

@@ -1,4 +1,4 @@
-"""What is kept for a time: results, private reply queues, shared state."""
+"""What expires: results, private reply queues, shared state."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from awf_core.errors import BrokerMisconfigured
 from awf_core.testing.eventually import eventually
 
 
-def test_results_expire_and_every_push_renews_the_list(server, make_backend, foreign, take):
+def test_results_expire_and_every_push_renews_the_list(server, make_backend, external, take):
     replier = make_backend(server.url, context={"reply_ttl_s": 100.0})
 
     def answer(**values):
         replier.awf_mq_ack([Ack(delivery=take(), replies=[Outgoing(queue="answers", body=b"x", **values)])])
-        return foreign.pttl("answers")
+        return external.pttl("answers")
 
     default = answer()
-    foreign.pexpire("answers", 5000)
+    external.pexpire("answers", 5000)
     renewed = answer()
     shorter = answer(expires_s=10)
     longer = answer(expires_s=1000)
@@ -28,41 +28,41 @@ def test_results_expire_and_every_push_renews_the_list(server, make_backend, for
     assert 999_000 < longer <= 1_000_000
 
 
-def test_a_list_that_somebody_keeps_without_end_is_given_none(backend, foreign, take):
-    foreign.lpush("answers", "theirs")
+def test_a_list_that_was_there_without_an_expiry_gets_none(backend, external, take):
+    external.lpush("answers", "theirs")
 
     backend.awf_mq_ack([Ack(delivery=take(), replies=[Outgoing(queue="answers", body=b"ours")])])
 
-    assert foreign.pttl("answers") == -1
-    assert foreign.llen("answers") == 2
+    assert external.pttl("answers") == -1
+    assert external.llen("answers") == 2
 
 
-def test_a_private_reply_queue_is_unique_and_gone_when_its_time_is_over(backend, foreign, take):
+def test_a_private_reply_queue_is_unique_and_expires(backend, external, take):
     queue, other = backend.awf_mq_reply_queue(0.4), backend.awf_mq_reply_queue(0.4)
     reply = Outgoing(queue=queue, body=b"answer")
 
     backend.awf_mq_ack([Ack(delivery=take(), replies=[reply, reply])])
     received = take(queue, publish=False)
-    left = foreign.pttl(queue)
-    eventually(lambda: foreign.keys() == [], what="the list, and what the reader never settled, are gone")
+    left = external.pttl(queue)
+    eventually(lambda: external.keys() == [], what="the list is gone, and so is the delivery that was never settled")
     answers = backend.awf_mq_publish([reply])
 
     assert queue != other
     assert received.body == b"answer"
     assert 0 < left <= 400
     assert answers == [None]
-    assert foreign.keys() == []
+    assert external.keys() == []
 
 
-def test_a_reply_published_by_itself_ends_with_its_private_queue(backend, foreign):
+def test_a_reply_published_without_an_ack_expires_with_its_private_queue(backend, external):
     queue = backend.awf_mq_reply_queue(60)
 
     assert backend.awf_mq_publish([Outgoing(queue=queue, body=b"x", expires_s=5)]) == [None]
 
-    assert 0 < foreign.pttl(queue) <= 5000
+    assert 0 < external.pttl(queue) <= 5000
 
 
-def test_a_private_reply_queue_of_endless_life_is_refused(backend):
+def test_a_private_reply_queue_without_an_end_is_refused(backend):
     with pytest.raises(BrokerMisconfigured, match="ttl_s is inf"):
         backend.awf_mq_reply_queue(float("inf"))
 
@@ -93,7 +93,7 @@ def test_a_long_list_of_state_is_whole(backend):
     assert [key for key, _ in backend.awf_mq_state_list("k")] == [entry.key for entry in entries]
 
 
-def test_a_conditional_write_yields_to_a_live_value_only(backend):
+def test_a_conditional_write_fails_only_where_there_is_a_live_value(backend):
     def claim(value):
         return backend.awf_mq_state_put([StateEntry(key="k", value=value, ttl_s=0.1, if_absent=True)])
 
@@ -107,7 +107,7 @@ def test_a_conditional_write_yields_to_a_live_value_only(backend):
     assert backend.awf_mq_state_get(["k"]) == ["fourth"]
 
 
-def test_no_value_deletes_and_conditionally_deletes_nothing_live(backend):
+def test_a_write_of_no_value_deletes_and_with_if_absent_deletes_no_live_value(backend):
     backend.awf_mq_state_put([StateEntry(key="k", value="v")])
 
     kept = backend.awf_mq_state_put([StateEntry(key="k", value=None, if_absent=True)])
@@ -118,7 +118,7 @@ def test_no_value_deletes_and_conditionally_deletes_nothing_live(backend):
     assert backend.awf_mq_state_get(["k"]) == [None]
 
 
-def test_a_time_to_live_beyond_all_measure_is_refused_before_anything_is_written(backend):
+def test_a_time_to_live_that_is_no_number_is_refused_before_anything_is_written(backend):
     entries = [StateEntry(key="k", value="v"), StateEntry(key="l", value="v", ttl_s=float("nan"))]
 
     with pytest.raises(BrokerMisconfigured, match="ttl_s is nan"):

@@ -1,4 +1,4 @@
--- Put messages in that are due later. ARGV: token, count, then for each: delay_ms, body.
+-- Store messages that are due later. ARGV: token, count, then for each: delay_ms, body.
 local bad = wrong_type(QUEUE)
 if bad then return bad end
 local token, count = argument(), tonumber(argument())

@@ -1,9 +1,9 @@
--- Dead letters as messages again; between a queue's keys and the scripts that take them out of their stream.
+-- Dead-lettered messages as messages again. Stands between queue.lua and the scripts that read them from their stream.
 local is_stream = redis.call('TYPE', READY)['ok'] == 'stream'
 local emptied = {}
 
 -- {kind, id, body, message_id, past, source}
-local function letter_parcel(entry)
+local function dead_transfer(entry)
   local fields = {}
   for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
   local event = cjson.encode({event = 'dead_letter', source = fields.source or '', reason = fields.reason or '',
@@ -11,21 +11,21 @@ local function letter_parcel(entry)
     dead_at = tonumber(string.match(entry[1], '^%d+')) / 1000})
   local past = fields.history or ''
   past = past == '' and event or past .. '\n' .. event
-  return {'letter', entry[1], fields.body or '', fields.id or '', past, fields.source or ''}
+  return {'dead', entry[1], fields.body or '', fields.id or '', past, fields.source or ''}
 end
 
-local function letters_from(limit)
-  local parcels = {}
-  if not is_stream or limit < 1 then return parcels end
+local function dead_messages(limit)
+  local transfers = {}
+  if not is_stream or limit < 1 then return transfers end
   for _, entry in ipairs(redis.call('XRANGE', READY, '-', '+', 'COUNT', limit)) do
-    parcels[#parcels + 1] = letter_parcel(entry)
+    transfers[#transfers + 1] = dead_transfer(entry)
   end
-  return parcels
+  return transfers
 end
 
--- Notes in `emptied` the sources of which no letter is left.
-local function drop_letter(parcel)
-  local id, source = parcel[2], parcel[6]
+-- Adds to `emptied` the sources that have no message left.
+local function drop_dead_message(transfer)
+  local id, source = transfer[2], transfer[6]
   if redis.call('XDEL', READY, id) == 1 and redis.call('HINCRBY', SOURCES, source, -1) <= 0 then
     redis.call('HDEL', SOURCES, source)
     emptied[#emptied + 1] = source

@@ -1,5 +1,5 @@
--- Run every command the other scripts use on a key of its own, to find what this user may not do.
--- KEYS: a key nobody else uses. Returns {command, error} for each that was refused; leaves nothing behind.
+-- Run every command of the other scripts on a probe key, to find those that this user may not run.
+-- KEYS: the probe key. Returns {command, error} for each that was refused; leaves no key.
 local key, refused = KEYS[1], {}
 local function try(command, ...)
   local answer = redis.pcall(command, ...)
@@ -7,7 +7,7 @@ local function try(command, ...)
 end
 try('TIME')
 try('TYPE', key)
-try('ZREM', key, '') -- a first write that is legal at maxmemory
+try('ZREM', key, '') -- a first write that is allowed at maxmemory
 try('DEL', key)
 try('LPUSH', key, 'x')
 try('LRANGE', key, -1, -1)

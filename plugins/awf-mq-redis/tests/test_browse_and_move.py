@@ -1,4 +1,4 @@
-"""What an operator and the core's own bookkeeping do: count, browse, move, purge, expire, keep state."""
+"""What an operator does: count, browse, move and purge the messages of queues and dead-letter queues."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from awf_core.testing.eventually import eventually
 EMPTY = Stats(ready=0, delayed=0, in_flight=0, dead=0, oldest_age_s=None)
 
 
-def bury(backend, delivery, queue="dead", **values):
-    letter = DeadLetter(delivery=delivery, queue=queue, reason="max_attempts", error="boom", **values)
-    assert backend.awf_mq_dead_letter([letter]) == [None]
+def dead_letter(backend, delivery, queue="dead", **values):
+    item = DeadLetter(delivery=delivery, queue=queue, reason="max_attempts", error="boom", **values)
+    assert backend.awf_mq_dead_letter([item]) == [None]
 
 
 def bodies(backend, queue):
@@ -27,19 +27,19 @@ def publish(backend, queue, count, **values):
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"%d" % number, **values) for number in range(count)])
 
 
-def test_the_counts_are_true_all_the_way_through_a_messages_life(backend, foreign, take):
+def test_the_counts_are_true_all_the_way_through_a_messages_life(backend, external, take):
     seen = [backend.awf_mq_stats("work")]
     publish(backend, "work", 1)
     publish(backend, "work", 1, delay_s=100)
     seen.append(backend.awf_mq_stats("work"))
     delivery = take(publish=False)
     seen.append(backend.awf_mq_stats("work"))
-    foreign.zadd("{work}:lease", {delivery.receipt.id: 1})
+    external.zadd("{work}:lease", {delivery.receipt.id: 1})
     seen.append(backend.awf_mq_stats("work"))
     backend.awf_mq_nack([Nack(delivery=delivery, delay_s=1000)])
     seen.append(backend.awf_mq_stats("work"))
-    foreign.zadd("{work}:due", {delivery.receipt.id: 1})
-    bury(backend, take(publish=False))
+    external.zadd("{work}:due", {delivery.receipt.id: 1})
+    dead_letter(backend, take(publish=False))
     seen.append(backend.awf_mq_stats("work"))
 
     assert [(s.ready, s.delayed, s.in_flight, s.dead) for s in seen] == [
@@ -53,25 +53,25 @@ def test_the_counts_are_true_all_the_way_through_a_messages_life(backend, foreig
     assert seen[0] == EMPTY
 
 
-def test_letters_are_counted_for_the_queue_they_came_from_by_whoever_asks(server, make_backend, backend, take):
+def test_every_backend_counts_dead_lettered_messages_by_the_queue_they_came_from(server, make_backend, backend, take):
     for queue in ("one", "one", "two"):
-        bury(backend, take(queue))
+        dead_letter(backend, take(queue))
     other = make_backend(server.url)
 
     assert [other.awf_mq_stats(queue).dead for queue in ("one", "two", "three")] == [2, 1, 0]
     assert other.awf_mq_stats("dead").ready == 3
 
 
-def test_with_a_single_source_the_stream_itself_is_counted_whoever_trimmed_it(backend, foreign, take):
-    bury(backend, take())
-    bury(backend, take())
-    foreign.xtrim("dead", maxlen=1, approximate=False)
+def test_with_a_single_source_the_count_is_right_after_another_client_trimmed_the_stream(backend, external, take):
+    dead_letter(backend, take())
+    dead_letter(backend, take())
+    external.xtrim("dead", maxlen=1, approximate=False)
 
     assert backend.awf_mq_stats("work").dead == 1
 
 
-def test_the_oldest_letters_age_is_known_and_that_of_plain_messages_is_not(backend, foreign, take):
-    bury(backend, take())
+def test_the_age_is_known_of_dead_lettered_messages_and_unknown_of_plain_ones(backend, external, take):
+    dead_letter(backend, take())
     publish(backend, "work", 1)
 
     assert backend.awf_mq_stats("work").oldest_age_s is None
@@ -79,11 +79,11 @@ def test_the_oldest_letters_age_is_known_and_that_of_plain_messages_is_not(backe
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 100])
-def test_browsing_shows_each_message_once_and_takes_none(backend, foreign, take, page):
+def test_browsing_shows_each_message_once_and_claims_none(backend, external, take, page):
     publish(backend, "work", 7)
     held = [take(publish=False) for _ in range(2)]
     backend.awf_mq_nack([Nack(delivery=held[0], delay_s=100, reason="later")])
-    foreign.blmove("work", "{work}:claiming", 1, "RIGHT", "LEFT")
+    external.blmove("work", "{work}:claiming", 1, "RIGHT", "LEFT")
 
     seen, after, pages = [], None, 0
     while True:
@@ -107,9 +107,9 @@ def test_browsing_shows_each_message_once_and_takes_none(backend, foreign, take,
 
 
 @pytest.mark.parametrize("page", [1, 2, 100])
-def test_letters_are_browsed_in_pages_too(backend, take, page):
+def test_dead_lettered_messages_are_browsed_in_pages_too(backend, take, page):
     for number in range(3):
-        bury(backend, take(body=b"%d" % number))
+        dead_letter(backend, take(body=b"%d" % number))
 
     seen, after = [], None
     while True:
@@ -131,9 +131,9 @@ def test_a_damaged_cursor_starts_from_the_beginning(backend):
     assert backend.awf_mq_browse("nothing", 5, None).items == []
 
 
-def test_an_entry_somebody_else_put_into_the_stream_is_shown_and_can_be_replayed(backend, foreign, take):
-    foreign.xadd("dead", {"body": "x", "attempt": "many", "history": "garbage\n[1]", "error": b"\xff"})
-    foreign.xadd("dead", {"anything": "else"})
+def test_an_entry_that_another_client_added_to_the_stream_is_shown_and_can_be_replayed(backend, external, take):
+    external.xadd("dead", {"body": "x", "attempt": "many", "history": "garbage\n[1]", "error": b"\xff"})
+    external.xadd("dead", {"anything": "else"})
 
     items = backend.awf_mq_browse("dead", 10, None).items
     moved = backend.awf_mq_move("dead", "work", None, None)
@@ -146,45 +146,45 @@ def test_an_entry_somebody_else_put_into_the_stream_is_shown_and_can_be_replayed
     assert [take(publish=False).body for _ in range(2)] == [b"x", b""]
 
 
-def test_a_replayed_letter_starts_afresh_and_keeps_its_history_for_the_next_burial(backend, foreign, take):
+def test_a_replayed_message_starts_at_attempt_one_and_keeps_its_history(backend, external, take):
     backend.awf_mq_nack([Nack(delivery=take(), reason="first")])
-    letter = take(publish=False)
-    bury(backend, letter, history=[{"note": "x"}])
+    first = take(publish=False)
+    dead_letter(backend, first, history=[{"note": "x"}])
 
     assert backend.awf_mq_move("dead", "work", None, None) == 1
     replayed = take(publish=False)
-    bury(backend, replayed)
+    dead_letter(backend, replayed)
 
     (item,) = backend.awf_mq_browse("dead", 1, None).items
-    assert (replayed.attempt, replayed.deliveries, replayed.released, replayed.id) == (1, 1, 0, letter.id)
+    assert (replayed.attempt, replayed.deliveries, replayed.released, replayed.id) == (1, 1, 0, first.id)
     assert [entry.get("event", entry.get("note")) for entry in item.history] == ["nack", "x", "dead_letter"]
     assert item.history[-1]["source"] == "work"
     assert item.history[-1]["attempt"] == 2
     assert backend.awf_mq_stats("work").dead == 1
 
 
-def test_a_dead_letter_queue_can_be_worked_off_like_any_other(backend, foreign, take):
-    letter = take(body=b"letter")
-    bury(backend, letter)
+def test_a_dead_letter_queue_can_be_consumed_like_any_other(backend, external, take):
+    dead = take(body=b"dead")
+    dead_letter(backend, dead)
 
     first = take("dead", publish=False)
     backend.awf_mq_nack([Nack(delivery=first, delay_s=0.05, reason="again")])
-    held = backend.awf_mq_stats("dead")
+    stats = backend.awf_mq_stats("dead")
     second = take("dead", publish=False)
     shown = backend.awf_mq_browse("dead", 5, None).items
     settled = backend.awf_mq_ack([Ack(delivery=second)])
 
-    assert (first.body, first.id, first.attempt, second.attempt) == (b"letter", letter.id, 1, 2)
-    assert (held.ready, held.delayed, held.dead) == (0, 1, 0)
+    assert (first.body, first.id, first.attempt, second.attempt) == (b"dead", dead.id, 1, 2)
+    assert (stats.ready, stats.delayed, stats.dead) == (0, 1, 0)
     assert [entry["event"] for entry in shown[0].history] == ["dead_letter", "nack"]
     assert settled == [None]
     assert backend.awf_mq_stats("work") == EMPTY
-    assert foreign.keys() == []
+    assert external.keys() == []
 
 
-def test_letters_and_what_was_given_back_of_them_are_browsed_moved_and_purged_together(backend, foreign, take):
+def test_dead_lettered_messages_and_released_ones_are_browsed_moved_and_purged_together(backend, external, take):
     for number in range(4):
-        bury(backend, take(body=b"%d" % number))
+        dead_letter(backend, take(body=b"%d" % number))
     for number in range(2):
         backend.awf_mq_nack([Nack(delivery=take("dead", publish=False), delay_s=100 + number)])
 
@@ -201,32 +201,32 @@ def test_letters_and_what_was_given_back_of_them_are_browsed_moved_and_purged_to
     assert seen == [(b"0", "delayed"), (b"1", "delayed"), (b"2", "dead"), (b"3", "dead")]
     assert (moved, purged) == (3, 1)
     assert sorted(bodies(backend, "work")) == [b"0", b"1", b"2"]
-    assert foreign.exists("dead") == 0
+    assert external.exists("dead") == 0
 
 
-def test_a_consumer_that_waits_for_letters_gets_them(backend, foreign, take):
-    letters = [take() for _ in range(2)]
-    bury(backend, letters[0])
+def test_a_consumer_that_waits_on_a_dead_letter_queue_gets_its_messages(backend, external, take):
+    deliveries = [take() for _ in range(2)]
+    dead_letter(backend, deliveries[0])
     taken = take("dead", publish=False)
-    foreign.xadd("dead", {"body": "held open"})
+    external.xadd("dead", {"body": "stays"})
     backend.awf_mq_consume("dead", 1, 0)
-    foreign.xadd("dead", {"body": "x"})
-    foreign.xtrim("dead", maxlen=0, approximate=False)
+    external.xadd("dead", {"body": "x"})
+    external.xtrim("dead", maxlen=0, approximate=False)
     started = time.monotonic()
-    waiting = threading.Timer(0.1, bury, (backend, letters[1]))
+    waiting = threading.Timer(0.1, dead_letter, (backend, deliveries[1]))
     waiting.start()
 
     found = backend.awf_mq_consume("dead", 1, 5)
     waiting.join()
 
     assert taken.body == b"{}"
-    assert [delivery.id for delivery in found] == [letters[1].id]
+    assert [delivery.id for delivery in found] == [deliveries[1].id]
     assert time.monotonic() - started < 2
 
 
-def test_replaying_and_purging_letters_leaves_nothing_behind(backend, foreign, take):
+def test_replaying_and_purging_dead_lettered_messages_leaves_no_key(backend, external, take):
     for _ in range(3):
-        bury(backend, take())
+        dead_letter(backend, take())
     first = backend.awf_mq_browse("dead", 1, None).items[0].id
 
     moved = backend.awf_mq_move("dead", "work", [first, "nonsense", "1-1"], None)
@@ -236,16 +236,16 @@ def test_replaying_and_purging_letters_leaves_nothing_behind(backend, foreign, t
 
     assert (moved, counted, purged) == (1, 2, 2)
     assert backend.awf_mq_stats("work") == EMPTY
-    assert foreign.keys() == []
+    assert external.keys() == []
 
 
 def test_only_the_named_messages_move(backend, take):
     publish(backend, "a", 5)
     publish(backend, "other", 9)
     ids = [item.id for item in backend.awf_mq_browse("a", 10, None).items]
-    foreign_id = backend.awf_mq_browse("other", 9, None).items[8].id
+    external_id = backend.awf_mq_browse("other", 9, None).items[8].id
 
-    moved = backend.awf_mq_move("a", "b", [ids[3], ids[1], "nonsense", "99999", foreign_id], None)
+    moved = backend.awf_mq_move("a", "b", [ids[3], ids[1], "nonsense", "99999", external_id], None)
 
     assert moved == 2
     assert bodies(backend, "b") == [b"1", b"3"]
@@ -261,15 +261,15 @@ def test_of_equal_bodies_as_many_move_as_are_named(backend):
     assert (len(bodies(backend, "a")), len(bodies(backend, "b"))) == (1, 2)
 
 
-def test_a_limit_bounds_a_move_and_large_moves_keep_the_order(backend, foreign):
+def test_a_limit_bounds_a_move_and_a_large_move_preserves_the_order(backend, external):
     publish(backend, "a", 550)
 
     first = backend.awf_mq_move("a", "b", None, 3)
     rest = backend.awf_mq_move("a", "b", None, None)
 
     assert (first, rest) == (3, 547)
-    # Plain messages stay plain: whoever pops the other list finds them.
-    assert [int(foreign.rpop("b")) for _ in range(550)] == list(range(550))
+    # Plain messages stay plain: any client can pop them from the other list.
+    assert [int(external.rpop("b")) for _ in range(550)] == list(range(550))
 
 
 def test_a_move_onto_the_same_queue_ends(backend):
@@ -279,7 +279,7 @@ def test_a_move_onto_the_same_queue_ends(backend):
     assert [int(body) for body in bodies(backend, "a")] == list(range(250))
 
 
-def test_held_messages_are_neither_moved_nor_purged(backend, foreign, take):
+def test_messages_in_flight_are_neither_moved_nor_purged(backend, external, take):
     held = take()
     publish(backend, "work", 1, delay_s=5)
     publish(backend, "work", 1)
@@ -292,7 +292,7 @@ def test_held_messages_are_neither_moved_nor_purged(backend, foreign, take):
     assert backend.awf_mq_ack([Ack(delivery=held)]) == [None]
 
 
-def test_a_moved_message_is_due_at_once_and_starts_afresh(backend, take):
+def test_a_moved_message_is_due_at_once_and_starts_at_attempt_one(backend, take):
     delivery = take()
     backend.awf_mq_nack([Nack(delivery=delivery, delay_s=1000)])
 
@@ -302,32 +302,32 @@ def test_a_moved_message_is_due_at_once_and_starts_afresh(backend, take):
     assert (moved.attempt, moved.deliveries, moved.id) == (1, 1, delivery.id)
 
 
-def test_an_orphan_can_be_moved_and_purged(backend, foreign, take):
+def test_a_message_whose_lease_ended_can_be_moved_and_purged(backend, external, take):
     for _ in range(2):
         delivery = take()
-        foreign.zadd("{work}:lease", {delivery.receipt.id: 1})
+        external.zadd("{work}:lease", {delivery.receipt.id: 1})
 
     assert backend.awf_mq_move("work", "other", None, 1) == 1
     assert backend.awf_mq_purge("work") == 1
     assert backend.awf_mq_stats("work") == EMPTY
 
 
-def test_a_move_to_what_can_be_no_queue_is_refused_and_nothing_moved(backend, foreign):
+def test_a_move_to_a_name_that_no_queue_can_have_is_refused_and_moves_nothing(backend, external):
     publish(backend, "a", 2)
-    foreign.xadd("letters", {"body": "x"})
+    external.xadd("stream", {"body": "x"})
 
     with pytest.raises(Unroutable, match="can't be the name of a queue"):
         backend.awf_mq_move("a", "", None, None)
-    with pytest.raises(BrokerMisconfigured, match="key 'letters' holds a stream, and has to be a list"):
-        backend.awf_mq_move("a", "letters", None, None)
+    with pytest.raises(BrokerMisconfigured, match="key 'stream' holds a stream, and has to be a list"):
+        backend.awf_mq_move("a", "stream", None, None)
 
     assert len(bodies(backend, "a")) == 2
 
 
-def test_a_large_purge_takes_everything(backend, foreign):
+def test_a_large_purge_takes_everything(backend, external):
     publish(backend, "a", 250)
     publish(backend, "a", 250, delay_s=100)
 
     assert backend.awf_mq_purge("a") == 500
     assert backend.awf_mq_purge("a") == 0
-    assert foreign.dbsize() == 0
+    assert external.dbsize() == 0

@@ -1,4 +1,5 @@
--- Add one letter to a stream of another slot. KEYS: the stream, its sources. ARGV: source, then fields and values.
+-- Add one message to a dead-letter stream in another slot. KEYS: the stream, its sources.
+-- ARGV: source, then fields and values.
 local bad = wrong_type({'stream', 'hash'})
 if bad then return bad end
 local fields = {}

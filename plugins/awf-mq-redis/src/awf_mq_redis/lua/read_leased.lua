@@ -1,5 +1,5 @@
--- What is known of deliveries that are ours: {meta, body, past} for each, '' for one that isn't.
--- For letters whose stream lies in another slot of a cluster. ARGV: count; ids; deliveries of each.
+-- Read deliveries that are still the caller's: {meta, body, past} for each, '' for one that isn't.
+-- For dead-letter streams in another slot of a cluster. ARGV: count; ids; deliveries of each.
 local bad = wrong_queue()
 if bad then return bad end
 local ids, found = {}, {}

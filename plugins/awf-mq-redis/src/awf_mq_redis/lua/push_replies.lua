@@ -1,4 +1,4 @@
--- Push replies to a list that ends, or that lies in another slot. KEYS: the list.
+-- Push replies to a list that ends, or that is in another slot. KEYS: the list.
 -- ARGV: count, then for each: 1, keep_ms, ends_ms, body.
 local replies = read_replies()
 local misfit = unfit(replies)
