@@ -113,7 +113,7 @@ def test_a_worker_imports_no_backend_but_its_own(project: Project) -> None:
     assert ended.stdout == "clients:\n"
 
 
-def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: Project, awf: Awf) -> None:
+def test_a_command_of_a_plugin_runs_and_its_exception_is_shown_as_an_internal_error(project: Project, awf: Awf) -> None:
     site = project.directory / "site"
     site.mkdir()
     install_plugin(
@@ -124,21 +124,21 @@ def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: P
         "def audit():\n"
         "    'Audits the queue.'\n"
         "    click.echo('audited')\n"
-        "@click.command('defect')\n"
-        "def defect(): 1 / 0\n"
+        "@click.command('broken')\n"
+        "def broken(): 1 / 0\n"
         "@hookimpl\n"
         "def awf_register_commands(register):\n"
         "    register(audit)\n"
-        "    register(defect)\n",
+        "    register(broken)\n",
     )
     env = {"PYTHONPATH": str(site)}
 
     audited = awf("audit", env=env)
-    defect = awf("defect", env=env)
+    broken = awf("broken", env=env)
 
     assert (audited.returncode, audited.stdout) == (0, "audited\n")
     assert "Audits the queue." in awf("--help", env=env).stdout
-    assert defect.returncode == 4
-    error, hint = defect.stderr.splitlines()
+    assert broken.returncode == 4
+    error, hint = broken.stderr.splitlines()
     assert error == "Error: ZeroDivisionError: division by zero"
-    assert hint == "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints"
+    assert hint == "Hint: this is an internal error of awf; run again with `awf --debug …` and report the output"
