@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from awf_core.config.executor_choice import executor_choice
-from awf_core.engine.executors import BUILTIN
+from awf_core.extensions.executors import BUILTIN, Executors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from awf_core.config.project import Project
-    from awf_core.engine.executors import Executor
+    from awf_core.extensions.executors import Executor
 
 
 def executor_here(project: Project, workflow: str, *, cwd: Path, env: Mapping[str, str]) -> Executor | None:
@@ -24,14 +23,12 @@ def executor_here(project: Project, workflow: str, *, cwd: Path, env: Mapping[st
     choice = executor_choice(project, workflow)
     if choice.name in (None, BUILTIN):
         return None
-    from awf_core.engine.executors.registry import Executors
+    from awf_core.plugin.manager import build_plugins
 
-    added: Mapping[str, object] = {}
-    if entry_points(group="awf.plugins"):
-        from awf_core.plugin.manager import build_plugins
-
-        added = build_plugins(None, None, env=env).registered.executors()
-    executor = Executors(added, program=project.executor_path, cwd=cwd, env=env).get(choice.name, where=choice.where)
+    registered = build_plugins(None, None, env=env).registered.executors()
+    executor = Executors(registered, program=project.executor_path, cwd=cwd, env=env).get(
+        choice.name, where=choice.where
+    )
     if executor is not None:
         executor.check()
     return executor

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
-from importlib.metadata import entry_points
 
 import click
+
+from awf_core.plugin.entries import has_third_party_plugins
 
 
 @functools.cache
 def plugin_commands() -> dict[str, click.Command]:
     """The commands of installed plugins by name; {} without importing anything where no plugin is installed."""
-    if not entry_points(group="awf.plugins"):
+    if not has_third_party_plugins():
         return {}
     from awf_core.plugin.manager import build_plugins
 

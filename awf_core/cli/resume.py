@@ -15,12 +15,12 @@ from awf_core.cli.run_flow import Refused
 from awf_core.cli.run_report import OutputMode, RunReport, output_option, summary
 from awf_core.cli.run_view import steps_of
 from awf_core.cli.storage_option import storage_option
-from awf_core.engine.agents.user_input import LineInput
+from awf_core.engine.process.line_input import LineInput
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 
 @click.command(name="resume")

@@ -19,17 +19,17 @@ from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.cli.run_inputs import input_options
 from awf_core.cli.run_report import OutputMode, RunReport, output_option, summary
 from awf_core.cli.storage_option import storage_option
-from awf_core.engine.agents.user_input import LineInput
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.record import json_value
-from awf_core.engine.records.places import check_run_id
+from awf_core.engine.process.line_input import LineInput
+from awf_core.engine.records.paths import check_run_id
 from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.results import json_value
 from awf_core.lang.problems import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 STDIN = 0
 

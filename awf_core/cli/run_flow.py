@@ -14,12 +14,12 @@ from awf_core.cli.executors import executor_here
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
 from awf_core.cli.step_types import step_types_here
 from awf_core.config.project import load_project
-from awf_core.engine.executors import Order
-from awf_core.engine.records.keep import all_records
-from awf_core.engine.records.places import places
-from awf_core.engine.runner import Engine
-from awf_core.engine.surroundings import read_surroundings
+from awf_core.engine.records.open_records import open_records
+from awf_core.engine.records.paths import record_paths
+from awf_core.engine.run.engine import Engine
 from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.extensions.environment import read_environment
+from awf_core.extensions.executors import ExecutionRequest
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 from awf_core.lang.inputs import VALIDATION_FAILED, missing_required
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from awf_core.engine.agents.user_input import UserInput
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.events import Events
-    from awf_core.engine.record import Run
+    from awf_core.engine.run.events import Events
+    from awf_core.extensions.agents import UserInput
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.results import Run
     from awf_core.lang.model import Workflow
     from awf_core.lang.step_types import StepTypes
 
@@ -89,20 +89,20 @@ def run_here(
         warn(warning)
     with phase("inputs"):
         inputs = {**project.inputs, **_given(asked, cwd, env)}
-    kept = places(env, storage=asked.storage)
+    kept = record_paths(env, storage=asked.storage)
     discovery = Discovery(cwd, env)
     with phase("load"):
         path = discovery.resolve(asked.name, allow_paths=True)
     if executor is not None:
-        order = Order(
+        request = ExecutionRequest(
             workflow=asked.name, path=path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=kept.storage
         )
         with phase("inputs"):
-            return executor.execute(order)
+            return executor.execute(request)
     with phase("config"):
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     workflow = _loaded(path, step_types, inputs, warn)
-    find, recorder = Catalogue(discovery, step_types).get, all_records(kept, warn=warn)
+    find, recorder = Catalogue(discovery, step_types).get, open_records(kept, warn=warn)
     engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
     return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=asked.run_id)
 
@@ -117,7 +117,7 @@ def phase(name: Phase) -> Iterator[None]:
 
 
 def _given(asked: Asked, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
+    directories = prompt_dirs(cwd, env, read_environment(env).awf["prompts_dir"])
     from_file = read_inputs_file(asked.inputs_file) if asked.inputs_file is not None else {}
     return {**from_file, **parse_pairs(asked.pairs, prompt_dirs=directories)}
 

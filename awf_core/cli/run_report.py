@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import rich_click as click
 
 from awf_core.cli.output import note
+from awf_core.engine.run.events import Events
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.record import Run
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.results import Run
 
 OutputMode = Literal["silent", "streaming", "buffered"]
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -33,7 +34,7 @@ def output_option(command: Command) -> Command:
     return option(command)
 
 
-class RunReport:
+class RunReport(Events):
     """The events of one run, written out as they come.
 
     silent      no step output

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.record import json_value
 from awf_core.engine.records.timestamps import written
+from awf_core.extensions.results import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.engine.record import StateRecord
+    from awf_core.extensions.results import StateRecord
 
 
 def steps_of(states: Mapping[str, StateRecord]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from awf_core.cli.storage_option import storage_option
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.records.state_json import RunState
+    from awf_core.engine.records.state_file import RunState
 
 
 @click.command(name="status")
@@ -25,10 +25,10 @@ def status_command(*, run_id: str, storage: Path | None, output_format: str) -> 
 
     A run whose process died is shown as `running`; `awf resume` goes on with it. Exit code 1 for an unknown run.
     """
-    from awf_core.engine.records.places import places
+    from awf_core.engine.records.paths import record_paths
     from awf_core.engine.records.state_file import read_state
 
-    state = read_state(places(os.environ, storage=storage), run_id)
+    state = read_state(record_paths(os.environ, storage=storage), run_id)
     shown = _as_json(state)
     if output_format == "json":
         print_json(shown)

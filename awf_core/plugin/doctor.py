@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from awf_core.config.backend_names import BACKEND_GROUP, VARIABLE_GROUP
 from awf_core.errors import ConfigError
 from awf_core.plugin.backend_class import complaint, implemented_hooks, missing_hooks, stated_version
-from awf_core.plugin.entries import Entry, entries
+from awf_core.plugin.entries import PLUGIN_GROUP, Entry, entries
 from awf_core.plugin.environment import backend_behind
 from awf_core.plugin.hook_checks import complaints
 from awf_core.plugin.loader import import_entry
-from awf_core.plugin.manager import PLUGIN_GROUP, load_extension
+from awf_core.plugin.manager import load_extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 
+PLUGIN_GROUP = "awf.plugins"
+BUILTIN_PLUGIN = "builtin"
+"""The entry point of this package's own integrations."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -43,3 +47,8 @@ def _entry(point: EntryPoint) -> Entry:
         version=dist.version if dist else "?",
         point=point,
     )
+
+
+def has_third_party_plugins() -> bool:
+    """Whether a package other than this one adds a plugin. Imports none, and reads names only: it is fast."""
+    return any(point.name != BUILTIN_PLUGIN for point in entry_points(group=PLUGIN_GROUP))

@@ -14,7 +14,7 @@ import pluggy
 from awf_core.errors import ConfigError, redact_url
 from awf_core.hookspecs import PROJECT, SPEC_CLASSES
 from awf_core.plugin.core import CORE, CorePlugin
-from awf_core.plugin.entries import Entry, entries
+from awf_core.plugin.entries import BUILTIN_PLUGIN, PLUGIN_GROUP, Entry, entries
 from awf_core.plugin.hook_checks import BACKEND_HOOKS, complaints
 from awf_core.plugin.registrations import Registrations
 from awf_core.plugin.trace import trace_calls, tracing
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from awf_core.mq import HookRelay
 
-PLUGIN_GROUP = "awf.plugins"
 DISABLE_VARIABLE = "AWF_DISABLE_PLUGINS"
 DOCTOR = "run `awf plugins doctor`"
 
@@ -91,9 +90,9 @@ def load_extension(entry: Entry) -> object:
 
 
 def is_disabled(name: str, env: Mapping[str, str]) -> bool:
-    """Whether AWF_DISABLE_PLUGINS keeps the plugin `name` out."""
+    """Whether AWF_DISABLE_PLUGINS keeps the plugin `name` out. `*` means every third party's."""
     blocked = {part.strip() for part in env.get(DISABLE_VARIABLE, "").split(",")}
-    return "*" in blocked or name in blocked
+    return name in blocked or ("*" in blocked and name != BUILTIN_PLUGIN)
 
 
 def _register_extensions(manager: pluggy.PluginManager, env: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.executors import BUILTIN, Order
-from awf_core.engine.record import Run, RunError
 from awf_core.errors import AwfError, InputError, WorkflowNotFound
+from awf_core.extensions.executors import BUILTIN, ExecutionRequest
+from awf_core.extensions.results import Run, RunError
 from awf_core.ids import new_id
 from awf_core.lang.input_names import check_names
 from awf_core.lang.names import InvalidWorkflowName
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from awf_core.clock import Clock
     from awf_core.config.load import Config
     from awf_core.config.model import WorkflowPolicy
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.executors import Executor
-    from awf_core.engine.executors.registry import Executors
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.executors import Executor, Executors
     from awf_core.lang.discovery import Discovery
     from awf_core.message import Message
 
@@ -90,7 +89,7 @@ class Foreign:
 
     def run(self, plan: ForeignPlan, *, cancel: Cancel, extra_env: Mapping[str, str]) -> Run:
         """Have it run. What keeps the executor from running it is a failed run."""
-        order = Order(
+        order = ExecutionRequest(
             workflow=plan.message.workflow,
             path=plan.path,
             inputs=plan.inputs,
@@ -106,7 +105,7 @@ class Foreign:
             return _failed(order, problem, began, self._clock.now())
 
 
-def _failed(order: Order, problem: AwfError, began: float, ended: float) -> Run:
+def _failed(order: ExecutionRequest, problem: AwfError, began: float, ended: float) -> Run:
     return Run(
         run_id=new_id(),
         workflow=order.workflow,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from awf_core.engine.record import json_value
+from awf_core.extensions.results import json_value
 from awf_core.ids import new_id
 from awf_core.result import Outcome, ResultError, cut, cut_value
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
     from awf_core.contract import Delivery
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
     from awf_core.message import Malformed, Message
     from awf_core.worker.plan import Rejection
 

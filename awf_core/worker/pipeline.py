@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.clock import iso_utc
 from awf_core.contract import Ack, DeadLetter, Formatted, Nack, Outgoing
 from awf_core.crash_points import crash_point
-from awf_core.engine.cancel import Cancel
+from awf_core.extensions.deadline import Cancel
 from awf_core.message import Limits, Malformed, Message, decode
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from awf_core.clock import Clock
     from awf_core.config.model import WorkflowPolicy
     from awf_core.contract import Delivery
-    from awf_core.engine.record import Run
-    from awf_core.engine.runner import Engine
+    from awf_core.engine.run.engine import Engine
+    from awf_core.extensions.results import Run
     from awf_core.lang.catalogue import Catalogue
     from awf_core.plugin.observers import Observers
     from awf_core.result import Outcome

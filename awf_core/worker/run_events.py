@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from awf_core.engine.run.events import Events
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-class RunEvents:
+class RunEvents(Events):
     """The engine's events in a worker. Thread-safe, never raises."""
 
     watches_output = False

@@ -10,15 +10,15 @@ import pytest
 from eventually import eventually
 from state_runs import Parrot, Place, one_state
 
-from awf_core.engine.agents import AgentFailed
-from awf_core.engine.agents.user_input import LineInput
-from awf_core.engine.cancel import Cancel
+from awf_core.engine.process.line_input import LineInput
+from awf_core.extensions.agents import AgentFailed
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 from http_answers import Answer, HttpAnswers, http_answers
 from state_runs import Place, one_state
 
-from awf_core.engine.record import Tokens
+from awf_core.extensions.conversation import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from awf_core.engine.record import StateRecord
+    from awf_core.extensions.results import StateRecord
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from eventually import eventually
 from state_runs import Place, one_state
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.record import Tokens
+from awf_core.extensions.conversation import Tokens
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run, StateRecord
+    from awf_core.extensions.results import Run, StateRecord
 
 CLAUDE = {"type": "result", "result": "c", "session_id": "S"}
 CODEX = (

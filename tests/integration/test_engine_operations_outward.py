@@ -12,7 +12,7 @@ from state_runs import Place, one_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import StateRecord
+    from awf_core.extensions.results import StateRecord
 
 URL = "https://github.com/o/r/pull/7"
 

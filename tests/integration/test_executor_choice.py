@@ -12,15 +12,15 @@ from queue_project import QUEUE, Project
 
 from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.config.load import load_config
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.events import NoEvents
+from awf_core.engine.run.events import Events
 from awf_core.errors import ConfigError
+from awf_core.extensions.deadline import Cancel
 from awf_core.worker.build import WorkerOptions, build_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 ANSWER = {"a": {"Status": "completed", "Output": "from the original\n", "ExitCode": 0}}
 UNLOADABLE = "name: plug\nstates: {initial: a, a: {type: database.query, config: {}}}\n"
@@ -51,7 +51,7 @@ def env_of(project: Project, **more: str) -> dict[str, str]:
 def run(project: Project, name: str, *pairs: str, **env: str) -> Run:
     asked = Asked(name=name, pairs=pairs)
     how: dict[str, Any] = {"cwd": project.directory, "env": env_of(project, **env), "cancel": Cancel()}
-    return run_here(asked, events=NoEvents(), warn=lambda _: None, **how)
+    return run_here(asked, events=Events(), warn=lambda _: None, **how)
 
 
 def serve(project: Project, *messages: dict[str, Any], **env: str) -> int:

@@ -12,14 +12,14 @@ import pytest
 from awf_core.cli.main import main
 from awf_core.cli.resume_flow import AskedAgain, resume_here
 from awf_core.cli.run_flow import Asked, run_here
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.events import NoEvents
+from awf_core.engine.run.events import Events
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 RUN_ID = "11111111-2222-4333-8444-555555555555"
 
@@ -57,7 +57,7 @@ class Place:
             "cwd": self.directory,
             "env": self.env,
             "cancel": cancel or Cancel(),
-            "events": NoEvents(),
+            "events": Events(),
             "warn": self.warnings.append,
         }
 

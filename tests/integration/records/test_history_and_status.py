@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from awf_core.engine.records.history_query import Selection, read_history, read_statistics
+from awf_core.engine.records.history import Selection, read_history, read_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

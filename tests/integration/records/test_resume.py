@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from awf_core.cli.run_flow import Refused
-from awf_core.engine.record import StateRecord
-from awf_core.engine.records.state_json import RunState
-from awf_core.engine.resume import resumption
+from awf_core.engine.records.resume import resumption
+from awf_core.engine.records.state_file import RunState
+from awf_core.extensions.results import StateRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,77 @@
+"""The command line of OpenCode: `opencode run`. Registered by `awf_core.integrations`. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from awf_core.integrations.agents.agent_output import (
+    Event,
+    events,
+    first_event,
+    flag_and_value,
+    inner,
+    is_set,
+    joined,
+    parse_event,
+    text_at,
+    usage_of,
+)
+from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
+
+if TYPE_CHECKING:
+    from awf_core.extensions.agents import AgentRequest
+
+
+def _arguments(request: AgentRequest) -> list[str]:
+    options, conversation = request.options, request.conversation
+    has_begun = conversation is not None and conversation.has_begun
+    skip = ["--dangerously-skip-permissions"] if is_set(options, "dangerously_skip_permissions") else []
+    return [
+        *("run", request.prompt if has_begun else first_prompt(request), "--format", "json"),
+        *flag_and_value(options, "model", "--model"),
+        *skip,
+        *_resume(session_of(request), has_begun=has_begun),
+        *flag_and_value(options, "framework", "--framework"),
+        *(["--verbose"] if is_set(options, "verbose") else []),
+        *flag_and_value(options, "output_dir", "--output"),
+    ]
+
+
+def _resume(session: str, *, has_begun: bool) -> list[str]:
+    """A session that lost its name is gone on with as the last one."""
+    if session:
+        return ["-s", session]
+    return ["-c"] if has_begun else []
+
+
+def _rejection(options: Options) -> str | None:
+    if not isinstance(options.get("output_dir", ""), str):
+        return "output_dir must be a string"
+    return None if isinstance(options.get("verbose", False), bool) else "verbose must be a boolean"
+
+
+def _said(event: Event) -> str:
+    return text_at(inner(event, "part"), "text") if event.get("type") == "text" else ""
+
+
+def _session(raw: str) -> str:
+    named = text_at(first_event(raw, "step_start"), "sessionID")
+    return named or next((name for event in events(raw) if (name := text_at(event, "sessionID"))), "")
+
+
+OPENCODE = Dialect(
+    name="opencode",
+    program="opencode",
+    arguments=_arguments,
+    answer=lambda raw: joined(raw, _said) or None,
+    shown=lambda line: _said(parse_event(line) or {}),
+    rejection=_rejection,
+    session=_session,
+    usage=lambda raw: usage_of(
+        inner(first_event(raw, "step_finish"), "part", "tokens"),
+        input_key="input",
+        output_key="output",
+        total_key="total",
+    ),
+    known=frozenset({"model", "dangerously_skip_permissions", "framework", "verbose", "output_dir"}),
+)
