@@ -1,6 +1,6 @@
 """What an agent and its user said to each other, and the session it continues in. Values; pure.
 
-A conversation is kept in the record of its state, so that a later state can continue it.
+The record of a state holds its conversation, so that a later state can continue it.
 """
 
 from __future__ import annotations

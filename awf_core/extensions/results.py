@@ -28,7 +28,7 @@ _LOST_BYTES = re.compile("[\ud800-\udfff]")
 class StateRecord:
     """What the run records of a state that has run; a later visit replaces it.
 
-    Bytes of the output that are no UTF-8 are kept as lone surrogates, so that a command gets them back
+    Bytes of the output that are not UTF-8 become lone surrogates, so that a command receives them
     unchanged. `exit_code` is -1 for a process that was killed. `attempt` counts from 1. Times are epoch
     seconds. Later states continue from `conversation`; neither method below shows it.
     """
@@ -90,7 +90,7 @@ class StateRecord:
 class RunError:
     """Why a run did not complete. `state` is where it stood, empty when it had not begun.
 
-    `is_structural`: workflows call each other in a circle or too deeply, so the calling run can't go on either.
+    `is_structural`: workflows call each other in a circle or too deeply, so the calling run fails too.
     """
 
     message: str
@@ -108,7 +108,7 @@ class Run:
     final_state         where it ended; empty when it ended before the first state
     path                the steps in the order started, then the terminal
     inputs              the effective inputs, defaults filled in
-    outputs             what the workflow's `outputs:` names, None for what did not come to be
+    outputs             the values that the workflow's `outputs:` names, None for one that does not exist
     output              output of the last state that ran
     cancel_reason       why it was cancelled: what was given to `Cancel.request`, or `timeout` for a step's own limit
     parent_run_id       the run whose step started this one, None for a run of its own

@@ -154,7 +154,7 @@ def _named(path: Path) -> Path:
     if is_ours(path):
         raise ConfigError(
             f"executor_path: {path} is this very command, not the original tool",
-            hint="Name the original tool's `awf`, or leave the key out to have it looked for on PATH.",
+            hint="Name the original tool's `awf`, or leave the key out to have the first one on PATH.",
         )
     return path
 

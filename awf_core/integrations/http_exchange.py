@@ -32,7 +32,7 @@ _PORTS = {"http": 80, "https": 443}
 _ADDED = frozenset({"accept", "connection"})
 """Headers the library would send by itself and the original does not."""
 USER_AGENT = "Go-http-client/1.1"
-"""What the original sends. Servers that tell their clients apart by it must see no difference."""
+"""What the original sends. Servers that distinguish clients by it must see no difference."""
 _ADDRESS = re.compile(r"\('(?P<host>[^']+)', (?P<port>\d+)")
 
 

@@ -111,7 +111,7 @@ def test_a_wait_for_the_user_ends_with_the_steps_time_limit_and_with_the_run(pla
     assert late.states["a"].output == "one"
 
 
-def test_with_nobody_to_talk_to_a_conversation_is_one_turn(place: Place) -> None:
+def test_a_conversation_without_a_user_is_one_turn(place: Place) -> None:
     parrot = Parrot()
 
     run = place.run(

@@ -349,7 +349,7 @@ def test_the_run_command_finds_the_workflows_that_are_called(project: Project) -
     assert (project.root / "out").read_text() == "from the child\n"
 
 
-def test_names_are_looked_up_as_those_of_messages_are(project: Project) -> None:
+def test_workflows_are_found_by_name_as_those_of_messages_are(project: Project) -> None:
     find = Catalogue(Discovery(project.root, ENV), builtin_step_types()).get
     project.write("flow.yaml", f"name: flow\nstates:\n  initial: done{ENDS}")
 

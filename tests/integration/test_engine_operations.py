@@ -280,7 +280,7 @@ def test_a_cancelled_run_ends_its_request_at_once(place: Place, server: HttpAnsw
     assert (runs[0].status, runs[0].states["a"].error) == ("cancelled", "http.request: request cancelled")
 
 
-def test_where_nobody_listens_the_address_is_named(place: Place) -> None:
+def test_a_refused_connection_names_the_address(place: Place) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

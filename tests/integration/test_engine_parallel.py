@@ -266,7 +266,7 @@ def test_the_time_limit_of_the_step_is_that_of_every_branch(tmp_path: Path) -> N
     assert (unhandled.status, unhandled.cancel_reason) == ("cancelled", "timeout")
 
 
-def test_a_defect_in_one_branch_ends_the_run_and_all_branches(tmp_path: Path) -> None:
+def test_an_internal_error_in_one_branch_ends_the_run_and_all_branches(tmp_path: Path) -> None:
     class Fragile(Exception):
         pass
 

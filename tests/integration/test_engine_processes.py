@@ -183,7 +183,7 @@ def test_steps_run_without_a_guardian_where_none_can_be_started(
     assert [record.getMessage() for record in caplog.records] == [
         (
             "no guardian process: [Errno 2] No such file or directory: '/no/such/python'; "
-            "steps of a killed worker will go on running"
+            "steps of a killed worker will keep running"
         )
     ]
 

@@ -65,7 +65,7 @@ def test_the_tool_is_called_with_everything_as_an_argument_of_its_own(original: 
     assert call["env"][MARKER] == "1"
 
 
-def test_a_name_that_looks_like_an_option_is_none(original: OriginalAwf, tmp_path: Path) -> None:
+def test_a_name_that_begins_like_an_option_is_passed_as_a_name(original: OriginalAwf, tmp_path: Path) -> None:
     executor(original, tmp_path).execute(request(tmp_path, workflow="--help"))
 
     assert original.calls[0]["name"] == "--help"
@@ -123,10 +123,10 @@ def test_an_exit_code_of_no_class_counts_as_a_failed_execution(original: Origina
     ],
 )
 def test_the_error_is_the_tools_object_or_else_what_it_wrote(stderr: str, message: str, code: str | None) -> None:
-    told = reported_error(stderr)
+    reported = reported_error(stderr)
 
-    assert told is not None
-    assert (told.message, told.code) == (message, code)
+    assert reported is not None
+    assert (reported.message, reported.code) == (message, code)
     assert reported_error(" \n") is None
 
 

@@ -149,10 +149,10 @@ def test_inputs_that_the_tool_refuses_are_not_tried_again(project: Project, orig
         ({"workflow": "plug", "inputs": {"LD_PRELOAD": "/x"}}, "inputs.LD_PRELOAD: would change an environment"),
         ({"workflow": "plug", "inputs": {"x": "@prompts/x"}}, "inputs.x: the original tool would put the file"),
         ({"workflow": "../plug"}, 'invalid name ".."'),
-        ({"workflow": "nobody"}, "not found"),
+        ({"workflow": "unknown"}, "not found"),
     ],
 )
-def test_what_a_stranger_may_not_ask_for_reaches_the_tool_never(
+def test_what_an_untrusted_producer_may_not_ask_for_never_reaches_the_tool(
     project: Project, original: OriginalAwf, message: dict[str, Any], said: str
 ) -> None:
     config(project, original, executor="awf-cli")

@@ -99,7 +99,7 @@ class Guardian:
             # Steps work without it; only what a killed worker leaves behind stays.
             self._is_impossible = True
             self.forget()
-            _log.warning("no guardian process: %s; steps of a killed worker will go on running", problem)
+            _log.warning("no guardian process: %s; steps of a killed worker will keep running", problem)
 
     def _start(self) -> None:
         with self._lock:

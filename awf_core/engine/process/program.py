@@ -48,7 +48,7 @@ def run_program(
 
 
 def text_of(data: bytes) -> str:
-    """Output as text; bytes that are no UTF-8 are kept as lone surrogates, as everywhere in the engine."""
+    """Output as text. Bytes that are not UTF-8 become lone surrogates, as everywhere in the engine."""
     return data.decode("utf-8", "surrogateescape")
 
 

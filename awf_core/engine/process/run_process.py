@@ -1,4 +1,4 @@
-"""Run one process to its end: output kept whole, a limit on its time, a way to stop it with all it started.
+"""Run one process to its end: its whole output, a time limit, and a way to stop it with all it started.
 
 Called by command steps, hooks and programs, on the thread that waits for the result; starts no thread of its own. It
 never interprets a text as a command: callers pass an argument list.

@@ -103,7 +103,7 @@ def line_of(event: dict[str, Any]) -> bytes:
 
 def _with_short_inputs(event: dict[str, Any]) -> bytes:
     inputs = dict(event["inputs"])
-    # The mark stands beside the inputs, before the keys that follow them.
+    # The mark comes right after the inputs, before the keys that follow them.
     rest = {key: event.pop(key) for key in list(event)[list(event).index("inputs") :]}
     event.update({"inputs": inputs, "inputs_truncated": True, **{k: v for k, v in rest.items() if k != "inputs"}})
     for name in sorted(inputs, key=lambda name: (-len(_text(inputs[name])), name)):

@@ -77,7 +77,7 @@ def read_state(paths: RecordPaths, run_id: str) -> RunState:
     except FileNotFoundError:
         raise UsageError(
             f"workflow execution not found: {run_id}",
-            hint=f"Looked in {path.parent}; `awf history` lists runs, --storage names another directory.",
+            hint=f"No file of it in {path.parent}; `awf history` lists runs, --storage names another directory.",
         ) from None
     except OSError as problem:
         raise SystemFailure(f"state file {path}: {problem.strerror or problem}") from problem
@@ -155,7 +155,7 @@ def _state(name: str, record: StateRecord) -> dict[str, Any]:
 
 
 def run_state(document: object) -> RunState:
-    """What `document` says. Raises ValueError, KeyError or TypeError for anything but the state of a run."""
+    """The state that `document` holds. Raises ValueError, KeyError or TypeError for anything but the state of a run."""
     if not isinstance(document, Mapping):
         raise TypeError("not a mapping")
     read = timestamps.read

@@ -27,7 +27,7 @@ MAX_LOOP_DEPTH = 8
 
 
 class Transcripts(Recorder):
-    """Appends to the transcripts of the runs that are going on. Branches of one run may write at once."""
+    """Appends to the transcripts of the runs in progress. Branches of one run may write at the same time."""
 
     def __init__(self, paths: RecordPaths) -> None:
         self._directory = paths.transcripts

@@ -91,7 +91,7 @@ class Engine:
     ) -> Run:
         """Run `workflow` to its end.
 
-        `inputs` are the given ones, unless `is_prepared` says they came from `prepare_inputs`. `extra_env` is
+        `inputs` are the given ones, unless `is_prepared`: then `prepare_inputs` returned them. `extra_env` is
         added to the environment of steps, where `AWF_RUN_ID` always is. `cwd` None = this process's. With a
         `resumption` the run continues where that says, with its inputs; `inputs` are ignored. Raises nothing for what
         a workflow does; inputs it rejects are a failed run too.
@@ -164,7 +164,7 @@ class Engine:
         """The effective inputs: `given` with defaults filled in, checked.
 
         `cwd` is the directory of `file_exists`, None = this process's. Raises InputError naming every fault; a default
-        does not stand in for a required input.
+        does not replace a required input.
         """
         input_rules.check_required(workflow, given)
         inputs = input_rules.apply_defaults(workflow, given)

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.duration_text import duration_text
@@ -49,9 +50,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumption:
-    """Where a run is taken up again.
+    """Where a run is resumed.
 
-    state        the state it goes on with, empty = the workflow's first one
+    state        the state it continues with, empty = the workflow's first one
     records      what ran before and counts
     inputs       its inputs, which are not checked again
     started_at   when it first began, epoch seconds, 0 = unknown
@@ -97,15 +98,9 @@ class Execution:
         self._started_mono = clock.monotonic()
         self._seen_states: Mapping[str, Mapping[str, Any]] = {}
         self._recording = threading.Lock()
-        self._env: Mapping[str, str] | None = None
-        self._hook_env: Mapping[bytes, bytes] | None = None
-        self._step_env: Mapping[bytes, bytes] | None = None
-        self._context: Mapping[str, str] | None = None
-        self._awf: Mapping[str, str] | None = None
-        self._secrets: tuple[str, ...] | None = None
 
     def record(self, name: str, record: StateRecord) -> None:
-        """Note what state `name` came to; it replaces an earlier visit's record."""
+        """Store the record of state `name`; it replaces that of an earlier visit."""
         with self._recording:
             self.records[name] = record
             # A new one each time: a branch may be going through the old one, and more states would break that.
@@ -114,7 +109,7 @@ class Execution:
             self.last_recorded = name
 
     def restore(self, resumption: Resumption) -> None:
-        """Take over what an earlier attempt at this run came to. Before the run begins, and not from a step."""
+        """Restore the records of an earlier attempt at this run. Called before the run begins, never by a step."""
         self.inputs = resumption.inputs
         self.records = dict(resumption.records)
         self.started_at = resumption.started_at or self.started_at
@@ -122,7 +117,7 @@ class Execution:
 
     @property
     def deadline(self) -> Deadline:
-        """What the run as a whole may take."""
+        """The deadline of the run as a whole."""
         ends_at = None if self.caller is None else self.caller.ends_at
         return Deadline(clock=self.clock, cancel=self.cancel, ends_at=ends_at)
 
@@ -166,53 +161,41 @@ class Execution:
         """The states that have run, as templates and expressions see them. Never changes; ask again for later ones."""
         return self._seen_states
 
-    @property
+    @cached_property
     def env(self) -> Mapping[str, str]:
         """The environment as templates see it."""
-        if self._env is None:
-            self._env = {**self.environment.env, **self._added_env()}
-        return self._env
+        return {**self.environment.env, **self._added_env()}
 
-    @property
+    @cached_property
     def hook_env(self) -> Mapping[bytes, bytes]:
         """The environment of hook commands: the process's, and what this run adds."""
-        if self._hook_env is None:
-            added = {os.fsencode(name): os.fsencode(value) for name, value in self._added_env().items()}
-            self._hook_env = {**self.environment.child_env, **added}
-        return self._hook_env
+        added = {os.fsencode(name): os.fsencode(value) for name, value in self._added_env().items()}
+        return {**self.environment.child_env, **added}
 
-    @property
+    @cached_property
     def step_env(self) -> Mapping[bytes, bytes]:
         """The environment of steps: a hook's, and every input that is text under its own name."""
-        if self._step_env is None:
-            texts = {name: value for name, value in self.inputs.items() if isinstance(value, str) and _is_name(name)}
-            encoded = {_encoded(name): _encoded(value) for name, value in texts.items()}
-            self._step_env = {**self.hook_env, **encoded}
-        return self._step_env
+        texts = {name: value for name, value in self.inputs.items() if isinstance(value, str) and _is_name(name)}
+        encoded = {_encoded(name): _encoded(value) for name, value in texts.items()}
+        return {**self.hook_env, **encoded}
 
-    @property
+    @cached_property
     def context(self) -> Mapping[str, str]:
         """What templates see as `.context`."""
-        if self._context is None:
-            around = self.environment
-            self._context = {"WorkingDir": str(self.cwd), "User": around.user, "Hostname": around.hostname}
-        return self._context
+        around = self.environment
+        return {"WorkingDir": str(self.cwd), "User": around.user, "Hostname": around.hostname}
 
-    @property
+    @cached_property
     def awf(self) -> Mapping[str, str]:
         """What templates see as `.awf`."""
-        if self._awf is None:
-            pack = pack_of(self.workflow.source)
-            shared = self.environment.awf
-            self._awf = shared if pack is None else {**shared, "pack_name": pack}
-        return self._awf
+        pack = pack_of(self.workflow.source)
+        shared = self.environment.awf
+        return shared if pack is None else {**shared, "pack_name": pack}
 
-    @property
+    @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """The values to keep out of captured output."""
-        if self._secrets is None:
-            self._secrets = secret_values(self.inputs)
-        return self._secrets
+        """The values to mask in captured output."""
+        return secret_values(self.inputs)
 
     def _added_env(self) -> dict[str, str]:
         return {**self.extra_env, "AWF_RUN_ID": self.run_id}

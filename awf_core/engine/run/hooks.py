@@ -99,7 +99,7 @@ def run_hook(
 ) -> None:
     """Run `actions` one after the other. A failing one is logged as a warning, and the next one runs.
 
-    `name` says in the log which hook it was. Stops when `deadline` is over.
+    `name` names the hook in the log. Stops when `deadline` is over.
     """
     for action in actions:
         if (stop_reason := deadline.stop_reason()) is not None:

@@ -26,12 +26,12 @@ _REASONS = {
 
 
 class NoJson(Exception):
-    """The answer is no JSON; the text says where it stops being some."""
+    """The answer is not JSON; the text names the first invalid place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formatted:
-    """The answer as the state shows it, and what it says as JSON (None where it wasn't asked for)."""
+    """The answer as the state shows it, and its JSON value (None where the format is not `json`)."""
 
     output: str
     json: Any = None

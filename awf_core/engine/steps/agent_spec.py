@@ -1,4 +1,4 @@
-"""What a state of `type: agent` says, read and checked when its workflow loads. Pure. Raises StepProblem."""
+"""A state of `type: agent` as it is written, read and checked when its workflow loads. Pure. Raises StepProblem."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class AgentSpec:
     prompt, prompt_file   exactly one of them
     options               compiled values
     is_conversation       turns are read from the user until there are no more
-    tracks_session        the session is kept, for a later state to continue from
-    continue_from         the state whose session goes on, empty = a new one
+    tracks_session        the record holds the session, so that a later state can continue it
+    continue_from         the state whose session it continues, empty = a new one
     wants_proxy           an MCP proxy of the original program is asked for
     """
 

@@ -79,10 +79,10 @@ class AgentVisit:
                 prompt = self._next_prompt(context)
         except AgentFailed as problem:
             failed = _failed(problem, context)
-            kept = (
+            aborted = (
                 failed if result is None else replace(result, status="failed", error=failed.error, cause=failed.cause)
             )
-            raise _conversation_aborted(step, failed.error, kept) from problem
+            raise _conversation_aborted(step, failed.error, aborted) from problem
         except StepAborted as abort:
             raise _conversation_aborted(
                 step, abort.message, StepResult(status="failed", error=abort.message)

@@ -33,14 +33,14 @@ NOT_FOUND = "USER.INPUT.MISSING_FILE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSpec:
-    """Which workflow, by name, and its inputs. `outputs`: names that decide what the step's own output says."""
+    """The workflow by name, and its inputs. The step has an output if the child has a state named in `outputs`."""
 
     workflow: str
     inputs: dict[str, Template]
     outputs: tuple[str, ...] = ()
 
     def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
-        """What `awf validate` says about it."""
+        """What `awf validate` reports about it."""
         place = f"states.{state.name}"
         if self.workflow == workflow.name:
             yield Problem(message=f"{place}.workflow: calls the workflow it is in, which fails", line=state.line)

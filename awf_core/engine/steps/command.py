@@ -1,7 +1,7 @@
 """The command step: a text for the shell or a script file, run as a process and tried again as asked.
 
-Registered by `builtin_step_types`. What fails inside the process is a result; what fails before, in a
-template or in reading a script, ends the run.
+Registered by `builtin_step_types`. A failure of the process is a result; a failure before it starts, in a template or
+in reading a script, ends the run.
 """
 
 from __future__ import annotations

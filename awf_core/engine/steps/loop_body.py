@@ -22,9 +22,9 @@ _NESTED_TYPES = frozenset({"while", "for_each", "parallel", "call_workflow"})
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """What a round came to.
+    """How a round ended.
 
-    goto         the state outside of the loop it led to, None = it went through to the end
+    goto         the state outside of the loop that it led to, None = it reached the end of the body
     breakdown    why the loop fails with it, None when it does not
     has_failed   whether a state of it failed, handled or not
     is_nested    whether a state of it has states or runs of its own

@@ -1,6 +1,6 @@
 """A loop as it is written: what it goes through or waits for, its body, its bounds, and what `awf validate` reports.
 
-Called by the loop step types. Conditions that do not compile are kept: they fail when they are reached.
+Called by the loop step types. A condition that does not compile is no error here: it fails when the run reaches it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OPERATORS = frozenset("+-*/%")
 class LoopSpec:
     """What a loop does: `items` for a `for_each`, `condition` for a `while`, never both.
 
-    `limit`: iterations at most, or the text that says how many.
+    `limit`: the most iterations, or the text that yields that number.
     """
 
     body: tuple[str, ...]
@@ -48,7 +48,7 @@ class LoopSpec:
 
     @property
     def leads_to(self) -> tuple[str, ...]:
-        """The states it runs, and where it goes on to."""
+        """The states it runs, and the one after it."""
         return (*self.body, self.on_complete) if self.on_complete else self.body
 
     @property
@@ -62,7 +62,7 @@ class LoopSpec:
         return None
 
     def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
-        """What `awf validate` says about it."""
+        """What `awf validate` reports about it."""
         place = f"states.{state.name}"
         if self.duplicate is not None:
             yield Problem(message=f"{place}.body: {self.duplicate}", line=state.line)
@@ -101,7 +101,7 @@ def read_loop(fields: StateFields, *, kind: str) -> LoopSpec:
 
 
 def _items_text(written: Any) -> str:
-    """A text as it stands, a list as JSON; anything else is no items at all."""
+    """A text unchanged, a list as JSON; anything else counts as no items."""
     if isinstance(written, str):
         return written
     if not isinstance(written, list):

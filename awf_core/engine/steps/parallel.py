@@ -45,7 +45,7 @@ class ParallelSpec:
         return self.branches
 
     def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
-        """What `awf validate` says about it."""
+        """What `awf validate` reports about it."""
         for name in self.branches:
             branch = workflow.states.get(name)
             if branch is None or branch.type == TERMINAL:
@@ -78,7 +78,7 @@ class ParallelStep:
         return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
-        """Run the branches and rewrite their records as the strategy says. See `StepType.run`."""
+        """Run the branches and rewrite their records as the strategy demands. See `StepType.run`."""
         spec = state.spec
         assert isinstance(spec, ParallelSpec)
         branches = Branches[BranchOutcome](
@@ -116,7 +116,7 @@ def _run_branch(name: str, cancel: Cancel, context: StepContext) -> BranchOutcom
 class BranchOutcome:
     """How a branch ended. `breakdown`: it failed and nothing handles that; its own record is in `record` then too.
 
-    A branch that failed and has somewhere to go is a failure as well, one that keeps its record.
+    A branch that failed and whose routing leads on is a failure as well; its record stays.
     """
 
     name: str
@@ -159,7 +159,7 @@ def decides(strategy: Strategy, outcome: BranchOutcome) -> bool:
 def rewritten(strategy: Strategy, outcome: BranchOutcome) -> StateRecord:
     """The record the branch's state has after the step: without answers and tokens, as in the original.
 
-    One that broke down keeps nothing but its error, except under `any_succeed`.
+    The record of one that broke down holds its error alone, except under `any_succeed`.
     """
     record, breakdown = outcome.record, outcome.breakdown
     if breakdown is None:

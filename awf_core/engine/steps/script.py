@@ -91,7 +91,7 @@ def script_template(content: str) -> Template:
 
 @contextlib.contextmanager
 def script_command(content: str, environment: Environment) -> Iterator[Sequence[str]]:
-    """The argument list that executes `content`; a temporary file it needs is gone afterwards.
+    """The argument list that executes `content`; a temporary file it needs is removed afterwards.
 
     Raises StepAborted.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from awf_core.integrations.agents.agent_output import (
+from awf_core.integrations.agents.cli_provider import Dialect, Options, session_of
+from awf_core.integrations.agents.parse import (
     Event,
     Usage,
     count_at,
@@ -16,7 +17,6 @@ from awf_core.integrations.agents.agent_output import (
     text_at,
     text_option,
 )
-from awf_core.integrations.agents.cli_provider import Dialect, Options, session_of
 from awf_core.lang.go_numbers import float_text
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _usage(raw: str) -> Usage | None:
     if not counts:
         return None
     read = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    taken, given = sum(count_at(counts, key) for key in read), count_at(counts, "output_tokens")
-    return Usage(input=taken, output=given, total=taken + given)
+    total_input, output = sum(count_at(counts, key) for key in read), count_at(counts, "output_tokens")
+    return Usage(input=total_input, output=output, total=total_input + output)
 
 
 def _response(raw: str) -> dict[str, Any] | None:

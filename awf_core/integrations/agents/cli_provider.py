@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.process.program import ProgramMissing, run_program, text_of
 from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest, Tokens, estimate_tokens
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
-from awf_core.integrations.agents.agent_output import Usage, misspelt
+from awf_core.integrations.agents.parse import Usage, misspelt
 
 if TYPE_CHECKING:
     from awf_core.engine.process.run_process import Finished
@@ -78,7 +78,7 @@ def first_prompt(request: AgentRequest) -> str:
 
 
 def session_of(request: AgentRequest) -> str:
-    """The session to go on with, empty for a new one."""
+    """The session to continue, empty for a new one."""
     return request.conversation.session_id if request.conversation is not None else ""
 
 
@@ -91,8 +91,8 @@ class CliProvider:
     def run(self, request: AgentRequest, context: OutwardContext) -> AgentAnswer:
         """Run the command line once. See `AgentProvider.run`."""
         dialect = self._dialect
-        for written, meant in misspelt(request.options, dialect.known):
-            context.log("warn", f"option '{written}' is ignored; {dialect.name} reads '{meant}'")
+        for spelt, meant in misspelt(request.options, dialect.known):
+            context.log("warn", f"option '{spelt}' is ignored; {dialect.name} reads '{meant}'")
         if (rejection := dialect.rejection(request.options)) is not None:
             raise AgentFailed(rejection)
         raw = self._output([dialect.program, *dialect.arguments(request)], context, is_json=_wants_json(request))
@@ -139,12 +139,12 @@ class CliProvider:
         usage = self._dialect.usage(raw)
         if usage is not None:
             return Tokens(used=usage.total, input=usage.input, output=usage.output)
-        given = estimate_tokens(output)
+        written = estimate_tokens(output)
         if request.conversation is None:
-            return Tokens(used=given, output=given, estimated=True)
+            return Tokens(used=written, output=written, estimated=True)
         said = [turn.content for turn in request.conversation.turns]
-        taken = estimate_tokens("".join([*said, request.prompt]))
-        return Tokens(used=taken + given, input=taken, output=given, estimated=True)
+        read = estimate_tokens("".join([*said, request.prompt]))
+        return Tokens(used=read + written, input=read, output=written, estimated=True)
 
 
 def _wants_json(request: AgentRequest) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.integrations.agents.agent_output import (
+from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
+from awf_core.integrations.agents.parse import (
     Event,
     Usage,
     count_at,
@@ -18,7 +19,6 @@ from awf_core.integrations.agents.agent_output import (
     text_at,
     text_option,
 )
-from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
 from awf_core.lang.go_quoting import quoted
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def _answer(raw: str) -> str | None:
 
 
 def _usage(raw: str) -> Usage | None:
-    given = count_at(inner(last_event(raw, "assistant.message"), "data"), "outputTokens")
-    return Usage(input=0, output=given, total=given) if given else None
+    output = count_at(inner(last_event(raw, "assistant.message"), "data"), "outputTokens")
+    return Usage(input=0, output=output, total=output) if output else None
 
 
 COPILOT = Dialect(

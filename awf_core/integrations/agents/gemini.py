@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.integrations.agents.agent_output import (
+from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
+from awf_core.integrations.agents.parse import (
     Event,
     first_event,
     flag_and_value,
@@ -16,7 +17,6 @@ from awf_core.integrations.agents.agent_output import (
     text_option,
     usage_of,
 )
-from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
 
 if TYPE_CHECKING:
     from awf_core.extensions.agents import AgentRequest

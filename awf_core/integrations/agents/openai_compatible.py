@@ -1,7 +1,6 @@
 """Ask any server that speaks OpenAI's chat completions. Registered by `awf_core.integrations`.
 
-The key goes into one header and nowhere else: no error and no log line shows it, nor what a server says with an
-error.
+The key goes into one header and nowhere else: no error and no log line shows it, nor the body of an error answer.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest
 from awf_core.extensions.conversation import Tokens
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
-from awf_core.integrations.agents.agent_output import count_at, inner, misspelt, text_at
+from awf_core.integrations.agents.parse import count_at, inner, misspelt, text_at
 from awf_core.integrations.http_exchange import (
     ExchangeCancelled,
     ExchangeFailed,
@@ -119,7 +118,7 @@ def _status_text(response: Response) -> str:
 
 
 def _read_options(options: Mapping[str, Any], env: Mapping[str, str]) -> OpenAiOptions:
-    """The options, checked. `OPENAI_BASE_URL`, `OPENAI_MODEL` and `OPENAI_API_KEY` stand in for absent ones."""
+    """The options, checked. `OPENAI_BASE_URL`, `OPENAI_MODEL` and `OPENAI_API_KEY` replace absent ones."""
     base_url = _given(options, "base_url", env.get("OPENAI_BASE_URL", "")).removesuffix("/")
     model = _given(options, "model", env.get("OPENAI_MODEL", ""))
     if "base_url" not in options and not base_url:

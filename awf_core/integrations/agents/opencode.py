@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.integrations.agents.agent_output import (
+from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
+from awf_core.integrations.agents.parse import (
     Event,
     events,
     first_event,
@@ -16,7 +17,6 @@ from awf_core.integrations.agents.agent_output import (
     text_at,
     usage_of,
 )
-from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
 
 if TYPE_CHECKING:
     from awf_core.extensions.agents import AgentRequest
@@ -38,7 +38,7 @@ def _arguments(request: AgentRequest) -> list[str]:
 
 
 def _resume(session: str, *, has_begun: bool) -> list[str]:
-    """A session that lost its name is gone on with as the last one."""
+    """A session without a name is continued as the last one."""
     if session:
         return ["-s", session]
     return ["-c"] if has_begun else []

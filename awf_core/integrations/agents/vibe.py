@@ -12,8 +12,8 @@ import posixpath
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from awf_core.integrations.agents.agent_output import events, flag_and_value, is_set, list_option, text_option
 from awf_core.integrations.agents.cli_provider import Dialect
+from awf_core.integrations.agents.parse import events, flag_and_value, is_set, list_option, text_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

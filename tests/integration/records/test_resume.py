@@ -88,10 +88,10 @@ def test_a_terminal_failure_fails_again_and_an_earlier_step_leads_past_it(place:
     place.run()
     (place.directory / "ok").write_text("")
 
-    again, mended = place.resume(), place.resume(origin="a")
+    again, earlier = place.resume(), place.resume(origin="a")
 
     assert (again.status, again.path) == ("failed", ("__inline_error_a",))
-    assert (mended.status, mended.path) == ("completed", ("a", "done"))
+    assert (earlier.status, earlier.path) == ("completed", ("a", "done"))
 
 
 def test_a_loop_starts_over(place: Any) -> None:
@@ -195,9 +195,9 @@ def test_a_completed_run_is_refused(place: Any) -> None:
 
 
 def test_an_unknown_run_is_refused(place: Any) -> None:
-    code, message, hint, _ = refusal(place, run_id="nobody")
+    code, message, hint, _ = refusal(place, run_id="unknown")
 
-    assert (code, message) == (1, "workflow execution not found: nobody")
+    assert (code, message) == (1, "workflow execution not found: unknown")
     assert hint is not None
     assert str(place.records / "states") in hint
 

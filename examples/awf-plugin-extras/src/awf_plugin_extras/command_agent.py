@@ -2,7 +2,7 @@
 
     type: agent
     provider: command
-    prompt: "Say hello"
+    prompt: "Say hi"
     options: {command: [my-model, --quiet]}
 
 The prompt is the last argument, what the command prints is the answer.

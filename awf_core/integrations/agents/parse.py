@@ -90,7 +90,7 @@ def last_event(text: str, kind: str) -> Event:
 
 
 def joined(text: str, said: Callable[[Event], str]) -> str:
-    """What all events say, a line each."""
+    """The texts of all events, a line each."""
     return "\n".join(part for event in events(text) if (part := said(event)))
 
 
