@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, session_of
-from awf_core.integrations.agents.parse import (
-    Event,
-    Usage,
-    count_at,
-    flag_and_value,
-    inner,
-    is_set,
-    last_event,
-    parse_event,
-    text_at,
-    text_option,
-)
 from awf_core.lang.go_numbers import float_text
 
 if TYPE_CHECKING:
@@ -27,13 +16,13 @@ _ALIASES = ("sonnet", "opus", "haiku")
 
 def _arguments(request: AgentRequest) -> list[str]:
     options = request.options
-    skip = ["--dangerously-skip-permissions"] if is_set(options, "dangerously_skip_permissions") else []
+    skip = ["--dangerously-skip-permissions"] if parse.is_set(options, "dangerously_skip_permissions") else []
     return [
         *("-p", request.prompt),
-        *flag_and_value(options, "model", "--model"),
+        *parse.flag_and_value(options, "model", "--model"),
         *("--output-format", "stream-json", "--verbose"),
         *_session_arguments(request),
-        *flag_and_value(options, "allowed_tools", "--allowedTools"),
+        *parse.flag_and_value(options, "allowed_tools", "--allowedTools"),
         *skip,
     ]
 
@@ -43,18 +32,18 @@ def _session_arguments(request: AgentRequest) -> list[str]:
     if request.conversation is None:
         return []
     session = session_of(request)
-    return ["-r", session] if session else flag_and_value(request.options, "system_prompt", "--system-prompt")
+    return ["-r", session] if session else parse.flag_and_value(request.options, "system_prompt", "--system-prompt")
 
 
 def _rejection(options: Options) -> str | None:
-    model = text_option(options, "model")
+    model = parse.text_option(options, "model")
     if model is None or model in _ALIASES or model.startswith("claude-"):
         return None
     return f"invalid model format: {model} (must be an alias or start with 'claude-')"
 
 
-def _result(raw: str) -> Event:
-    return last_event(raw, "result")
+def _result(raw: str) -> parse.Event:
+    return parse.last_event(raw, "result")
 
 
 def _answer(raw: str) -> str | None:
@@ -65,19 +54,23 @@ def _answer(raw: str) -> str | None:
 
 
 def _shown(line: str) -> str:
-    event = parse_event(line) or {}
-    blocks = inner(event, "message").get("content") if event.get("type") == "assistant" else None
-    texts = [text_at(block, "text") for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
+    event = parse.event_of(line) or {}
+    blocks = parse.inner(event, "message").get("content") if event.get("type") == "assistant" else None
+    texts = (
+        [parse.text_at(block, "text") for block in blocks if isinstance(block, dict)]
+        if isinstance(blocks, list)
+        else []
+    )
     return "\n".join(text for text in texts if text)
 
 
-def _usage(raw: str) -> Usage | None:
-    counts = inner(_result(raw), "usage")
+def _usage(raw: str) -> parse.Usage | None:
+    counts = parse.inner(_result(raw), "usage")
     if not counts:
         return None
     read = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    total_input, output = sum(count_at(counts, key) for key in read), count_at(counts, "output_tokens")
-    return Usage(input=total_input, output=output, total=total_input + output)
+    total_input, output = sum(parse.count_at(counts, key) for key in read), parse.count_at(counts, "output_tokens")
+    return parse.Usage(input=total_input, output=output, total=total_input + output)
 
 
 def _response(raw: str) -> dict[str, Any] | None:
@@ -91,7 +84,7 @@ CLAUDE = Dialect(
     answer=_answer,
     shown=_shown,
     rejection=_rejection,
-    session=lambda raw: text_at(_result(raw), "session_id"),
+    session=lambda raw: parse.text_at(_result(raw), "session_id"),
     usage=_usage,
     response=_response,
     known=frozenset({"model", "allowed_tools", "dangerously_skip_permissions"}),

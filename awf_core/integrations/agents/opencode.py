@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
-from awf_core.integrations.agents.parse import (
-    Event,
-    events,
-    first_event,
-    flag_and_value,
-    inner,
-    is_set,
-    joined,
-    parse_event,
-    text_at,
-    usage_of,
-)
 
 if TYPE_CHECKING:
     from awf_core.extensions.agents import AgentRequest
@@ -25,15 +14,15 @@ if TYPE_CHECKING:
 def _arguments(request: AgentRequest) -> list[str]:
     options, conversation = request.options, request.conversation
     has_begun = conversation is not None and conversation.has_begun
-    skip = ["--dangerously-skip-permissions"] if is_set(options, "dangerously_skip_permissions") else []
+    skip = ["--dangerously-skip-permissions"] if parse.is_set(options, "dangerously_skip_permissions") else []
     return [
         *("run", request.prompt if has_begun else first_prompt(request), "--format", "json"),
-        *flag_and_value(options, "model", "--model"),
+        *parse.flag_and_value(options, "model", "--model"),
         *skip,
         *_resume(session_of(request), has_begun=has_begun),
-        *flag_and_value(options, "framework", "--framework"),
-        *(["--verbose"] if is_set(options, "verbose") else []),
-        *flag_and_value(options, "output_dir", "--output"),
+        *parse.flag_and_value(options, "framework", "--framework"),
+        *(["--verbose"] if parse.is_set(options, "verbose") else []),
+        *parse.flag_and_value(options, "output_dir", "--output"),
     ]
 
 
@@ -50,25 +39,25 @@ def _rejection(options: Options) -> str | None:
     return None if isinstance(options.get("verbose", False), bool) else "verbose must be a boolean"
 
 
-def _said(event: Event) -> str:
-    return text_at(inner(event, "part"), "text") if event.get("type") == "text" else ""
+def _said(event: parse.Event) -> str:
+    return parse.text_at(parse.inner(event, "part"), "text") if event.get("type") == "text" else ""
 
 
 def _session(raw: str) -> str:
-    named = text_at(first_event(raw, "step_start"), "sessionID")
-    return named or next((name for event in events(raw) if (name := text_at(event, "sessionID"))), "")
+    named = parse.text_at(parse.first_event(raw, "step_start"), "sessionID")
+    return named or next((name for event in parse.events(raw) if (name := parse.text_at(event, "sessionID"))), "")
 
 
 OPENCODE = Dialect(
     name="opencode",
     program="opencode",
     arguments=_arguments,
-    answer=lambda raw: joined(raw, _said) or None,
-    shown=lambda line: _said(parse_event(line) or {}),
+    answer=lambda raw: parse.joined(raw, _said) or None,
+    shown=lambda line: _said(parse.event_of(line) or {}),
     rejection=_rejection,
     session=_session,
-    usage=lambda raw: usage_of(
-        inner(first_event(raw, "step_finish"), "part", "tokens"),
+    usage=lambda raw: parse.usage_of(
+        parse.inner(parse.first_event(raw, "step_finish"), "part", "tokens"),
         input_key="input",
         output_key="output",
         total_key="total",

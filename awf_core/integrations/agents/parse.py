@@ -59,11 +59,11 @@ def misspelt(options: Iterable[str], known: Iterable[str]) -> list[tuple[str, st
 def events(text: str) -> Iterator[Event]:
     """Every event in `text`, in order."""
     for line in text.split("\n"):
-        if (event := parse_event(line)) is not None:
+        if (event := event_of(line)) is not None:
             yield event
 
 
-def parse_event(line: str) -> Event | None:
+def event_of(line: str) -> Event | None:
     """The event of one line, None where it is none."""
     stripped = line.strip()
     if not stripped.startswith("{"):
