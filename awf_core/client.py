@@ -1,10 +1,10 @@
 """Submit messages from Python, and wait for their results.
 
     with Client() as client:
-        submission = client.submit("hello", {"name": "Ada"}, expect_reply=True)
+        submission = client.submit("greet", {"name": "Ada"}, expect_reply=True)
         result = client.wait(submission, timeout_s=30)
 
-Reads the same configuration as `awf submit`. One client may be shared by threads; make it after a fork, not before.
+Reads the same configuration as `awf submit`. Threads may share a client; construct it after a fork, not before.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 WAIT_STEP_S = 1.0
 RETRY_S = 0.2
-PATIENCE_S = 60.0
-"""How long a wait goes on although the broker doesn't answer."""
+BROKER_AWAY_S = 60.0
+"""How long a wait continues although the broker doesn't answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A message that was accepted by the broker. `reply_to` is where its result will be, None where nobody asked."""
+    """A message that the broker accepted. `reply_to` is where its result will be, None where it asks for none."""
 
     id: str
     queue: str
@@ -64,7 +64,7 @@ class Request:
 
 
 class Client:
-    """A producer. Connects at the first use; `close` (or leaving the `with` block) lets go."""
+    """A producer. Connects at the first use, until `close` or the end of the `with` block."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         self._is_open = False
         self._assembly.mq.close()
 
@@ -101,7 +101,7 @@ class Client:
         inputs: Mapping[str, Any] | None = None,
         *,
         queue: str | None = None,
-        id: str | None = None,  # noqa: A002  (the message's own word for it)
+        id: str | None = None,  # noqa: A002  (the message's own name for it)
         reply_to: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         delay_s: float = 0.0,
@@ -110,8 +110,8 @@ class Client:
     ) -> Submission:
         """Publish one message; returns when the broker has accepted it.
 
-        `expect_reply` makes a private reply queue for `wait`, kept `reply_ttl_s` seconds (default: `mq.reply.ttl`).
-        Raises InputError for a message no worker would read, and what the broker says (BrokerError).
+        `expect_reply` creates a private reply queue for `wait`, for `reply_ttl_s` seconds (default: `mq.reply.ttl`).
+        Raises InputError for a message that every worker would reject, and BrokerError.
         """
         if expect_reply and reply_to is None:
             reply_to = self._open().reply_queue(ttl_s=reply_ttl_s or self.config.mq.reply.ttl_s)
@@ -129,7 +129,7 @@ class Client:
     def submit_many(self, requests: list[Request]) -> list[Submission]:
         """Publish a batch in as few steps as the broker allows.
 
-        Raises the first error; messages before and after it may have been accepted, so ids are worth giving.
+        Raises the first error. The broker may have accepted messages before and after it, so give ids.
         """
         outgoing = [self._outgoing(request) for request in requests]
         mq = self._open()
@@ -148,11 +148,11 @@ class Client:
     def wait(self, submission: Submission, *, timeout_s: float) -> dict[str, Any]:
         """The result of a submission, as the object published to its reply queue.
 
-        Raises WaitTimeout after `timeout_s` seconds (the message goes its way all the same), UsageError for a
-        submission that asked for no reply, BrokerUnavailable when the broker stays away for PATIENCE_S seconds.
+        Raises WaitTimeout after `timeout_s` seconds (the message will still be processed), UsageError for a submission
+        that asks for no reply, BrokerUnavailable when the broker can't be reached for BROKER_AWAY_S seconds.
         """
         if submission.reply_to is None:
-            raise UsageError("nobody asked for a reply", hint="submit with expect_reply=True or reply_to=…")
+            raise UsageError("the submission asks for no reply", hint="submit with expect_reply=True or reply_to=…")
         mq = self._open()
         answered_at = self._clock.monotonic()
         end = answered_at + timeout_s
@@ -162,15 +162,15 @@ class Client:
             if left_s <= 0:
                 raise WaitTimeout(
                     f"no result of message '{submission.id}' within {format_duration(timeout_s)}",
-                    hint=f"it goes its way; its result will be in queue '{submission.reply_to}'",
+                    hint=f"it will still be processed; its result will be in queue '{submission.reply_to}'",
                 )
             try:
-                if (result := _look(mq, submission, submission.reply_to, wait_s=min(left_s, WAIT_STEP_S))) is not None:
+                if (result := _read(mq, submission, submission.reply_to, wait_s=min(left_s, WAIT_STEP_S))) is not None:
                     return result
                 answered_at = self._clock.monotonic()
             except BrokerUnavailable:
-                # A broker that restarts is no reason to lose sight of a run that may have taken hours.
-                if now - answered_at > PATIENCE_S:
+                # The broker may restart during a run of hours, and the result must not be missed for that.
+                if now - answered_at > BROKER_AWAY_S:
                     raise
                 time.sleep(min(left_s, RETRY_S))
 
@@ -187,7 +187,7 @@ class Client:
         mq = self.config.mq
         read = decode(Delivery(queue=queue, body=body, receipt=None), Limits(max_body_bytes=mq.max_body_bytes))
         if isinstance(read, Malformed):
-            raise InputError(f"no worker would take this message: {read.reason}", code="USER.INPUT.INVALID_FORMAT")
+            raise InputError(f"message rejected: {read.reason}", code="USER.INPUT.INVALID_FORMAT")
         return Outgoing(queue=queue, body=body, id=message_id, reply_to=request.reply_to, delay_s=request.delay_s)
 
 
@@ -202,22 +202,22 @@ def _body(request: Request, message_id: str) -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as exc:
         raise InputError(
-            f"inputs or metadata that JSON has no word for: {exc}",
+            f"inputs or metadata that JSON can't represent: {exc}",
             hint="give texts, numbers, booleans, null, and lists and objects of these",
             code="USER.INPUT.INVALID_FORMAT",
         ) from exc
 
 
-def _look(mq: Mq, submission: Submission, queue: str, *, wait_s: float) -> dict[str, Any] | None:
+def _read(mq: Mq, submission: Submission, queue: str, *, wait_s: float) -> dict[str, Any] | None:
     """The result of `submission`, if it comes to `queue` within `wait_s` seconds. Raises BrokerError."""
     for delivery in mq.consume(queue, limit=1, wait_s=wait_s):
         if (result := _result_for(submission, delivery)) is not None:
-            # Where the ack fails, what is in hand counts for more than what stays in the queue for a while.
+            # Where the ack fails, the result still counts; its message stays in the queue until it expires.
             with suppress(BrokerError):
                 mq.ack([Ack(delivery=delivery)])
             return result
-        # Somebody else's, in a reply queue that is shared.
-        mq.nack([Nack(delivery=delivery, delay_s=WAIT_STEP_S, counted=False, reason="not the one waited for")])
+        # The result of another submission, in a shared reply queue.
+        mq.nack([Nack(delivery=delivery, delay_s=WAIT_STEP_S, counted=False, reason="another submission's result")])
     return None
 
 

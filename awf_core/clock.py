@@ -1,4 +1,4 @@
-"""Time as a value: whoever needs it is given a Clock, so tests never wait and arithmetic is exact.
+"""Time as a value: what needs it is given a Clock, so tests never wait and arithmetic is exact.
 
 Wall time is for what leaves the process (results, logs); monotonic time is for durations and deadlines.
 """

@@ -23,20 +23,20 @@ ItemState = Literal["ready", "delayed", "in_flight", "dead"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Delivery:
-    """One handing-over of a message by a broker.
+    """One delivery of a message by a broker.
 
-    receipt         the backend's own, opaque and single-use; settling goes by it, never by `body` or identity
+    receipt         the backend's own, opaque and single-use; it settles by the receipt, never by `body` or identity
     attempt         1 + the number of counted nacks before this delivery
-    deliveries      how often the message was handed out, this time included, crashes and releases too: the fence
-    released        how many of those ended in an uncounted nack; 0 where the broker can't tell
-                    (`Capabilities.release_counts`), so `deliveries - attempt - released` counts the crashes
+    deliveries      how often the message was delivered, this time included, crashes and releases too: the fence
+    released        how many of those ended in an uncounted nack; 0 where the broker does not
+                    count them (`Capabilities.release_counts`), so `deliveries - attempt - released` counts the crashes
     id              stable over redeliveries, or None where the broker has none
     headers         hints only: a broker without headers carries none
-    first_seen_at   epoch seconds of the first handing-out, by the broker's clock; None = unknown
+    first_seen_at   epoch seconds of the first delivery, by the broker's clock; None = unknown
     lease_until     `Clock.monotonic()` seconds at which the lease ends if not extended; None = bound to the connection
-    expires_at      epoch seconds after which its producer wants it run no more; None = no such time, or the broker
-                    alone knows it
-    priority        as its producer gave it to the broker, which orders by it or doesn't; None = none
+    expires_at      epoch seconds after which its producer wants it run no more; None = no such time, or only
+                    the broker knows it
+    priority        as its producer gave it to the broker, which may order by it; None = none
     """
 
     queue: str
@@ -97,7 +97,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Nack:
-    """The delivery comes back after `delay_s`. `counted=False`: it was given back, not failed; `attempt` stays."""
+    """The message is redelivered after `delay_s`. `counted=False`: released, not failed; `attempt` stays."""
 
     delivery: Delivery
     delay_s: float = 0.0
@@ -123,7 +123,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """What a queue holds; None = this broker can't say. `dead` counts the letters that came from this queue.
+    """What a queue holds; None = this broker can't say. `dead` counts the dead-lettered messages of this queue.
 
     `oldest_age_s` is the age of the oldest message that is ready.
     """
@@ -137,7 +137,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueItem:
-    """A message looked at without taking it. `source`, `reason`, `error`, `history`, `dead_at` are set on dead letters.
+    """A message browsed, not consumed. `source`, `reason`, `error`, `history`, `dead_at` are set on dead-lettered ones.
 
     `id` is the backend's handle, good for `awf_mq_move`; `message_id` is the producer's. Times are epoch seconds.
     """
@@ -162,7 +162,7 @@ class QueueItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Part of a queue. `exact=False`: looking may have disturbed order or counts. `next` continues, None = the end."""
+    """Part of a queue. `exact=False`: browsing may have changed order or counts. `next` continues, None = the end."""
 
     items: Sequence[QueueItem]
     exact: bool = True
@@ -183,8 +183,8 @@ class StateEntry:
 class Capabilities:
     """What a backend instance can do. The worker adapts to it, and the conformance kit skips by it.
 
-    lease_s          how long a delivery stays ours without an extend; None = as long as the connection lives
-    max_hold_s       the longest a delivery can be held at all, extended or not; None = no limit
+    lease_s          how long a delivery stays leased without an extend; None = as long as the connection lives
+    max_hold_s       the longest a delivery can stay unsettled, extended or not; None = no limit
     max_delay_s      the longest `delay_s`; None = no limit
     max_body_bytes   largest body; None = no limit of the broker's own
     min_body_bytes   smallest body (some brokers refuse 0)
@@ -195,7 +195,7 @@ class Capabilities:
     batch            how many items of a call go to the broker in one step
     atomic_settle    replies and ack happen together or not at all
     stable_ids       `Delivery.id` is set and stays over redeliveries for every producer
-    release_counts   a release can't be told from a crash: `Delivery.released` stays 0
+    release_counts   a release counts like a crash: `Delivery.released` stays 0
     attempts         whether `attempt` is exact
     headers, priority, delay, state, temporary_reply   whether the feature is there
     binary_bodies    whether any byte may be in a body
@@ -230,11 +230,11 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendContext:
-    """What the core tells a backend when it constructs it.
+    """What the core gives a backend when it constructs it.
 
     `directory` is where the configuration lies (relative paths in settings start there); `declare` says whether
     queues may be created; `reply_ttl_s` is how long an unread reply is kept where the broker can expire it;
-    `max_run_s` is how long the longest run may take, None = without end, or unknown.
+    `max_run_s` is how long the longest run may take, None = no limit, or unknown.
     """
 
     worker: str

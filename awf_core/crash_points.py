@@ -1,7 +1,7 @@
 """Named moments at which a test can make this process die (SIGKILL). Passed by the worker and, if they like, backends.
 
-Armed by the environment: `AWF_CRASH_AT=settle.acked` dies the first time that moment is reached, `settle.acked:3` the
-third time. Unarmed, which is always but in tests, a crash point is one comparison. Never raises.
+Armed by the environment: with `AWF_CRASH_AT=settle.acked` the process dies the first time it reaches that moment, with
+`settle.acked:3` the third time. Unarmed, which is always but in tests, a crash point is one comparison. Never raises.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ VARIABLE: Final = "AWF_CRASH_AT"
 CRASH_POINTS: Final[dict[str, str]] = {
     "pipeline.claimed": "a delivery is in hand; nothing of it has been read",
     "pipeline.ran": "its workflow has run; what becomes of it is not decided",
-    "pipeline.decided": "how it is to end is decided, and not handed to the settler",
+    "pipeline.decided": "how it is to end is decided, and not yet submitted to the settler",
     "settle.before_ack": "acks are about to go to the backend",
     "settle.acked": "the backend has taken acks, the worker has not noted it",
     "settle.before_nack": "nacks are about to go to the backend",
     "settle.nacked": "the backend has taken nacks, the worker has not noted it",
-    "settle.before_dead_letter": "dead letters are about to go to the backend",
-    "settle.dead_lettered": "the backend has taken dead letters, the worker has not noted it",
-    "settle.before_redirect": "a result nobody takes is about to go to the undeliverable queue",
+    "settle.before_dead_letter": "dead-lettered messages are about to go to the backend",
+    "settle.dead_lettered": "the backend has taken dead-lettered messages, the worker has not noted it",
+    "settle.before_redirect": "an undeliverable result is about to go to the undeliverable queue",
     "settle.redirected": "that result is in the undeliverable queue, its delivery is not settled",
-    "settle.reported": "a settlement is logged and observers were told",
+    "settle.reported": "a settlement is logged and observers were notified",
 }
 """The worker's own crash points, in the order a message meets them. A backend names its own `<type>.<moment>`."""
 

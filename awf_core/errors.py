@@ -13,10 +13,10 @@
         ├── BrokerUnavailable        not reachable now; retry with backoff. `in_doubt`: the effect may have happened
         ├── BrokerBlocked            reachable, refuses to take more for now (memory, disk); retry later
         ├── BrokerMisconfigured   2  wrong rights, type, version or address; retrying won't help
-        ├── LeaseLost                the delivery is no longer ours: it was, or will be, handed out again
+        ├── LeaseLost                the lease of the delivery ended: the message was, or will be, redelivered
         ├── QueueMissing             the named queue does not exist and may not be created
         ├── BodyTooLarge             over the broker's limit; nothing was sent
-        └── Unroutable               accepted by nobody: a reply address that leads nowhere
+        └── Unroutable               no queue accepts it: a reply address that leads nowhere
 
 A message says what, where, which value; `hint` says what to do. Both may reach a log or a result, so neither may
 ever hold a password: put addresses through `redact_url` first.
@@ -48,7 +48,7 @@ class UsageError(AwfError):
 
 
 class WorkflowNotFound(AwfError):
-    """No workflow of that name where workflows are looked for."""
+    """No workflow of that name in the workflow directories."""
 
 
 class InputError(AwfError):
@@ -80,7 +80,7 @@ class SystemFailure(AwfError):
 
 
 class WaitTimeout(AwfError):
-    """The time given to wait for a result is over; the message itself goes its way."""
+    """The time given to wait for a result is over; the message will still be processed."""
 
     exit_code = 124
 
@@ -104,7 +104,7 @@ class BrokerUnavailable(BrokerError):
 
 
 class BrokerBlocked(BrokerError):
-    """The broker is there and refuses to store more for now."""
+    """The broker can be reached and refuses to store more for now."""
 
 
 class BrokerMisconfigured(BrokerError):
@@ -118,7 +118,7 @@ class LeaseLost(BrokerError):
 
 
 class QueueMissing(BrokerError):
-    """A queue that has to exist does not."""
+    """A queue that has to exist does not exist."""
 
 
 class BodyTooLarge(BrokerError):
@@ -137,7 +137,7 @@ def redact_url(text: str) -> str:
     """`text` with the password of every URL in it replaced by `***`. Idempotent, never raises.
 
     Masks up to the last `@` of the word, so that a password with a raw `@` or `/` in it is hidden whole. Linear, since
-    strangers choose what is in a log line.
+    untrusted producers choose what is in a log line.
     """
     return _WORD.sub(_redact_word, text) if "://" in text and "@" in text else text
 

@@ -70,15 +70,15 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def awf_mq_close(self) -> None:
-        """Let go of every connection. Idempotent, from any thread, also without open; a waiting consume returns."""
+        """Close every connection. Idempotent, from any thread, also without open; a waiting consume returns."""
 
     @hookspec(firstresult=True)
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
         """Make sure `queue` can be used as `role`: `work`, `dead` or `reply`.
 
-        Look first; create only what is missing and allowed (`BackendContext.declare`); never change what exists.
-        `dead_letter` names the dead-letter queue that goes with a work queue, None where letters are discarded.
-        Idempotent. Raises QueueMissing where it is absent and may not be made, BrokerMisconfigured where it is there
+        Check first; create only what is missing and allowed (`BackendContext.declare`); never change what exists.
+        `dead_letter` names the dead-letter queue that goes with a work queue, None = messages are discarded.
+        Idempotent. Raises QueueMissing where it is absent and may not be created, BrokerMisconfigured where it exists
         with other properties, naming the difference.
         """
 
@@ -95,7 +95,7 @@ class BackendSpecs:
     def awf_mq_interrupt(self) -> None:
         """Make waiting consumes return within `capabilities.interrupt_s`, and later ones at once. From any thread.
 
-        What the broker hands over after that is given back, uncounted.
+        What the broker delivers after that is released, uncounted.
         """
 
     @hookspec(firstresult=True)
@@ -106,14 +106,14 @@ class BackendSpecs:
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
         """End deliveries as done. Replies are published before, or atomically with, each ack.
 
-        Per item: LeaseLost when the delivery is no longer ours (nothing of it was published where
+        Per item: LeaseLost when the lease of the delivery ended (nothing of it was published where
         `capabilities.atomic_settle`); Unroutable, QueueMissing or BodyTooLarge when a reply can't be delivered, and
         then the delivery is *not* acked. An ack repeated for a delivery already acked may answer None or LeaseLost.
         """
 
     @hookspec(firstresult=True)
     def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
-        """Give deliveries back, each to come again no earlier than `delay_s` from now, without blocking others."""
+        """Return messages to the queue; each is redelivered no earlier than after `delay_s`, and blocks no other."""
 
     @hookspec(firstresult=True)
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
@@ -132,11 +132,11 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def awf_mq_browse(self, queue: str, limit: int, after: str | None) -> Page:
-        """Optional. Look at up to `limit` messages of `queue`, oldest first, taking none; `after` = `Page.next`."""
+        """Optional. Return up to `limit` messages of `queue`, oldest first, taking none; `after` = `Page.next`."""
 
     @hookspec(firstresult=True)
     def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
-        """Optional. Move messages that nobody holds from `source` to `target`; returns how many moved.
+        """Optional. Move messages that no worker has in hand from `source` to `target`; returns how many moved.
 
         `ids` (from `QueueItem.id`) restricts, None = any; `limit` bounds, None = all. A moved message starts afresh:
         attempt 1, no delay; history stays. Each message moves atomically where the broker can, else is published
@@ -145,7 +145,7 @@ class BackendSpecs:
 
     @hookspec(firstresult=True)
     def awf_mq_purge(self, queue: str) -> int | None:
-        """Optional. Remove every message of `queue` that nobody holds; returns how many, None = unknown."""
+        """Optional. Remove every message of `queue` that no worker has in hand; returns how many, None = unknown."""
 
     @hookspec(firstresult=True)
     def awf_mq_reply_queue(self, ttl_s: float) -> str:
@@ -165,7 +165,7 @@ class BackendSpecs:
 
 
 class FormattingSpecs:
-    """How a result looks on the wire."""
+    """The form of a result on the wire."""
 
     @hookspec(firstresult=True)
     def awf_format_result(self, delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted | None:
@@ -176,9 +176,9 @@ class FormattingSpecs:
 
 
 class EventSpecs:
-    """What happened. Observers are isolated: one that raises is logged with its name, counted, and the worker goes on.
+    """What happened. Observers are isolated: one that raises is logged by name and counted, and the worker goes on.
 
-    Called on the worker's own threads: return quickly, hand slow work to a queue of your own.
+    Called on the worker's own threads: return quickly, and put slow work into a queue of your own.
     """
 
     @hookspec
@@ -187,7 +187,7 @@ class EventSpecs:
 
     @hookspec
     def awf_message_received(self, delivery: Delivery) -> None:
-        """A delivery was taken; nothing of it has been read yet."""
+        """A delivery was received; nothing of it has been read yet."""
 
     @hookspec
     def awf_step_started(self, run_id: str, workflow: str, state: str, step_type: str) -> None:

@@ -1,6 +1,6 @@
 """Ids of runs, results and messages: random UUIDs, made without a system call.
 
-`uuid.uuid4` asks the kernel for every one, which in a threaded worker also means handing over the interpreter each
+`uuid.uuid4` asks the kernel for every one, which in a threaded worker also gives up the interpreter lock each
 time: 3 µs alone, far more under load. Python's own generator is seeded from the kernel at start and after every fork.
 """
 

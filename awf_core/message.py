@@ -1,7 +1,7 @@
 """A producer's message: from the bytes of a delivery to a checked value. Pure: no I/O, no clock.
 
-Messages come from strangers. `decode` bounds their size and depth before and after parsing, and says of a bad one both
-why it is bad and whatever can still be read of it, so that it can be answered.
+Producers are untrusted. `decode` bounds the size and depth of a body before and after parsing. Of a malformed one it
+says why, and what can still be read of it, so that it can be answered.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Message:
     """A message that can be planned. `id` is the body's, else the broker's stable id, else made for this delivery.
 
     `id` and a `correlation_id` from the metadata have at most MAX_ID_CHARS: brokers have small fields for them.
-    `expires_at` (epoch seconds) and `priority` are the broker's properties; the body's keys of that name are reserved.
+    `expires_at` (epoch seconds) and `priority` are the broker's; keys of these names in the body are reserved.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
-    """A body that is no message: why, and what could be read of it all the same."""
+    """A body that is no message: why, and what can still be read of it."""
 
     reason: str
     id: str
@@ -103,7 +103,7 @@ def _metadata(given: object, headers: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _sound(text: str) -> str:
-    """`text` with what UTF-8 has no form for replaced: a result is to be written of it."""
+    """`text` with what UTF-8 can't encode replaced: it becomes part of a result."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -164,7 +164,7 @@ def _is_encodable(document: object) -> bool:
 
 
 def _lenient(body: bytes) -> object:
-    """What a body with broken bytes holds, read only to answer it: the bad bytes become U+FFFD."""
+    """What a body with invalid bytes holds, read only to answer it: the invalid bytes become U+FFFD."""
     text = body.decode("utf-8", "replace")
     if depth_of(text, Limits().max_depth) > Limits().max_depth:
         return None

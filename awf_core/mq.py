@@ -87,12 +87,15 @@ class Mq:
         return _answered(acks, problems, lambda some: self._hook.awf_mq_ack(acks=some))
 
     def nack(self, nacks: Sequence[Nack]) -> Answers:
-        """See `awf_mq_nack`."""
-        return cast("Answers", self._hook.awf_mq_nack(nacks=nacks))
+        """See `awf_mq_nack`. A nack with a delay that the backend can't keep is answered here, and is not done."""
+        problems = [self._rules.nack_problem(nack) for nack in nacks]
+        return _answered(nacks, problems, lambda some: self._hook.awf_mq_nack(nacks=some))
 
     def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Answers:
-        """See `awf_mq_dead_letter`. As `ack` where a reply can't be taken."""
-        problems = [self._rules.reply_problem(each.replies) for each in dead_letters]
+        """See `awf_mq_dead_letter`. As `ack` where a reply can't be taken, or no queue can have the name."""
+        problems = [
+            self._rules.name_problem(each.queue) or self._rules.reply_problem(each.replies) for each in dead_letters
+        ]
         return _answered(dead_letters, problems, lambda some: self._hook.awf_mq_dead_letter(dead_letters=some))
 
     def extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -108,7 +111,10 @@ class Mq:
         return cast("Page", self._optional("awf_mq_browse", queue=queue, limit=limit, after=after))
 
     def move(self, source: str, target: str, *, ids: Sequence[str] | None = None, limit: int | None = None) -> int:
-        """See `awf_mq_move`. Raises Unsupported."""
+        """See `awf_mq_move`. Raises Unsupported, or Unroutable for a target no queue can have as its name."""
+        problem = self._rules.name_problem(target)
+        if problem is not None:
+            raise problem
         return cast("int", self._optional("awf_mq_move", source=source, target=target, ids=ids, limit=limit))
 
     def purge(self, queue: str) -> int | None:

@@ -16,7 +16,7 @@ from awf_core.units import MAX_SPAN_S
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from awf_core.contract import Capabilities, Outgoing
+    from awf_core.contract import Capabilities, Nack, Outgoing
 
 NAMES_KEPT = 1024
 NO_NAME = "(?!)"
@@ -32,6 +32,7 @@ class OutgoingRules:
     def __init__(self, capabilities: Capabilities, *, backend: str) -> None:
         self._can = capabilities
         self._where = f"mq.type {backend!r}"
+        self._longest_delay_s = MAX_SPAN_S if capabilities.max_delay_s is None else capabilities.max_delay_s
         self._reserved = re.compile(
             "|".join(f"(?:{each})" for each in capabilities.reserved_names) or "(?!)", re.DOTALL
         )
@@ -52,6 +53,10 @@ class OutgoingRules:
         """Why one of `replies` can't be published with a settlement; None when all can."""
         found = (self._one_reply_problem(reply) for reply in replies)
         return next((error for error in found if error is not None), None)
+
+    def nack_problem(self, nack: Nack) -> BrokerError | None:
+        """Why a delivery can't be released with this delay; None when it can."""
+        return self._span_problem("delay_s", nack.delay_s, self._longest_delay_s, nack.delivery.queue)
 
     def _one_reply_problem(self, reply: Outgoing) -> BrokerError | None:
         if reply.delay_s > 0:
@@ -86,8 +91,7 @@ class OutgoingRules:
             return None
         if not self._can.delay:
             return self._unsupported("delay_s", message.delay_s, message.queue, "leave it out")
-        longest_s = MAX_SPAN_S if self._can.max_delay_s is None else self._can.max_delay_s
-        return self._span_problem("delay_s", message.delay_s, longest_s, message.queue)
+        return self._span_problem("delay_s", message.delay_s, self._longest_delay_s, message.queue)
 
     def _expiry_problem(self, message: Outgoing, *, is_reply: bool) -> BrokerError | None:
         if message.expires_s is None:

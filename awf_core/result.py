@@ -107,8 +107,14 @@ def cut(text: str, max_bytes: int) -> str:
     return f"{kept}\n[cut by awf: the first {max_bytes} of {len(encoded)} bytes]"
 
 
+def first_line(text: str) -> str:
+    """The first line of `text`, 200 characters of it at most: for a log line."""
+    line = text.partition("\n")[0]
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
 def shortened(body: bytes) -> bytes:
-    """A result with only what tells how its message ended: for a queue that is too small for all of it.
+    """A result with only how its message ended: for a queue that is too small for all of it.
 
     Texts are cut to SHORT_BYTES, `outputs` and `metadata` left out. A body of another form is cut to SHORT_BYTES.
     """

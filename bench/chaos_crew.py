@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from awf_core.testing.project import Project
+    from awf_core.testing.process import Project
 
 CONCURRENCY = 4
 POLL_S = 0.02

@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 
-from awf_core.testing.process import awf_command
-from awf_core.testing.project import Project
-from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+from awf_core.testing.brokers import PrivateRabbitMq
+from awf_core.testing.process import Project, awf_command
 from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser, play
 
 if TYPE_CHECKING:

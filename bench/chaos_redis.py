@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from awf_core.testing.project import Project
-from awf_core.testing.redis_server import PrivateRedis
+from awf_core.testing.brokers import PrivateRedis
+from awf_core.testing.process import Project
 from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser, play
 
 if TYPE_CHECKING:

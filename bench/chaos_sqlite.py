@@ -1,10 +1,10 @@
-"""Kill workers of the embedded queue at random and count what became of every message.
+"""Kill workers of the embedded queue at random and count the results of every message.
 
     python bench/chaos_sqlite.py [--processes 16] [--messages 2000] [--kills 100] [--lease 2] [--seed 1]
 
-Real processes claim, work a few milliseconds and ack with a result; SIGKILL hits them at any moment and each is
-replaced. Afterwards every message must have exactly one result, and nobody may have been given a message that somebody
-else still held. Prints the counts; exits 1 when a promise was broken.
+Real processes claim, work a few milliseconds and ack with a result. SIGKILL ends them at any moment and each is
+replaced. Afterwards every message must have exactly one result, and no message may have had two holders at once. Prints
+the counts; exits 1 when a guarantee was broken.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import Ack, BackendContext, Delivery, Outgoing
 
@@ -38,7 +37,7 @@ TAIL_BYTES = 32_768
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What happened, and the promises that were broken: all but the first four have to be 0 (or "ok")."""
+    """The counts of a round, and the broken guarantees: all but the first four have to be 0 (or "ok")."""
 
     messages: int
     kills: int
@@ -54,14 +53,14 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether every promise held."""
+        """Whether every guarantee held."""
         broken = (self.lost, self.doubled_results, self.settled_twice, self.held_by_two, self.fences_given_twice)
         return not any(broken) and self.left_in_queue == 0 and self.integrity == "ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Somebody had a message: from `start_s` until it was settled, the process was dead or the lease over."""
+    """A process held a message: from `start_s` until it settled it, was killed, or its lease ended."""
 
     start_s: float
     end_s: float
@@ -70,7 +69,7 @@ class Hold:
 def run(
     directory: Path, *, processes: int, messages: int, kills: int, lease_s: float, seed: int, limit_s: float
 ) -> Report:
-    """One round in `directory`; gives up after `limit_s` and reports what is missing."""
+    """One round in `directory`. Ends after `limit_s` seconds at the latest and reports what is missing."""
     started_s = time.monotonic()
     dice = random.Random(seed)
     backend = _backend(directory, "chaos-master", lease_s)
@@ -85,7 +84,7 @@ def run(
             )
         while time.monotonic() < started_s + limit_s and backend.awf_mq_stats(RESULTS).ready != messages:
             time.sleep(dice.uniform(0.01, 0.1))
-            ready = _those_at_work(directory, crew) if len(killed_at_s) < kills else []
+            ready = _working(directory, crew) if len(killed_at_s) < kills else []
             if ready:
                 victim = dice.choice(ready)
                 crew[victim].send_signal(signal.SIGKILL)
@@ -101,7 +100,7 @@ def run(
 
 
 def claim_for_ever(directory: Path, lease_s: float) -> None:
-    """The life of a claimer: take, log, work, ack with a result, log. Ends by SIGKILL."""
+    """What a claimer does until SIGKILL: claim, log, work, ack with a result, log."""
     backend = _backend(directory, f"claimer-{os.getpid()}", lease_s)
     backend.awf_mq_open()
     log = os.open(_log(directory), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -117,7 +116,7 @@ def claim_for_ever(directory: Path, lease_s: float) -> None:
             _write(log, delivery, "settled" if answer is None else "refused")
 
 
-def _those_at_work(directory: Path, crew: list[subprocess.Popen[bytes]]) -> list[int]:
+def _working(directory: Path, crew: list[subprocess.Popen[bytes]]) -> list[int]:
     if not _log(directory).exists():
         return []
     with _log(directory).open("rb") as log:

@@ -126,7 +126,7 @@ def catalogue_hit(directory: Path, step_types: StepTypes) -> Callable[[], object
     path = directory / ".awf" / "workflows" / "release.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(LOADED, encoding="utf-8")
-    # A file just written is read again each time, so this one is made to look old.
+    # A file just written is read again each time, so this one gets an old modification time.
     os.utime(path, (time.time() - OLD_S,) * 2)
     catalogue = Catalogue(Discovery(directory, {"HOME": str(directory)}), step_types)
     if catalogue.get("release") is not catalogue.get("release"):

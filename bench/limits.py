@@ -93,7 +93,7 @@ def bare_sqlite_per_s(plan: Plan, size: int) -> float:
 
 def _claim(connection: sqlite3.Connection, size: int) -> list[tuple[int, str]]:
     now_ms = int(time.time() * 1000)
-    # As the worker does: a claim that a power cut undoes is only a repetition.
+    # As the worker does: after a power cut that undoes a claim, the message is only redelivered.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
     rows = connection.execute(_READY, (WORK, now_ms, size)).fetchall()

@@ -1,4 +1,4 @@
-"""How much memory a worker has after many messages, and how fast it grows. Called by `__main__` and `soak.py`."""
+"""How much memory a worker has after many messages, and how fast it grows. Called by `__main__`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def growth(plan: Plan, count: int) -> list[Figure]:
         points = by_message(worker.samples, project.settled_at_s())
     warm = [point for point in points if point[0] >= WARM_UP * count]
     if not warm:
-        raise BenchFailed(f"{count} messages were over before memory could be looked at; use more")
+        raise BenchFailed(f"{count} messages were settled before memory could be sampled; use more")
     return [
         Figure(
             name=f"RSS peak over {count:,} messages",

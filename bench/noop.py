@@ -24,12 +24,12 @@ TIMEOUT_S = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """What one run gave. `foreign_cores`: CPU that neighbours used meanwhile; high = a disturbed run."""
+    """The figures of one run. `other_cores`: CPU of other processes meanwhile; high = a disturbed run."""
 
     per_s: float
     cpu_s_per_1k: float
     peak_rss_mb: float
-    foreign_cores: float
+    other_cores: float
 
 
 def run(plan: Plan, *, workflow: str, count: int, concurrency: int, log_level: str) -> Throughput:
@@ -52,7 +52,7 @@ def _throughput(settled_at_s: list[float], samples: list[Sample]) -> Throughput:
         per_s=done / window_s,
         cpu_s_per_1k=1000 * cpu_s / max(done, 1),
         peak_rss_mb=max((sample.peak_rss_mb for sample in samples), default=0.0),
-        foreign_cores=max(0.0, machine_s - cpu_s) / window_s,
+        other_cores=max(0.0, machine_s - cpu_s) / window_s,
     )
 
 
@@ -69,7 +69,7 @@ def measure(plan: Plan) -> list[Figure]:
 
 def _figures(level: str, concurrency: int, rounds: list[Throughput]) -> list[Figure]:
     label = f"concurrency {concurrency}, log {level}"
-    disturbed = max(one.foreign_cores for one in rounds)
+    disturbed = max(one.other_cores for one in rounds)
     return [
         Figure(
             name=f"no-op messages, {label}",

@@ -32,7 +32,7 @@ def full(directory: Path) -> Plan:
 
 
 def quick(directory: Path) -> Plan:
-    """A look, half a minute; noisier."""
+    """A short run of half a minute; less exact."""
     return Plan(
         directory=directory,
         rounds=1,

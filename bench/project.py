@@ -1,6 +1,6 @@
-"""A throw-away project with a queue file: workflows, messages put in, results counted. Used by the sections.
+"""A temporary project with a queue file: workflows, messages to publish, results to count. Used by the sections.
 
-Looks into the queue file with plain SQLite, as any foreign reader may.
+Reads the queue file with plain SQLite, as any external reader may.
 """
 
 from __future__ import annotations

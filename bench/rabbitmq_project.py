@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pika
 
 from awf_core.client import Client
-from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+from awf_core.testing.brokers import PrivateRabbitMq
 from bench.figure import BenchFailed
 from bench.project import NOOP, RESULTS, WORK, noop_body
 from bench.worker import AWF, clean_environment

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from awf_core.client import Client
-from awf_core.testing.redis_server import PrivateRedis
+from awf_core.testing.brokers import PrivateRedis
 from bench.figure import BenchFailed
 from bench.project import NOOP, RESULTS, WORK, noop_body
 

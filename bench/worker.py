@@ -127,7 +127,7 @@ class Worker:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """This process's environment without anybody's AWF and XDG settings, and with bytecode kept, as users start it."""
+    """This process's environment without AWF and XDG variables, and with bytecode files, as users start it."""
     dropped = ("AWF_", "XDG_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return kept | {"HOME": str(home)}

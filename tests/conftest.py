@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 pytest_plugins = ["awf_core.testing.pytest_plugin"]
 
 # The machine may be busy with brokers and worker processes: slow generation is no defect of the code under test.
-settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.register_profile("local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), max_examples=200, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 

@@ -69,7 +69,7 @@ def _run_pytest(options: Sequence[str]) -> int:
     """Run the kit in a process of its own, away from any pytest settings of the directory; its output on stderr."""
     from awf_core.testing import __file__ as here
 
-    suite = Path(here).parent / "run_kit.py"
+    suite = Path(here).parent / "conformance" / "suite.py"
     with tempfile.TemporaryDirectory(prefix="awf-kit-") as scratch:
         settings = Path(scratch) / "pytest.ini"
         settings.write_text("[pytest]\n")

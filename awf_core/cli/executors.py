@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.config.executor_choice import executor_choice
+from awf_core.config.project import executor_choice
 from awf_core.extensions.executors import BUILTIN, Executors
 
 if TYPE_CHECKING:

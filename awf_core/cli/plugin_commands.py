@@ -7,7 +7,7 @@ import os
 
 import click
 
-from awf_core.plugin.entries import has_third_party_plugins
+from awf_core.config.backend_names import has_third_party_plugins
 
 
 @functools.cache

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import rich_click as click
 
 from awf_core.cli.output import note
-from awf_core.engine.run.events import Events
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def output_option(command: Command) -> Command:
     return option(command)
 
 
-class RunReport(Events):
+class RunReport:
     """The events of one run, written out as they come.
 
     silent      no step output

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from awf_core.config.backend_names import has_third_party_plugins
 from awf_core.engine.steps import builtin_step_types
-from awf_core.plugin.entries import has_third_party_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from awf_core.extensions.agents import UserInput
     from awf_core.lang.step_types import StepTypes
-    from awf_core.plugin.registrations import Registrations
+    from awf_core.plugin.manager import Registrations
 
 
 def step_types_here(

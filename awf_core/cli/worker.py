@@ -47,7 +47,7 @@ def worker_command(
     from awf_core.cli.queue_options import duration_option, load
     from awf_core.observe.log import configure_logging
     from awf_core.worker.build import WorkerOptions, build_worker
-    from awf_core.worker.hello import log_started
+    from awf_core.worker.startup import log_started
 
     configure_logging(log_format, log_level)  # type: ignore[arg-type]
     overrides = config_overrides(mq_type=mq_type, concurrency=concurrency, grace=grace)
@@ -60,5 +60,5 @@ def worker_command(
         connect_timeout_s=duration_option("--connect-timeout", connect_timeout),
     )
     worker, assembly = build_worker(config, options, cwd=Path.cwd(), env=os.environ)
-    log_started(config, assembly, options)
+    log_started(config, assembly, burst=burst)
     return worker.serve()

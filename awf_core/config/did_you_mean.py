@@ -1,4 +1,4 @@
-"""One way to offer the word that was probably meant. Called wherever a name is refused. Pure."""
+"""Offer the name that was probably meant. Called where a name is refused. Pure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """` Did you mean 'x'?`, with a leading space to be put behind a sentence; empty where nothing is near."""
+    """` Did you mean 'x'?`, with a leading space to follow a sentence; empty where no candidate is near."""
     found = closest(word, candidates)
     return f" Did you mean {found!r}?" if found else ""

@@ -1,7 +1,6 @@
-"""What a settings model looks like from the file's side: keys, nesting, what is allowed.
-Called by section, problems.
+"""A settings model as the keys of a file: names, nesting, what is allowed. Called by section, problems and show. Pure.
 
-Works on any pydantic model, so a backend's settings get the same treatment as the core's. Pure.
+Works on any pydantic model, so a backend's settings get the same treatment as the core's.
 """
 
 from __future__ import annotations
@@ -39,15 +38,13 @@ def nested_model(annotation: object) -> Model | None:
 
 
 def takes_text(field: FieldInfo) -> bool:
-    """Whether a variable's text is the value as it stands, not a piece of YAML to be read."""
+    """Whether a variable's text is the value itself, not a piece of YAML to be read."""
     parts = [part for part in _alternatives(field.annotation) if part is not type(None)]
     return any(_is_textual(part) for part in parts)
 
 
 def field_at(model: Model, path: KeyPath) -> tuple[Model, FieldInfo | None]:
-    """The model that holds the last key of `path`, and that key's field where it has one.
-    Walks maps of models.
-    """
+    """The model that has the last key of `path`, and that key's field, None = no such key. Walks maps of models."""
     current: Any = model
     field: FieldInfo | None = None
     for depth, part in enumerate(path):

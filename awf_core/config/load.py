@@ -1,8 +1,7 @@
-"""Load the whole configuration: flags over environment over file over defaults.
-Called once by every queue command.
+"""Load the whole configuration: flags over environment over file over defaults. Called once by every queue command.
 
 Raises ConfigError with all problems of `mq:` at once, each with file, line, key, value and what is allowed.
-Connects to nothing and imports no backend; sections of backends that aren't chosen are not looked into.
+Connects to nothing and imports no backend; sections of backends that aren't chosen are not checked.
 """
 
 from __future__ import annotations
@@ -33,8 +32,7 @@ NO_OVERRIDES: Mapping[str, object] = {}
 class Config:
     """The configuration of one process; frozen and safe to share.
 
-    directory   the `.awf` directory that holds, or would hold, the file; relative paths of settings start
-                there
+    directory   the `.awf` directory of the file, or where the file would be; relative paths of settings start there
     origins     where each value under `mq:` came from, by dotted key
     warnings    sentences for the user: what is ignored, and why
     """
@@ -89,8 +87,7 @@ class Config:
 
 
 def load_config(*, cwd: Path, env: Mapping[str, str], overrides: Mapping[str, object] = NO_OVERRIDES) -> Config:
-    """The configuration that holds in `cwd`. `overrides` maps dotted keys to values or `Flag`s;
-    None = not given.
+    """The configuration that applies in `cwd`. `overrides` maps dotted keys to values or `Flag`s; None = not given.
 
     Raises ConfigError (exit 2).
     """
@@ -102,12 +99,12 @@ def load_config(*, cwd: Path, env: Mapping[str, str], overrides: Mapping[str, ob
     places = Places(document=project.document, env=env, flags=overrides)
     backends = section_names()
     filled = fill(MqSettings, ("mq",), places, reserved=backends)
-    warnings = (*project.warnings, *_strange_variables(env, backends))
+    warnings = (*project.warnings, *_unknown_variables(env, backends))
     return Config(mq=filled.settings, project=project, places=places, filled=filled, warnings=warnings)
 
 
-def _strange_variables(env: Mapping[str, str], backends: frozenset[str]) -> list[str]:
-    """Variables under AWF_MQ_ that nothing reads. `*_URL` ones are the backend choice's to judge."""
+def _unknown_variables(env: Mapping[str, str], backends: frozenset[str]) -> list[str]:
+    """Variables under AWF_MQ_ that no setting reads. The choice of a backend checks those that end in _URL."""
     known = set(variables(MqSettings, ("mq",)))
     sections = tuple(twin("mq", name) + "_" for name in (*backends, *OTHER_NAMES))
     return [
@@ -120,7 +117,7 @@ def _strange_variables(env: Mapping[str, str], backends: frozenset[str]) -> list
     ]
 
 
-def strange_section_variables(config: Config, backend: str, model: type[BaseModel]) -> list[str]:
+def unknown_section_variables(config: Config, backend: str, model: type[BaseModel]) -> list[str]:
     """Variables of the chosen backend's section that its settings don't have, as warnings."""
     known = set(variables(model, ("mq", backend)))
     prefix = twin("mq", backend) + "_"

@@ -1,8 +1,6 @@
-"""The settings under `mq:`, typed, with their ranges and defaults. Built by `load.py`;
-read by worker, client, commands.
+"""The settings under `mq:`, typed, with their ranges and defaults. Built by load.py; read by worker, client, commands.
 
-Attributes carry their unit (`grace_s`), the file's keys don't (`grace: 25s`).
-Frozen, so threads may share it.
+Attributes carry their unit (`grace_s`), the file's keys don't (`grace: 25s`). Frozen, so threads may share it.
 """
 
 from __future__ import annotations
@@ -32,24 +30,23 @@ class _Settings(BaseModel):
 
 
 class DeadLetterSettings(_Settings):
-    """Where messages go that can't be done. `enabled=False`: they are answered, acked and only logged."""
+    """Where messages go that can't be processed. `enabled=False`: they are answered, acked and only logged."""
 
     enabled: bool = True
     queue: QueueName = "awf-dlq"
 
 
 class UndeliverableSettings(_Settings):
-    """Where results go whose `reply_to` takes them not."""
+    """Where results go that can't be delivered to their `reply_to`."""
 
     queue: QueueName = "awf-undeliverable"
 
 
 class RetrySettings(_Settings):
-    """When a failed message comes back. `max_attempts` counts all attempts;
-    `max_age_s=None` = no limit of age.
+    """When a failed message is redelivered. `max_attempts` counts all attempts; `max_age_s=None` = no limit of age.
 
-    `jitter` is the share of each wait that is random, 0..1. `unknown_hold_s`:
-    how long a message of an unknown workflow is held before it is dead-lettered.
+    `jitter` is the share of each wait that is random, 0..1. `defer_unknown_s`: how long a message of an unknown
+    workflow is deferred before it is dead-lettered.
     """
 
     max_attempts: Count = Field(3, ge=1, le=1000)
@@ -59,7 +56,7 @@ class RetrySettings(_Settings):
     multiplier: Number = Field(2.0, ge=1, le=100)
     jitter: Number = Field(1.0, ge=0, le=1)
     max_age_s: DurationS | None = Field(86400.0, alias="max_age")
-    unknown_hold_s: DurationS = Field(600.0, alias="unknown_hold")
+    defer_unknown_s: DurationS = Field(600.0, alias="defer_unknown")
 
 
 class ReplySettings(_Settings):
@@ -114,7 +111,7 @@ MqConfig = MqSettings
 class WorkflowPolicy(_Settings):
     """What applies to one workflow, overrides merged in.
 
-    `max_run_s=None` = as long as it likes; `executor=None` = the one that runs all.
+    `max_run_s=None` = no limit; `executor=None` = the default executor.
     """
 
     retry: RetrySettings
@@ -123,9 +120,7 @@ class WorkflowPolicy(_Settings):
 
 
 def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
-    """The rules for `workflow`:
-    globs of `mq.workflows` in the file's order, later over earlier, its own name last.
-    """
+    """The rules for `workflow`: globs of `mq.workflows` in the file's order, later over earlier, its own name last."""
     retry, max_run_s, executor = mq.retry, mq.max_run_s, None
     for rules in _rules_for(mq, workflow):
         retry = retry.model_copy(update=_given(rules.retry))
@@ -136,7 +131,7 @@ def policy_for(mq: MqSettings, workflow: str) -> WorkflowPolicy:
 
 
 def longest_run_s(mq: MqSettings) -> float | None:
-    """How long the longest run may take, whichever workflow it is of; None = without end."""
+    """How long the longest run of any workflow may take, in seconds; None = no limit."""
     bounds = [rules.max_run_s for rules in mq.workflows.values() if "max_run_s" in rules.model_fields_set]
     limits = [bound for bound in (mq.max_run_s, *bounds) if bound is not None]
     return max(limits) if len(limits) == len(bounds) + 1 else None

@@ -1,6 +1,4 @@
-"""Where a value came from, and the order in which places beat each other. Called by section, load and show.
-Pure.
-"""
+"""Where a value came from. Called by section, load and show. Pure."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ class Flag:
 
 
 def flag_origin(path: KeyPath, given: object) -> Origin:
-    """The origin of an override:
-    its own option name, else `--retry-max-attempts` for `mq.retry.max_attempts`.
-    """
+    """The origin of an override: its own option name, else `--retry-max-attempts` for `mq.retry.max_attempts`."""
     if isinstance(given, Flag):
         return Origin(kind="flag", where=given.option)
     name = "-".join(str(part) for part in path[1:]).replace("_", "-")

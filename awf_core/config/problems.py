@@ -1,6 +1,6 @@
 """Say what is wrong with a value: where, key, value, what is allowed. Called by section. Pure.
 
-Turns pydantic's findings into one line each; no value that may be a secret is ever part of it.
+Turns pydantic's findings into one line each, and never shows a value that may be a secret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from awf_core.config.secrets import masked
 from awf_core.errors import ConfigError, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -31,24 +31,23 @@ _KINDS = {
     "dict": "a mapping of keys",
     "model": "a mapping of keys",
 }
+_RENAMED = {"unknown_hold": "defer_unknown"}
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 
 
 def unknown_key(where: str, path: KeyPath, known: Sequence[str]) -> str:
-    """A key nobody reads, with the one that was probably meant."""
-    name = str(path[-1])
-    listed = ", ".join(sorted(known))
-    return f"{where}: {dotted(path)}: unknown key {name!r}.{did_you_mean(name, known)} (allowed: {listed})"
+    """A key that no setting has, with the one that was probably meant."""
+    return f"{where}: {dotted(path)}: {_unknown(str(path[-1]), known)}"
 
 
 def not_a_mapping(where: str, path: KeyPath, value: object) -> str:
-    """A single value where keys belong."""
+    """A single value in the place of keys."""
     return f"{where}: {dotted(path)}: {shown(path, value)} is not a mapping of keys"
 
 
 def refused(model: Model, prefix: KeyPath, error: ErrorDetails, where: str | None, variable: str) -> str:
-    """One finding of pydantic's. `where` is None when nobody gave the value;
-    `variable` is its environment twin.
+    """One finding of pydantic's. `where` is None for a default;
+    `variable` is the key's environment variable.
     """
     path = (*prefix, *error["loc"])
     place = f"{where}: " if where else ""
@@ -79,9 +78,7 @@ def _sentence(model: Model, error: ErrorDetails, path: KeyPath) -> str:
     kind, value = error["type"], shown(path, error["input"])
     holder, field = field_at(model, error["loc"])
     if kind == "extra_forbidden":
-        name = str(path[-1])
-        known = sorted(fields_by_key(holder))
-        return f"unknown key {name!r}.{did_you_mean(name, known)} (allowed: {', '.join(known)})"
+        return _unknown(str(path[-1]), fields_by_key(holder))
     if kind == "value_error":
         return redact_url(str(error.get("ctx", {}).get("error", error["msg"])))
     if kind == "literal_error":
@@ -97,6 +94,12 @@ def _sentence(model: Model, error: ErrorDetails, path: KeyPath) -> str:
     return f"{value}: {redact_url(error['msg'])}{allowed}"
 
 
+def _unknown(name: str, known: Iterable[str]) -> str:
+    listed = sorted(known)
+    meant = did_you_mean(_RENAMED.get(name, name), listed)
+    return f"unknown key {name!r}.{meant} (allowed: {', '.join(listed)})"
+
+
 def _allowed(metadata: Sequence[Any]) -> str:
     bounds: Mapping[str, Any] = {
         name: getattr(item, name) for item in metadata for name in _BOUNDS if getattr(item, name, None) is not None
@@ -108,5 +111,5 @@ def _allowed(metadata: Sequence[Any]) -> str:
 
 
 def described(origin: Origin) -> str | None:
-    """The place to name before the key; None for a default, which has none."""
+    """The place to name before the key; None for a default."""
     return origin.where or None

@@ -1,14 +1,14 @@
 """The parts of `.awf/config.yaml` that every command reads: inputs, notify, telemetry, executor.
-Called by `awf run` and load.py.
 
-Follows the original tool: unknown keys only warn. What stands under `mq:` is not looked at here, so that a mistake
-there never stops `awf run`. Imports no pydantic: this is on the way of every command.
+Called by `awf run` and load.py. Follows the original tool: unknown keys only warn. `mq:` is not checked here, so that
+a mistake there never stops `awf run`. Imports no pydantic: every command loads this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from awf_core.config.did_you_mean import did_you_mean
@@ -36,10 +36,9 @@ _TELEMETRY_KEYS = ("exporter", "service_name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The project's settings. `file` is None where there is none; `directory` is the `.awf` that holds, or would
-    hold, it.
+    """The project's settings. `file` is None where there is none; `directory` is the `.awf` of the file, real or not.
 
-    `missing` names a file that AWF_CONFIG_PATH points at and that isn't there. `executor` runs the workflows, None =
+    `missing` names a file that AWF_CONFIG_PATH points at and that doesn't exist. `executor` runs the workflows, None =
     our own engine; `executor_path` is its program.
     """
 
@@ -58,7 +57,7 @@ class Project:
 def load_project(*, cwd: Path, env: Mapping[str, str]) -> Project:
     """Read the project's file. Raises ConfigError naming file and line when it is unreadable or of the wrong shape.
 
-    A file that isn't there is an empty one, as in the original, with a warning where AWF_CONFIG_PATH named it.
+    A missing file is an empty one, as in the original, with a warning where AWF_CONFIG_PATH named it.
     """
     path, label = _locate(cwd, env)
     if not path.exists():
@@ -80,6 +79,34 @@ def load_project(*, cwd: Path, env: Mapping[str, str]) -> Project:
         executor_path=_text(document, document.values, ("executor_path",)),
         warnings=tuple(_warnings(document, notify, telemetry)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorChoice:
+    """The name of an executor, None = our own engine, and the place that says so."""
+
+    name: str | None
+    where: str = "executor"
+
+
+def executor_choice(project: Project, workflow: str) -> ExecutorChoice:
+    """The choice for `workflow`: its own rule, else that of the last glob that fits, else the project's.
+
+    For commands that need no queue: what else is wrong under `mq:` never stops them.
+    """
+    chosen = ExecutorChoice(name=project.executor, where=f"{project.document.where(('executor',))}: executor")
+    section = project.document.values.get("mq")
+    rules = section.get("workflows") if isinstance(section, Mapping) else None
+    if not isinstance(rules, Mapping):
+        return chosen
+    globs = [pattern for pattern in rules if pattern != workflow and fnmatchcase(workflow, str(pattern))]
+    for pattern in [*globs, workflow]:
+        rule = rules.get(pattern)
+        name = rule.get("executor") if isinstance(rule, Mapping) else None
+        if isinstance(name, str):
+            path = ("mq", "workflows", pattern, "executor")
+            chosen = ExecutorChoice(name=name, where=f"{project.document.where(path)}: {'.'.join(path)}")
+    return chosen
 
 
 def _locate(cwd: Path, env: Mapping[str, str]) -> tuple[Path, str]:

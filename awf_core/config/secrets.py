@@ -36,9 +36,7 @@ def is_secret(key: str) -> bool:
 
 
 def masked(key: str, value: object) -> object:
-    """`value` as it may be shown under `key`; mappings and lists part by part.
-    None stays None, it hides nothing.
-    """
+    """`value` as it may be shown under `key`; mappings and lists part by part. None stays None."""
     if value is None:
         return None
     if is_secret(key):

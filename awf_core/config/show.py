@@ -1,6 +1,4 @@
-"""Every value with its origin, ready to be printed by `awf config show`. Pure;
-secrets are masked, nothing is drawn.
-"""
+"""Every value with its origin, for `awf config show`. Pure: secrets are masked, nothing is drawn."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ def _plain(key: str, value: object) -> object:
 
 
 def _raw_rows(config: Config) -> Iterator[Row]:
-    """Keys of the file that no model has: inputs, notify, telemetry and sections of backends not chosen."""
+    """Keys of the file that no model has: inputs, notify, telemetry and the sections of backends that aren't chosen."""
     document = config.project.document
     for top, values in document.values.items():
         groups = values if isinstance(values, Mapping) else {}

@@ -14,7 +14,7 @@ from awf_core.engine.run.branches import Branches
 from awf_core.extensions.deadline import CANCELLED_TEXT
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
 from awf_core.integrations.gh import json_outputs, need, number, repository, run_gh, text, texts
-from awf_core.lang.go_text import type_name
+from awf_core.lang.go.text import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

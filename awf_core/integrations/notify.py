@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from awf_core.engine.process.program import ProgramMissing, run_program, text_of
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
 from awf_core.extensions.operations import OperationFailed, OperationResult
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import type_name
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import type_name
 from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:

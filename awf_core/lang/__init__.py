@@ -1,1 +1,1 @@
-"""The workflow language: files, their model, the two small languages inside them, inputs and discovery."""
+"""The workflow language: files, their model, the languages of templates and expressions, inputs and discovery."""

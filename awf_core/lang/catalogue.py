@@ -1,7 +1,7 @@
 """Loaded workflows by name, read again only when their file changes.
 
-Called for every message; a look costs one `stat` per directory up to the one that holds the file. It remembers what
-was found and never what was not: a workflow added later is found at once, also where it now comes first.
+Called for every message; a check costs one `stat` per directory up to the one that holds the file. It remembers
+workflows that it found, never names that it did not find: a workflow that is added later is found at once.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Catalogue:
     """Workflows by name. Thread-safe; files are loaded one at a time.
 
     `max_entries` names are remembered; beyond that the oldest are forgotten and loaded again when asked for.
-    `recheck_s` is how long a file that was looked at is trusted; 0 looks every time. A worker gives a moment, shorter
-    than anybody can change a file and submit for it, and so pays for a look per batch instead of per message.
+    `recheck_s` is how long a checked file is trusted; 0 checks every time. A worker passes a time shorter than a user
+    needs to change a file and submit a message for it, and so pays for one check per batch instead of per message.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Catalogue:
         if entry is None or not self._is_trusted(key, entry):
             entry = self._fresh(key)
         if isinstance(entry.loaded, LoadError):
-            # A fresh one each time: an exception raised twice would gather the tracebacks of both.
+            # A fresh one each time: an exception raised twice would collect the tracebacks of both.
             raise LoadError(entry.loaded.source, entry.loaded.problems)
         return entry.loaded
 
     def _is_trusted(self, key: tuple[str, bool], entry: _Entry) -> bool:
-        """Whether `entry` is what its file says, looking at the file unless that was done a moment ago."""
+        """Whether `entry` is what its file says; the file is checked unless it was a moment ago."""
         now = self._clock.monotonic()
         if now < self._trusted_until.get(key, now):
             return True

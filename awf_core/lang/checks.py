@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.lang.findings import Findings, Stage
 from awf_core.lang.problems import MISSING_STATE, Problem, StepProblem
-from awf_core.lang.transitions import check_gotos
+from awf_core.lang.states import check_gotos
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """A workflow as a drawing: Mermaid or DOT text. Called by `awf diagram`. Pure.
 
-Both are made from the same nodes and edges, which hold nothing of how they are drawn.
+Both notations draw the same nodes and edges.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """A way from one state to another. `inside`: the other one runs inside the first."""
+    """An edge from one state to another. `inside`: the other one runs inside the first."""
 
     source: str
     target: str
@@ -43,7 +43,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """The states in the order of the file, and all ways between them."""
+    """The states in the order of the file, and all edges between them."""
 
     name: str
     initial: str

@@ -1,7 +1,7 @@
-"""Where workflows are looked for, and which file a name means.
+"""The directories that hold workflows, and which file a name means.
 
-Called by the catalogue, `awf list` and the worker. Names lead only into the workflow directories and packs; a path is
-taken when the caller allows it, which nothing that serves a queue does.
+Called by the catalogue, `awf list` and the worker. A name means a file in a workflow
+directory or in a pack. A path is accepted only where the caller allows it; a worker never allows it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from awf_core.errors import WorkflowNotFound
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
 from awf_core.lang.packs import pack_candidates, pack_directories, pack_lists
 
@@ -33,9 +33,9 @@ class Found:
 
 
 class Discovery:
-    """The search order of one process. Immutable, thread-safe; looks at the file system at every call.
+    """The search order of one process. Immutable, thread-safe; reads the file system at every call.
 
-    `cwd` and `env` are what the process started with: directories do not move under a running worker.
+    `cwd` and `env` are those of the start of the process: a running worker keeps its directories.
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:
@@ -66,8 +66,8 @@ class Discovery:
         """The file `name` means.
 
         Raises InvalidWorkflowName, or WorkflowNotFound whose hint has the closest name and the directories searched.
-        Without `allow_paths` a link out of its directory is refused: whoever may write there could otherwise have any
-        file of the machine read. (Links within the directory, as mounted configuration has them, are fine.)
+        Without `allow_paths` a link out of its directory is refused: a user who may write there could otherwise have
+        any file of the machine read. (Links within the directory, as mounted configuration has them, are fine.)
         """
         for path in self.candidates(name, allow_paths=allow_paths):
             if not _is_file(path):
@@ -134,7 +134,7 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError):
-        # A name too long for the file system, or a directory that may not be looked into: not a file for us.
+        # A name too long for the file system, or a directory without permission: not a usable file.
         return False
 
 

@@ -1,6 +1,6 @@
 """Typed access to the keys of one mapping of a workflow file.
 
-Handed by the loader to step parsers, and used by the loader itself. Unknown keys are never looked at. Every reader
+The loader uses it and passes it to step parsers. Unknown keys are never read. Every reader
 raises FieldProblem, with the original tool's text, for a value of the wrong shape; a null counts as absent.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from awf_core.lang.durations import parse_duration_ns, whole_seconds
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.durations import parse_duration_ns, whole_seconds
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.problems import FieldProblem, StepProblem
 from awf_core.lang.yaml_decode import (
     WrongShape,
@@ -19,15 +19,14 @@ from awf_core.lang.yaml_decode import (
     as_number,
     as_text,
     is_null,
-    pairs,
 )
-from awf_core.lang.yaml_nodes import YamlError
+from awf_core.yaml.nodes import YamlError, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from awf_core.lang.yaml_nodes import Node
+    from awf_core.yaml.nodes import Node
 
 T = TypeVar("T")
 

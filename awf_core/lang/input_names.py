@@ -1,4 +1,4 @@
-"""Which input names a stranger may use: the stricter rules for inputs that come from a queue.
+"""Which input names an untrusted producer may use: the stricter rules for inputs that come from a queue.
 
 Steps see every text input as an environment variable of the same name, so a message could otherwise set `PATH` or
 `LD_PRELOAD` of what the worker runs. Called by the worker's plan. Pure; names are compared as environments do, with
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.inputs import refuse
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_NAME_LENGTH = 255
 _SHOWN = 60
 
 _LEGAL = re.compile(r"[^\W\d][\w.\-]*")
-"""Letters of any script, digits, `_`, `.` and `-`: no `=`, no NUL, no space, nothing a shell reads as its own."""
+"""Letters, digits (of any script), `_`, `.` and `-`: no `=`, no NUL, no space, nothing a shell reads as its own."""
 
 _EXACT = frozenset(
     """

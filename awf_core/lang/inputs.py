@@ -1,21 +1,20 @@
 """Inputs of a run: defaults, required ones, and the workflow's own rules for their values.
 
 Called before a run by the CLI and by the worker. Values are checked and never changed: `007` for an integer stays the
-text it was. Pure but for `file_exists`, which looks at the file system.
+text it was. Pure but for `file_exists`, which reads the file system.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import InputError
-from awf_core.lang.go_numbers import float_text
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed, type_name
-from awf_core.lang.patterns import PatternError, matches
+from awf_core.lang.go.numbers import INT_MAX, float_text, parse_int
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.regexp import PatternError, matches
+from awf_core.lang.go.text import printed, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
 
 VALIDATION_FAILED = "USER.INPUT.VALIDATION_FAILED"
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 _TRUE_WORDS = ("true", "yes", "1")
 _FALSE_WORDS = ("false", "no", "0")
-_INT64_LIMIT = 1 << 63
 _MAX_SHOWN = 200
 """Characters of a value in a reason; reasons end up in results and logs."""
 
@@ -50,7 +47,7 @@ def check_required(workflow: Workflow, given: Mapping[str, Any]) -> None:
 
 
 def check_inputs(workflow: Workflow, values: Mapping[str, Any], *, cwd: Path | None = None) -> None:
-    """Raises InputError with everything the workflow's definitions have against `values`, defaults included.
+    """Raises InputError with every rule of the workflow's definitions that `values` break, defaults included.
 
     `cwd` is where relative paths of `file_exists` start, by default the process's own.
     """
@@ -100,11 +97,9 @@ def _as_text(value: Any) -> str:
 
 def _as_integer(value: Any) -> tuple[int | None, str]:
     if isinstance(value, str):
-        number = int(value) if _INTEGER.fullmatch(value) else _INT64_LIMIT
-        if -_INT64_LIMIT <= number < _INT64_LIMIT:
-            return number, ""
-        return None, f"cannot convert {_shown(value)} to integer"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT:
+        number = parse_int(value)
+        return number, "" if number is not None else f"cannot convert {_shown(value)} to integer"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= INT_MAX:
         return int(value), ""
     return None, f"cannot convert {type_name(value)} to integer"
 

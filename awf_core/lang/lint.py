@@ -1,4 +1,4 @@
-"""What looks wrong with a workflow although it loads: for `awf validate`.
+"""What is probably wrong with a workflow although it loads: for `awf validate`.
 
 Never called before a run: real workflows that run well would fail such checks. Templates and conditions that don't
 compile, and references that can't hold, are errors, because every run that reaches them fails; the rest are warnings.
@@ -10,18 +10,18 @@ import re
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from awf_core.lang.control_flow import ControlFlow
 from awf_core.lang.expressions import Expression, ExpressionError, compile_expression
 from awf_core.lang.lint_references import Written, certain_inputs, reference_problems
 from awf_core.lang.load import load_workflow
-from awf_core.lang.model import TerminalSpec
 from awf_core.lang.problems import LoadError, Problem
 from awf_core.lang.templates import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-    from awf_core.lang.model import HookAction, State, Workflow
+    from awf_core.lang.model import State, Workflow
     from awf_core.lang.step_types import StepTypes
 
 T = TypeVar("T", Template, Expression)
@@ -49,23 +49,16 @@ def lint_file(path: Path, step_types: StepTypes, *, known_inputs: Collection[str
 
 def lint(workflow: Workflow, *, known_inputs: Collection[str] = ()) -> list[Problem]:
     """The findings about a loaded workflow, by line. Pure. (`workflow.warnings` are not repeated.)"""
-    written = list(_written(workflow))
+    written, flow = list(_written(workflow)), ControlFlow(workflow)
     found = [
-        *_template_errors(workflow),
+        *(Problem(message=f"{one.path}: {error}", line=one.line) for one in written if (error := one.template.error)),
         *_condition_problems(workflow),
-        *_unreachable(workflow),
-        *reference_problems(workflow, written, known_inputs=known_inputs),
-        *_undeclared_inputs(workflow, known_inputs, certain_inputs(written)),
-        *_lost_answers(workflow),
+        *_unreachable(workflow, flow),
+        *reference_problems(workflow, flow, written, known_inputs=known_inputs),
+        *_name_problems(workflow, written, known_inputs),
         *_of_specs(workflow),
     ]
     return sorted(found, key=lambda problem: (problem.line, problem.message))
-
-
-def _template_errors(workflow: Workflow) -> Iterator[Problem]:
-    for line, place, template in _templates(workflow):
-        if template.error is not None:
-            yield Problem(message=f"{place}: {template.error}", line=line)
 
 
 def _condition_problems(workflow: Workflow) -> Iterator[Problem]:
@@ -91,35 +84,27 @@ def _conditions(workflow: Workflow) -> Iterator[tuple[State, Expression]]:
                 yield state, transition.when
 
 
-def _unreachable(workflow: Workflow) -> Iterator[Problem]:
-    reached, waiting = set(), [workflow.initial]
-    while waiting:
-        name = waiting.pop()
-        if name in workflow.states and name not in reached:
-            reached.add(name)
-            waiting.extend(_leads_to(workflow.states[name]))
+def _unreachable(workflow: Workflow, flow: ControlFlow) -> Iterator[Problem]:
     for state in workflow.states.values():
-        if state.name not in reached:
+        if not flow.is_reachable(state.name):
             yield Problem(message=f"state '{state.name}' is never reached", line=state.line, severity="warning")
 
 
-def _leads_to(state: State) -> Iterator[str]:
-    yield from (name for name in (state.on_success, state.on_failure) if name)
-    yield from (transition.goto for transition in state.transitions)
-    # Specs that run other states or go on to them say so: see StepParser.
-    yield from getattr(state.spec, "leads_to", ())
-
-
-def _undeclared_inputs(
-    workflow: Workflow, known: Collection[str], certain: Collection[tuple[str, str]]
-) -> Iterator[Problem]:
-    """Inputs that may be missed; those whose want is certain, by state, are errors already."""
+def _name_problems(workflow: Workflow, written: Sequence[Written], known: Collection[str]) -> Iterator[Problem]:
+    """Inputs that may be missed, and answers of branches that are gone."""
+    certain = certain_inputs(written)
     declared = {definition.name for definition in workflow.inputs} | set(known)
-    for line, place, text in _texts(workflow):
+    branches = {name for state in workflow.states.values() for name in getattr(state.spec, "branches", ())}
+    for line, place, text in _texts(workflow, written):
         for name in dict.fromkeys(match["name"] for match in _INPUT.finditer(text)):
+            # An input whose absence is certain to fail is an error already.
             is_error = any(name == wanted and place.startswith(f"states.{state}.") for state, wanted in certain)
             if name not in declared and not is_error:
                 yield Problem(message=f"{place}: input '{name}' is not declared", line=line, severity="warning")
+        for name, field in dict.fromkeys((match["name"], match["field"]) for match in _ANSWER.finditer(text)):
+            if name in branches:
+                message = f"{place}: states.{name}.{field} is lost after the parallel step, which keeps only the output"
+                yield Problem(message=message, line=line, severity="warning")
 
 
 def _of_specs(workflow: Workflow) -> Iterator[Problem]:
@@ -129,20 +114,10 @@ def _of_specs(workflow: Workflow) -> Iterator[Problem]:
             yield from problems(state, workflow)
 
 
-def _lost_answers(workflow: Workflow) -> Iterator[Problem]:
-    """Uses of what the record of a branch no longer has after its parallel step."""
-    branches = {name for state in workflow.states.values() for name in getattr(state.spec, "branches", ())}
-    for line, place, text in _texts(workflow):
-        for name, field in dict.fromkeys((match["name"], match["field"]) for match in _ANSWER.finditer(text)):
-            if name in branches:
-                message = f"{place}: states.{name}.{field} is lost after the parallel step, which keeps only the output"
-                yield Problem(message=message, line=line, severity="warning")
-
-
-def _texts(workflow: Workflow) -> Iterator[tuple[int, str, str]]:
-    """The parts of templates and conditions in which names mean something."""
-    for line, place, template in _templates(workflow):
-        yield line, place, " ".join(_ACTION.findall(template.text))
+def _texts(workflow: Workflow, written: Sequence[Written]) -> Iterator[tuple[int, str, str]]:
+    """Line, place and text of the parts of templates and conditions in which names mean something."""
+    for one in written:
+        yield one.line, one.path, " ".join(_ACTION.findall(one.template.text))
     for state, when in _conditions(workflow):
         yield state.line, f"states.{state.name}.transitions", when.text
     for state in workflow.states.values():
@@ -152,48 +127,15 @@ def _texts(workflow: Workflow) -> Iterator[tuple[int, str, str]]:
 
 def _written(workflow: Workflow) -> Iterator[Written]:
     """Every template with what is known of where it is rendered."""
-    hooks = workflow.hooks
-    named = (("start", hooks.start), ("end", hooks.end), ("error", hooks.error), ("cancel", hooks.cancel))
-    for name, actions in named:
-        for action in actions:
-            yield Written(
-                place=f"hooks.workflow_{name}",
-                key=action.kind,
-                template=action.text,
-                sees_error=name == "error",
-                is_soft=name != "start",
-            )
+    for name in ("start", "end", "error", "cancel"):
+        for action in getattr(workflow.hooks, name):
+            yield Written(key=action.kind, template=action.text, hook=f"workflow_{name}")
     for state in workflow.states.values():
-        place, line = f"steps.{state.name}", state.line
-        is_soft = isinstance(state.spec, TerminalSpec)
         for key, template in _inside("", state.spec, Template):
-            yield Written(place=place, key=key, template=template, line=line, state=state, is_soft=is_soft)
-        for name, actions in (("pre", state.pre), ("post", state.post)):
-            for action in actions:
-                yield Written(
-                    place=f"{place}.hooks.{name}",
-                    key=action.kind,
-                    template=action.text,
-                    line=line,
-                    state=state,
-                    is_after=name == "post",
-                    is_soft=True,
-                )
-
-
-def _templates(workflow: Workflow) -> Iterator[tuple[int, str, Template]]:
-    hooks = workflow.hooks
-    for name, actions in (("start", hooks.start), ("end", hooks.end), ("error", hooks.error), ("cancel", hooks.cancel)):
-        yield from ((0, f"hooks.workflow_{name}", template) for template in _of_actions(actions))
-    for state in workflow.states.values():
-        place = f"states.{state.name}"
-        yield from ((state.line, f"{place}.{key}", template) for key, template in _inside("", state.spec, Template))
-        for name, actions in (("pre", state.pre), ("post", state.post)):
-            yield from ((state.line, f"{place}.hooks.{name}", template) for template in _of_actions(actions))
-
-
-def _of_actions(actions: tuple[HookAction, ...]) -> Iterator[Template]:
-    yield from (action.text for action in actions)
+            yield Written(key=key, template=template, state=state)
+        for name in ("pre", "post"):
+            for action in getattr(state, name):
+                yield Written(key=action.kind, template=action.text, state=state, hook=name)
 
 
 def _inside(key: str, value: object, kind: type[T]) -> Iterator[tuple[str, T]]:

@@ -1,7 +1,7 @@
 """References in templates that fail every run that reaches them: for `awf validate`, in the original tool's words.
 
 Called by `lint`. Where the original guesses, from the order in which states are declared, this asks whether there is
-any way through the workflow on which the reference holds, and is silent where there is one. Pure.
+any path through the workflow on which the reference holds, and is silent where there is one. Pure.
 """
 
 from __future__ import annotations
@@ -9,27 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TerminalSpec
 from awf_core.lang.problems import Problem
-from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, STEP_STATE, WORKFLOW
-from awf_core.lang.ways import Ways
+from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, SNAKE_NAMES, STEP_STATE, WORKFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from awf_core.lang.control_flow import ControlFlow
     from awf_core.lang.model import State, Workflow
     from awf_core.lang.templates import Template
     from awf_core.lang.templates.references import Reference
 
 Severity = Literal["error", "warning"]
 
-_SNAKE = {
-    "context": ("working_dir", "user", "hostname"),
-    "error": ("message", "state", "exit_code", "type"),
-    "loop": ("item", "index", "index1", "first", "last", "length", "parent"),
-}
-"""What these have under a name without a dot."""
 _TYPES = {"workflow": WORKFLOW, "context": CONTEXT, "error": ERROR, "loop": LOOP}
 _AWF = frozenset(
     f"{name}_dir" for name in ("config", "data", "scripts", "prompts", "workflows", "plugins", "skills", "roles")
@@ -41,35 +35,51 @@ _HANDLED = frozenset({"items", "limit"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A template and where it stands: `place` as `steps.a` or `hooks.workflow_end`, `key` as `command`.
+    """A template and where it stands.
 
-    state        the state it is rendered in, None for hooks of the workflow
-    is_after     rendered when that state has run
-    sees_error   rendered where `.error` is
-    is_soft      its failure is only warned of when the workflow runs
+    key     what it is: `command`, `log`, …
+    state   the state it is rendered in, None for hooks of the workflow
+    hook    the hook it belongs to: `pre`, `post`, `workflow_start`, …; empty for the spec of a state
     """
 
-    place: str
     key: str
     template: Template
-    line: int = 0
     state: State | None = None
-    is_after: bool = False
-    sees_error: bool = False
-    is_soft: bool = False
+    hook: str = ""
+
+    @property
+    def line(self) -> int:
+        """The line of its state, 0 without one."""
+        return 0 if self.state is None else self.state.line
+
+    @property
+    def place(self) -> str:
+        """The place as the original tool names it: `steps.a`, `steps.a.hooks.pre`, `hooks.workflow_end`."""
+        hook = f"hooks.{self.hook}" if self.hook else ""
+        if self.state is None:
+            return hook
+        return f"steps.{self.state.name}.{hook}" if hook else f"steps.{self.state.name}"
+
+    @property
+    def path(self) -> str:
+        """The place in the file: `states.a.command`, `states.a.hooks.pre`, `hooks.workflow_end`."""
+        return self.place.replace("steps.", "states.", 1) + ("" if self.hook else f".{self.key}")
 
     @property
     def is_hard(self) -> bool:
-        """Whether its failure ends the run, or the step without fail."""
-        return not self.is_soft and self.key not in _HANDLED
+        """Whether its failure ends the run, or the step without fail; of others the run only warns."""
+        if self.hook:
+            return self.hook == "workflow_start"
+        is_terminal = self.state is not None and isinstance(self.state.spec, TerminalSpec)
+        return not is_terminal and self.key not in _HANDLED
 
 
 def reference_problems(
-    workflow: Workflow, written: Iterable[Written], *, known_inputs: Collection[str]
+    workflow: Workflow, flow: ControlFlow, written: Iterable[Written], *, known_inputs: Collection[str]
 ) -> Iterator[Problem]:
     """What is certain to fail. `known_inputs` are given by the project, whatever the workflow declares."""
     inputs = {definition.name for definition in workflow.inputs} | set(known_inputs)
-    checker = _Checker(workflow, inputs)
+    checker = _Checker(workflow, flow, inputs)
     for one in written:
         for reference in dict.fromkeys(one.template.references()):
             text = checker.fault(reference, one)
@@ -90,10 +100,10 @@ def certain_inputs(written: Iterable[Written]) -> set[tuple[str, str]]:
 
 
 class _Checker:
-    def __init__(self, workflow: Workflow, inputs: Collection[str]) -> None:
+    def __init__(self, workflow: Workflow, flow: ControlFlow, inputs: Collection[str]) -> None:
         self._workflow = workflow
         self._inputs = inputs
-        self._ways = Ways(workflow)
+        self._flow = flow
 
     def fault(self, reference: Reference, at: Written) -> str | None:
         """What is wrong with `reference`, None when nothing certainly is."""
@@ -108,9 +118,9 @@ class _Checker:
                 return f"undefined input {quoted(path[0])} referenced in {at.key}"
             case "states":
                 return self._state_fault(path, at)
-            case "error" if not at.sees_error:
+            case "error" if at.hook != "workflow_error":
                 return f"error reference {raw} used outside of error hook context in {at.key}"
-            case "loop" if at.state is not None and not self._ways.may_be_in_loop(at.state.name):
+            case "loop" if at.state is not None and not self._flow.may_be_in_loop(at.state.name):
                 return f"loop reference {raw} used outside of a loop in {at.key}"
             case "awf" if path[0] not in _AWF and path[0] != "pack_name":
                 return f"invalid awf property {quoted(path[0])} in {at.key}"
@@ -132,14 +142,14 @@ class _Checker:
         return None
 
     def _may_have_run(self, name: str, at: Written) -> bool:
-        if at.state is None or at.is_after or not self._ways.is_reachable(at.state.name):
-            return True  # of a state no run comes to nothing is known
-        return self._ways.may_precede(name, at.state.name)
+        if at.state is None or at.hook == "post" or not self._flow.is_reachable(at.state.name):
+            return True  # a state that no run reaches says nothing
+        return self._flow.may_precede(name, at.state.name)
 
 
 def _has(root: str, name: str, reference: Reference) -> bool:
-    if reference.is_dotless and root in _SNAKE:
-        return name in _SNAKE[root]
+    if reference.is_dotless and root in SNAKE_NAMES:
+        return name in SNAKE_NAMES[root]
     kind = _TYPES[root]
     return name in kind.fields or name in kind.methods
 

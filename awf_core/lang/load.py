@@ -15,16 +15,14 @@ from awf_core.errors import SystemFailure, WorkflowNotFound
 from awf_core.lang.checks import check_plugins, check_rules
 from awf_core.lang.fields import Fields, StateFields
 from awf_core.lang.findings import Findings, Stage
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import type_name
-from awf_core.lang.hook_actions import read_workflow_hooks
-from awf_core.lang.input_definitions import read_inputs
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import type_name
 from awf_core.lang.model import State, Workflow
-from awf_core.lang.output_definitions import read_outputs
 from awf_core.lang.problems import MISSING_FIELD, FieldProblem, LoadError, Problem
+from awf_core.lang.sections import read_inputs, read_outputs, read_workflow_hooks
 from awf_core.lang.states import ReadState, read_state
-from awf_core.lang.yaml_decode import WrongShape, as_any, is_null
-from awf_core.lang.yaml_nodes import MAX_BYTES, Node, YamlError, read_yaml
+from awf_core.lang.yaml_decode import MAX_BYTES, WrongShape, as_any, is_null, read_yaml
+from awf_core.yaml.nodes import Node, YamlError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A loaded workflow: frozen, compiled, shared between runs and threads.
 
-Built by `load.py` only. What belongs to one step type alone is in `State.spec`, an object that type's own parser made,
-so that a new type of step needs no change here.
+Built by `load.py` only. `State.spec` holds what belongs to one step type alone. The parser of that type makes it, so
+that a new type of step needs no change here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class HookAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowHooks:
-    """Actions at the turning points of a run."""
+    """The lifecycle hooks of a run."""
 
     start: tuple[HookAction, ...] = ()
     end: tuple[HookAction, ...] = ()
@@ -97,7 +97,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputDefinition:
-    """A declared input. `has_default` tells a default of null from none."""
+    """A declared input. `has_default` distinguishes a default of null from none."""
 
     name: str
     type: str = "string"

@@ -1,4 +1,4 @@
-"""What a workflow may be called where it is looked up.
+"""The names under which a workflow can be found.
 
 Called by discovery before any path is built. A name that passes is one path component, so no lookup by name can leave
 the workflow directories. Pure.
@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from awf_core.errors import UsageError
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 MAX_NAME_BYTES = 200
 """File systems take 255 for a component."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from awf_core.lang.yaml_decode import as_any
-from awf_core.lang.yaml_nodes import MAX_BYTES, YamlError, read_yaml
+from awf_core.lang.yaml_decode import MAX_BYTES, as_any, read_yaml
+from awf_core.yaml.nodes import YamlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ _FOLDER = "workflow-packs"
 
 
 def pack_directories(cwd: Path, env: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where packs are looked for, first one first."""
+    """The directories that hold packs, first one first."""
     home = env.get("HOME", "")
     config = env.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     data = env.get("XDG_DATA_HOME") or (f"{home}/.local/share" if home else "")
@@ -36,7 +36,7 @@ def pack_directories(cwd: Path, env: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def pack_candidates(roots: tuple[Path, ...], name: WorkflowName) -> tuple[Path, ...]:
-    """The files `name` may mean: in each root the pack as written, then with or without the usual prefix."""
+    """The files `name` may mean: in each root the pack as written, then with or without the prefix `awf-workflow-`."""
     other = name.pack.removeprefix(_PREFIX) if name.pack.startswith(_PREFIX) else _PREFIX + name.pack
     spellings = [pack for pack in (name.pack, other) if pack]
     return tuple(root / pack / _WORKFLOWS / f"{name.workflow}.yaml" for root in roots for pack in spellings)

@@ -72,7 +72,7 @@ class LoadError(WorkflowError):
 
     `message` locates each problem, one a line, by line number; `text` has the bare texts, sorted, as the original
     tool reports them. `code` is MISSING_STATE when one of the problems is. `later` are problems that would show only
-    when these are mended; they are for `awf validate`, and in none of the texts.
+    when these are fixed; they are for `awf validate`, and in none of the texts.
     """
 
     def __init__(self, source: Path, problems: Sequence[Problem], *, later: Sequence[Problem] = ()) -> None:

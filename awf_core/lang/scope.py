@@ -1,4 +1,4 @@
-"""What templates and expressions can see at one moment of a run.
+"""The data that templates and expressions can read at one moment of a run.
 
 Built by the engine, read by both languages. All parts are plain mappings with the names the original tool gives them
 (PascalCase inside `states`, `workflow`, `context`, `loop`, `error`); each language adds its own spellings on top.

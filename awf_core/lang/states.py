@@ -1,6 +1,7 @@
 """One state of a workflow: the keys every type has, and the spec its type's parser makes.
 
-Called by the loader for each state. It looks at one state alone; what states say about each other is in `checks.py`.
+Called by the loader for each state. It reads one state alone; what states say about each other is in `checks.py`.
+The load-time check of conditions knows no values yet. The engine decides which types retry.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from awf_core.lang.expressions import check_when, compile_late
 from awf_core.lang.findings import Stage
-from awf_core.lang.hook_actions import read_state_hooks
-from awf_core.lang.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State, TemplateRef
+from awf_core.lang.go.durations import parse_duration_ns, whole_milliseconds
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State, TemplateRef, Transition
 from awf_core.lang.problems import MISSING_FIELD, Problem, StepProblem
-from awf_core.lang.retry_rule import check_retry, read_retry
-from awf_core.lang.step_types import COMMAND_TYPES
-from awf_core.lang.terminal import inline_failure
-from awf_core.lang.transitions import read_transitions
+from awf_core.lang.sections import read_state_hooks
+from awf_core.lang.step_types import COMMAND_TYPES, inline_failure
 
 if TYPE_CHECKING:
+    from awf_core.lang.expressions import Expression
     from awf_core.lang.fields import Fields, StateFields
     from awf_core.lang.findings import Findings
     from awf_core.lang.model import HookAction
@@ -177,3 +179,83 @@ def _read_links(fields: StateFields) -> Links:
         body=fields.list_of_text("body") if is_loop else (),
         on_complete=fields.text("on_complete") if is_loop else "",
     )
+
+
+def read_transitions(fields: Fields) -> tuple[Transition, ...]:
+    """The transitions in order. Raises StepProblem for a `when` that does not compile.
+
+    A missing `goto` comes out as an empty one, for `check_gotos`.
+    """
+    entries = fields.each("transitions", "repository.yamlTransition")
+    return tuple(_transition(index, entry) for index, entry in enumerate(entries))
+
+
+def check_gotos(transitions: tuple[Transition, ...]) -> None:
+    """Raises StepProblem for the first transition that leads nowhere."""
+    for index, transition in enumerate(transitions):
+        if not transition.goto:
+            raise StepProblem(f"transition {index}: transition goto is required", key="transitions")
+
+
+def _transition(index: int, entry: Fields) -> Transition:
+    when, goto = entry.text("when"), entry.text("goto")
+    return Transition(when=_condition(index, when) if when else None, goto=goto)
+
+
+def _condition(index: int, when: str) -> Expression:
+    refusal = check_when(when)
+    if refusal is not None:
+        raise StepProblem(f"transition {index} expression '{when}': {refusal}", key="transitions")
+    # What passes the check and still does not compile fails where it is evaluated, as in the original.
+    return compile_late(when)
+
+
+_BACKOFFS = ("constant", "linear", "exponential")
+_DEFAULT_MULTIPLIER = 2.0
+
+
+def read_retry(fields: Fields) -> RetryRule | None:
+    """The rule as written, None without `retry:`. Raises StepProblem for a delay that is no duration.
+
+    Its ranges are checked later, by `check_retry`, after everything that could be misspelled has been read.
+    """
+    retry = fields.nested("retry", "repository.yamlRetry")
+    if retry is None:
+        return None
+    multiplier = retry.number("multiplier")
+    return RetryRule(
+        max_attempts=retry.integer("max_attempts") or 0,
+        backoff=retry.text("backoff") or "constant",
+        initial_delay_ms=_delay_ms(retry, "initial_delay"),
+        max_delay_ms=_delay_ms(retry, "max_delay"),
+        multiplier=_DEFAULT_MULTIPLIER if multiplier is None else multiplier,
+        jitter=retry.number("jitter") or 0.0,
+        retryable_exit_codes=frozenset(retry.list_of_integers("retryable_exit_codes")),
+    )
+
+
+def check_retry(rule: RetryRule) -> None:
+    """Raises StepProblem for a number out of range or an unknown backoff."""
+    if rule.max_attempts < 1:
+        raise _refused("max_attempts must be >= 1")
+    if rule.backoff not in _BACKOFFS:
+        raise _refused("invalid backoff strategy", hint=f"'{rule.backoff}' is none of {', '.join(_BACKOFFS)}.")
+    # Written so that NaN is refused too.
+    if not 0.0 <= rule.jitter <= 1.0:
+        raise _refused("jitter must be between 0.0 and 1.0")
+    if not rule.multiplier >= 0:
+        raise _refused("multiplier must be >= 0")
+
+
+def _refused(text: str, *, hint: str | None = None) -> StepProblem:
+    return StepProblem(f"retry config: {text}", key="retry", hint=hint)
+
+
+def _delay_ms(retry: Fields, key: str) -> int:
+    text = retry.text(key)
+    if not text:
+        return 0
+    try:
+        return max(0, whole_milliseconds(parse_duration_ns(text)))
+    except ValueError as error:
+        raise StepProblem(f"{key}: parsing duration {quoted(text)}: {error}", key="retry") from error

@@ -1,4 +1,4 @@
-"""The step types a workflow may use: a registry of parsers, one a `type:`.
+"""The step types a workflow may use: a registry of parsers, one a `type:`, and the parser of the type that ends a run.
 
 Filled once at start by the engine and by plugins, then asked by the loader. It never runs anything: what a parser
 returns is kept in `State.spec` untouched.
@@ -7,10 +7,13 @@ returns is kept in `State.spec` untouched.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from awf_core.errors import ConfigError
-from awf_core.lang.terminal import TerminalParser
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.model import TERMINAL, TerminalSpec
+from awf_core.lang.problems import StepProblem
+from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,3 +92,33 @@ class StepTypes:
 def _origin(parser: StepParser) -> str:
     kind = type(parser)
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+class TerminalParser:
+    """Reads `status`, `message` and `exitcode`."""
+
+    name = TERMINAL
+    aliases: tuple[str, ...] = ()
+
+    def parse(self, fields: StateFields) -> TerminalSpec:
+        """The spec. Raises StepProblem for a status that is neither `success` nor `failure`."""
+        message = fields.text("message")
+        return TerminalSpec(
+            status=_status(fields.text("status")),
+            message=compile_template(message) if message else None,
+            exit_code=fields.integer("exitcode"),
+        )
+
+
+def inline_failure(message: str, exit_code: int) -> TerminalSpec:
+    """The spec of the state that an inline `on_failure: {message, status}` becomes."""
+    return TerminalSpec(status="failure", message=compile_template(message), exit_code=exit_code)
+
+
+def _status(written: str) -> Literal["success", "failure"]:
+    match written:
+        case "" | "success":
+            return "success"
+        case "failure":
+            return "failure"
+    raise StepProblem(f"invalid terminal status {quoted(written)}: must be 'success' or 'failure'", key="status")

@@ -1,7 +1,7 @@
-"""YAML nodes read as the type a field wants: text, integer, flag, or whatever the value says.
+"""YAML nodes read as the type of a field: text, integer, flag, or the type that the value itself has.
 
 Called by `fields.py` and by readers of untyped YAML. It follows the original tool's library, oddities included:
-a float is accepted where an integer is wanted and cut, `yes` is a flag only where a flag is wanted. Pure.
+a float in an integer field is cut, and `yes` is a flag in a flag field only. Pure.
 
 `re_encoded` marks values inside a state: the original decodes each state, encodes it and decodes it again, so that an
 unquoted `1.0` reaches a text field as `1` and a date in normal form.
@@ -14,12 +14,17 @@ import binascii
 import math
 from typing import TYPE_CHECKING, Any
 
-from awf_core.lang.go_numbers import float_text
-from awf_core.lang.yaml_nodes import YamlError
-from awf_core.yaml_scalars import Timestamp, resolve, timestamp
+from awf_core.lang.go.numbers import float_text
+from awf_core.lang.go.quoting import quoted
+from awf_core.yaml.nodes import YamlError, pairs, read_nodes
+from awf_core.yaml.scalars import Timestamp, resolve, timestamp
 
 if TYPE_CHECKING:
-    from awf_core.lang.yaml_nodes import Node
+    from awf_core.yaml.nodes import Node
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_SHOWN = 20
+"""Duplicate keys named in one error."""
 
 _TRUE_WORDS = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
 _FALSE_WORDS = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF"})
@@ -37,32 +42,22 @@ class WrongShape(YamlError):
         )
 
 
-def pairs(node: Node) -> list[tuple[Node, Node]]:
-    """Keys and values of a mapping, merge keys (`<<`) worked in: what is written out wins, then the earlier merge."""
-    own: list[tuple[Node, Node]] = []
-    merged: list[Node] = []
-    for key, value in zip(node.children[::2], node.children[1::2], strict=True):
-        if _is_merge(key):
-            merged.extend(value.children if value.kind == "seq" else (value,))
-        else:
-            own.append((key, value))
-    taken = {(key.kind, key.value) for key, _ in own}
-    for source in merged:
-        if source.kind != "map":
-            raise YamlError("map merge requires map or sequence of maps as the value", line=source.line)
-        for key, value in pairs(source):
-            if (key.kind, key.value) not in taken:
-                taken.add((key.kind, key.value))
-                own.append((key, value))
-    return own
-
-
-def _is_merge(key: Node) -> bool:
-    return key.kind == "scalar" and key.value == "<<" and (key.tag == "!!merge" or (key.plain and not key.tag))
+def read_yaml(data: bytes) -> Node | None:
+    """The root node of the first document in `data`, None when there is none. Raises YamlError."""
+    if len(data) > MAX_BYTES:
+        raise YamlError(f"file of {len(data)} bytes is larger than the {MAX_BYTES} bytes allowed")
+    root, duplicates = read_nodes(data)
+    if duplicates:
+        lines = (
+            f"\n  line {one.line}: mapping key {quoted(one.key)} already defined at line {one.first_line}"
+            for one in duplicates[:MAX_SHOWN]
+        )
+        raise YamlError(f"unmarshal errors:{''.join(lines)}", line=duplicates[0].line)
+    return root
 
 
 def scalar_value(node: Node) -> object:
-    """The value of a scalar by its tag, or by its looks when plain. Raises YamlError for a tag that doesn't fit."""
+    """The value of a scalar by its tag, or by its spelling when plain. Raises YamlError for a tag that doesn't fit."""
     if node.tag == "!!str" or (not node.tag and not node.plain):
         return node.value
     if node.tag == "!!binary":

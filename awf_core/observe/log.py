@@ -1,95 +1,92 @@
-"""The log: `configure_logging` once at start, `get_logger(__name__)` where something is to be said.
+"""The log: `configure_logging` once at start, `get_logger(__name__)` where a module logs.
 
-One event a line, a constant name from events.py plus fields; bodies and secrets never.
-A logger may be made, and even used, before `configure_logging`: it follows whatever is configured last.
-Thread-safe.
+One event a line: a constant name from events.py plus fields, never a body or a secret. It is the standard library's
+`logging`, with a logger per module under `awf_core`, one handler and the formatters of render.py.
+Thread-safe. A logger may be made, and used, before `configure_logging`: it follows the latest configuration.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.errors import ConfigError
-from awf_core.observe import events
-from awf_core.observe.render import EventDict, json_renderer, text_renderer
-from awf_core.observe.sink import Sink
+from awf_core.observe.render import JsonLines, TextLines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-
-def _import_structlog() -> Any:
-    # structlog's console helpers import rich where it is installed: 50 ms of start-up for something only
-    # `awf_core.cli` may use. A None in sys.modules is Python's own way to say "not installed".
-    hidden = "rich" not in sys.modules
-    if hidden:
-        sys.modules["rich"] = None  # type: ignore[assignment]
-    try:
-        import structlog
-    finally:
-        if hidden:
-            del sys.modules["rich"]
-    return structlog
-
-
-structlog = _import_structlog()
-BoundLoggerBase: Any = structlog.BoundLoggerBase
-
+PARENT = "awf_core"
 Format = Literal["text", "json"]
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 """The levels a user can choose, by name."""
 
-_SINK = Sink()
-# One list for all loggers, changed in place: loggers made before configure_logging see the change.
-_PROCESSORS: list[Any] = [text_renderer(SystemClock())]
 
+class Logger:
+    """Logs events with fields. Below the configured level a call does nothing."""
 
-class Logger(BoundLoggerBase):  # type: ignore[misc]
-    """A logger with fields bound to it (`bind(message=...)` gives a new one);
-    below the level a call does nothing.
-    """
+    __slots__ = ("_fields", "_logger")
 
-    threshold: ClassVar[int] = LEVELS["info"]
+    def __init__(self, logger: logging.Logger, fields: dict[str, object]) -> None:
+        self._logger = logger
+        self._fields = fields
+
+    def bind(self, **fields: object) -> Logger:
+        """A logger that puts `fields` on every line as well."""
+        return Logger(self._logger, {**self._fields, **fields})
 
     def debug(self, event: str, **fields: object) -> None:
         """What helps to follow the program."""
-        if self.threshold <= 10:
-            self._proxy_to_logger("debug", event, **fields)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """The story of a message, in three lines at most."""
-        if self.threshold <= 20:
-            self._proxy_to_logger("info", event, **fields)
+        """The course of a message, in three lines at most."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Somebody may want to act. `exc_info=exc` adds a traceback."""
-        if self.threshold <= 30:
-            self._proxy_to_logger("warning", event, **fields)
+        """The operator may want to act. `exc_info=exc` adds a traceback."""
+        if self._logger.isEnabledFor(logging.WARNING):
+            self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """Somebody has to act. `exc_info=exc` adds a traceback."""
-        self._proxy_to_logger("error", event, **fields)
+        """The operator has to act. `exc_info=exc` adds a traceback."""
+        self._write(logging.ERROR, event, fields)
 
     def exception(self, event: str, **fields: object) -> None:
         """`error` with the traceback of the exception being handled."""
-        self._proxy_to_logger("error", event, **{"exc_info": True, **fields})
+        self._write(logging.ERROR, event, {"exc_info": sys.exc_info()[1], **fields})
 
     def is_enabled_for(self, level: str) -> bool:
         """Whether a line at `level` would be written."""
-        return self.threshold <= LEVELS[level]
+        return self._logger.isEnabledFor(LEVELS[level])
+
+    def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
+        caught = fields.pop("exc_info", None)
+        info = (type(caught), caught, caught.__traceback__) if isinstance(caught, BaseException) else None
+        # Not `Logger.log`: it walks the stack for the caller's file and line, which no line of ours shows.
+        record = logging.LogRecord(self._logger.name, level, "", 0, event, None, info)
+        record.fields = {**self._fields, **fields}
+        self._logger.handle(record)
 
 
 def get_logger(name: str, **fields: object) -> Logger:
-    """A logger that puts `logger=name` and `fields` on every line. Cheap; make one a module."""
-    return Logger(_SINK, _PROCESSORS, {"logger": name.removeprefix("awf_core."), **fields})
+    """A logger that puts `logger=name` (without `awf_core.`) and `fields` on every line. Cheap; make one a module."""
+    short = name.removeprefix(f"{PARENT}.")
+    return Logger(logging.getLogger(f"{PARENT}.{short}"), {"logger": short, **fields})
 
 
 def lines_together() -> AbstractContextManager[None]:
     """What the calling thread logs inside goes out in one piece: for the many lines of one batch."""
-    return _SINK.together()
+    return _HANDLER.together()
 
 
 def configure_logging(
@@ -99,60 +96,95 @@ def configure_logging(
     *,
     clock: Clock | None = None,
 ) -> None:
-    """Say how and where lines are written. `format=None`: text on a terminal, JSON elsewhere; `stream=None`:
-    stderr.
+    """Say how and where lines are written. `format=None`: text on a terminal, else JSON; `stream=None`: stderr.
 
-    Takes the place of an earlier call. Also routes structlog's and the standard
-    library's loggers here (the latter from warning up), so that no library writes a
+    Replaces an earlier call. Also routes the loggers of libraries here, from warning up, so that no library writes a
     password past the masking. Raises ConfigError for an unknown level or format.
     """
-    threshold = _threshold(level)
-    out = stream if stream is not None else sys.stderr
-    chosen = _chosen(format, out)
-    renderer = json_renderer if chosen == "json" else text_renderer
-    _PROCESSORS[:] = [renderer(clock or SystemClock())]
-    _SINK.stream = stream
-    Logger.threshold = threshold
-    structlog.configure(
-        processors=_PROCESSORS,
-        wrapper_class=Logger,
-        logger_factory=lambda *_: _SINK,
-        cache_logger_on_first_use=True,
-    )
-    _route_standard_library(threshold)
-
-
-def _threshold(level: str) -> int:
     if level.lower() not in LEVELS:
         raise ConfigError(f"log level {level!r} is not allowed (allowed: {', '.join(LEVELS)})")
-    return LEVELS[level.lower()]
-
-
-def _chosen(format: str | None, stream: TextIO) -> str:  # noqa: A002
     if format not in (None, "text", "json"):
         raise ConfigError(f"log format {format!r} is not allowed (allowed: text, json)")
-    return format or ("text" if stream.isatty() else "json")
+    out = stream if stream is not None else sys.stderr
+    is_text = format == "text" or (format is None and out.isatty())
+    _HANDLER.setFormatter((TextLines if is_text else JsonLines)(clock or SystemClock()))
+    _HANDLER.setLevel(LEVELS[level.lower()])
+    _HANDLER.stream = stream
+    _PARENT.setLevel(LEVELS[level.lower()])
+    root = logging.getLogger()
+    if _HANDLER not in root.handlers:
+        root.addHandler(_HANDLER)
 
 
-class _Bridge(logging.Handler):
-    """Writes what libraries log as an event of ours."""
+class LineHandler(logging.Handler):
+    """Writes lines to a stream that threads share. `stream=None` is stderr. Never raises at a caller of the log.
+
+    A log that can't be written (closed pipe, full disk) must not stop a worker.
+
+    A thread that finds another one writing leaves its line to it and goes on: with a lock around each write, the
+    threads of a busy worker spent their time waiting for one another.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream: TextIO | None = None
+        self._lines: deque[str] = deque()
+        self._writing = threading.Lock()
+        self._batch = threading.local()
+        # A child that is forked while another thread writes would inherit a lock that no thread of its own releases.
+        os.register_at_fork(after_in_child=self._start_afresh)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write `record`, without the lock that `logging` would take around it. Libraries count from warning up."""
+        if record.levelno >= logging.WARNING or hasattr(record, "fields"):
+            self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write the record's line whole and flush it, or have the thread that is writing do it."""
         try:
-            line: EventDict = {"event": events.LIBRARY, "logger": record.name, "message": record.getMessage()}
-            if record.exc_info:
-                line["exc_info"] = record.exc_info
-            level = {50: "critical", 40: "error", 30: "warning"}.get(record.levelno, record.levelname.lower())
-            _SINK.write(_PROCESSORS[-1](None, level, line))
-        except Exception:  # noqa: BLE001 - a library's bad log call must not break its caller
+            self._lines.append(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001  (a library's bad log call must not break its caller)
             self.handleError(record)
+        if not getattr(self._batch, "is_open", False):
+            self._drain()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Lines this thread writes inside go out in one piece at the end."""
+        self._batch.is_open = True
+        try:
+            yield
+        finally:
+            self._batch.is_open = False
+            self._drain()
+
+    def _drain(self) -> None:
+        # Checked again after each piece: a thread that left a line while the lock was taken counts on it.
+        while self._lines and self._writing.acquire(blocking=False):
+            try:
+                self._write_out()
+            finally:
+                self._writing.release()
+
+    def _write_out(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        stream = self.stream if self.stream is not None else sys.stderr
+        try:
+            stream.write("".join(lines))
+            stream.flush()
+        except (OSError, ValueError):
+            return
+
+    def _start_afresh(self) -> None:
+        self._lines = deque()
+        self._writing = threading.Lock()
 
 
-_BRIDGE = _Bridge(level=logging.WARNING)
-
-
-def _route_standard_library(threshold: int) -> None:
-    _BRIDGE.setLevel(max(threshold, logging.WARNING))
-    root = logging.getLogger()
-    if _BRIDGE not in root.handlers:
-        root.addHandler(_BRIDGE)
+_HANDLER = LineHandler()
+_HANDLER.setFormatter(TextLines(SystemClock()))
+_PARENT = logging.getLogger(PARENT)
+_PARENT.setLevel(logging.INFO)
+_PARENT.addHandler(_HANDLER)
+# The root logger has the same handler, for libraries: each line is written once.
+_PARENT.propagate = False

@@ -1,16 +1,15 @@
-"""Turn a log event into one line, JSON or text, with secrets masked. Called by log.py, as the last structlog
-processor.
+"""Turn a log record into one line, JSON or text, with secrets masked. The formatters of log.py.
 
-Values come from strangers: control characters are escaped, so nobody can forge a line or drive a terminal.
+Values come from untrusted producers: control characters are escaped, so no value can forge a line or drive a terminal.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
-import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -18,9 +17,10 @@ from pydantic_core import to_json
 from awf_core.clock import Clock, iso_utc
 from awf_core.config.secrets import MASK, is_secret
 from awf_core.errors import redact_url
+from awf_core.observe import events
 
-EventDict = dict[str, Any]
-Renderer = Callable[[object, str, EventDict], str]
+Fields = dict[str, Any]
+_LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
 _BIDI_AND_BREAKS = r"\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROL = re.compile(rf"[\x00-\x1f\x7f-\x9f{_BIDI_AND_BREAKS}]")
 _CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI_AND_BREAKS}]")
@@ -28,51 +28,75 @@ _BARE = re.compile(r"[^\s\"'=\\]+")
 _KNOWN_KEYS: dict[str, bool] = {}
 _MAX_KNOWN_KEYS = 1000
 MAX_TEXT_CHARS = 4096
-"""How much of a text goes into a line: names, ids and errors may come from strangers, or quote what they sent."""
+"""How much of a text goes into a line: names, ids and errors may quote what an untrusted producer sent."""
 MAX_TRACE_CHARS = 16384
 
 
-def json_renderer(clock: Clock) -> Renderer:
-    """One JSON object a line: `timestamp`, `level`, `event`, then the fields."""
-    stamp = _stamper(clock)
+class JsonLines(logging.Formatter):
+    """One JSON object a line: `timestamp`, `level`, `event`, `logger`, then the fields."""
 
-    def render(_: object, level: str, event: EventDict) -> str:
-        line: EventDict = {"timestamp": stamp(), "level": level, "event": event.pop("event", "")}
-        _take_exception(event)
-        for key, value in event.items():
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`."""
+        line: Fields = {"timestamp": iso_utc(self._clock.now()), "level": _level(record), "event": _event(record)}
+        for key, value in _fields(record).items():
             line[key] = _safe(key, value)
+        trace = _traceback(record)
+        if trace is not None:
+            line["exception"] = redact_url(trace)
         text = _to_json(line)
         # JSON itself escapes only what is below U+0020.
         return text if text.isascii() and "\x7f" not in text else _CONTROL.sub(_escape_json, text)
 
-    return render
 
-
-def text_renderer(clock: Clock) -> Renderer:
+class TextLines(logging.Formatter):
     """`2026-01-02T03:04:05.678Z info    message.settled  id=m-1 settlement=ack`, a traceback indented below.
 
-    For people: what is null, and which module speaks, is left to the JSON form.
+    For people: nulls and the name of the module are left to the JSON form.
     """
-    stamp = _stamper(clock)
 
-    def render(_: object, level: str, event: EventDict) -> str:
-        name = event.pop("event", "")
-        _take_exception(event)
-        trace = event.pop("exception", None)
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`."""
         fields = " ".join(
             [
                 f"{_visible(key)}={_quoted(_safe(key, value))}"
-                for key, value in event.items()
+                for key, value in _fields(record).items()
                 if value is not None and key != "logger"
             ]
         )
-        line = f"{stamp()} {level:<8}{_visible(redact_url(str(name)))}  {fields}".rstrip()
+        stamp = iso_utc(self._clock.now())
+        line = f"{stamp} {_level(record):<8}{_visible(redact_url(_event(record)))}  {fields}".rstrip()
+        trace = _traceback(record)
         return line if trace is None else f"{line}\n{_indented(trace)}"
 
-    return render
+
+def _event(record: logging.LogRecord) -> str:
+    return str(record.msg) if hasattr(record, "fields") else events.LIBRARY
 
 
-def _to_json(line: EventDict) -> str:
+def _fields(record: logging.LogRecord) -> Fields:
+    """The fields of a line of ours; of a library's line, who logged what."""
+    fields: Fields | None = getattr(record, "fields", None)
+    return {"logger": record.name, "message": record.getMessage()} if fields is None else fields
+
+
+def _traceback(record: logging.LogRecord) -> str | None:
+    caught = record.exc_info[1] if record.exc_info else None
+    return None if caught is None else _end_of("".join(traceback.format_exception(caught)).rstrip())
+
+
+def _level(record: logging.LogRecord) -> str:
+    return _LEVELS.get(record.levelno) or record.levelname.lower()
+
+
+def _to_json(line: Fields) -> str:
     try:
         return to_json(line, fallback=_plain).decode()
     except ValueError:
@@ -80,30 +104,8 @@ def _to_json(line: EventDict) -> str:
         return json.dumps(line, separators=(",", ":"), default=_plain)
 
 
-def _stamper(clock: Clock) -> Callable[[], str]:
-    """The time of a line, in UTC with milliseconds."""
-    return lambda: iso_utc(clock.now())
-
-
-def _take_exception(event: EventDict) -> None:
-    """Replace `exc_info` by `exception`, the traceback as one text."""
-    info = event.pop("exc_info", None)
-    if not info:
-        return
-    caught = _exception(info)
-    if caught is not None:
-        event["exception"] = _end_of("".join(traceback.format_exception(caught)).rstrip())
-
-
-def _exception(info: object) -> BaseException | None:
-    if isinstance(info, BaseException):
-        return info
-    caught: BaseException | None = info[1] if isinstance(info, tuple) else sys.exc_info()[1]
-    return caught
-
-
 def _safe(key: str, value: object) -> object:
-    """`value` without secrets. Fast for the usual case: a short text or a number under a known, harmless key."""
+    """`value` without secrets. Fast for a short text or a number under a known, harmless key."""
     secret = _KNOWN_KEYS.get(key)
     if secret is None:
         secret = is_secret(key)
@@ -112,7 +114,7 @@ def _safe(key: str, value: object) -> object:
     if secret and value is not None:
         return MASK
     if isinstance(value, str):
-        if len(value) > MAX_TEXT_CHARS and key != "exception":
+        if len(value) > MAX_TEXT_CHARS:
             return _beginning_of(value)
         return redact_url(value) if "://" in value else value
     if value is None or isinstance(value, (bool, int, float)):

@@ -1,6 +1,4 @@
-"""Keep a repeated warning to one line a second. Called where an outage would otherwise flood the log.
-Thread-safe.
-"""
+"""Limit a repeated warning to one line a second. Called where an outage would otherwise flood the log. Thread-safe."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Throttle:
-    """Lets one line per key through in `every_s` seconds and counts the others.
+    """Lets one line of each key through in `every_s` seconds and counts the others.
 
         muted = throttle.take("broker")
         if muted is not None:
@@ -31,7 +29,7 @@ class Throttle:
         self._muted: dict[Hashable, int] = {}
 
     def take(self, key: Hashable) -> int | None:
-        """How many lines of `key` were muted since the last one, when it may speak now; None when it may not."""
+        """How many lines of `key` were muted since the last one, where it may be logged now; None where it may not."""
         now = self._clock.monotonic()
         with self._lock:
             if now < self._next_at.get(key, now):

@@ -1,1 +1,1 @@
-"""Finding, checking and wiring plugins. The only place that knows stevedore and pluggy's manager."""
+"""Find, check and connect plugins. The only package that knows stevedore and pluggy's manager."""

@@ -1,8 +1,7 @@
 """Put a queue command together: choose the backend, fill its settings, construct it, add the plugins.
-Connects to nothing.
 
-Called by every command that uses a queue, and by the Python client. All that can be found wrong before connecting is
-found here, as ConfigError (exit 2).
+Called by every command that uses a queue, and by the Python client. Connects to nothing. What can be found wrong before
+connecting is found here, as ConfigError (exit 2).
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.config.backend_names import BACKEND_GROUP, DEFAULT_BACKEND
-from awf_core.config.load import Config, strange_section_variables
+from awf_core.config.load import Config, unknown_section_variables
 from awf_core.config.model import longest_run_s
 from awf_core.config.origins import DEFAULT, Origin
 from awf_core.contract import BackendContext, Capabilities
 from awf_core.errors import AwfError, ConfigError, redact_url
 from awf_core.mq import Mq
-from awf_core.plugin.entries import entries
 from awf_core.plugin.environment import backend_from_environment, refuse_unclaimed, variables_of
-from awf_core.plugin.loader import DOCTOR, load_backend
+from awf_core.plugin.loader import DOCTOR, entries, load_backend
 from awf_core.plugin.manager import Plugins, build_plugins
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ class Choice:
 class Assembly:
     """A queue command's parts, ready and not yet connected (`mq.open()` connects).
 
-    queues          what to consume or look at: the override, else the default queue
+    queues          what to consume or browse: the override, else the default queue
     default_queue   `mq.<type>.queue_url` or `.queue`, else `awf-workflows`
     settings        the backend's own settings; `choice` says where they came from
     """
@@ -76,7 +74,7 @@ def choose_backend(config: Config) -> Choice:
         raise ConfigError(where + exc.message, hint=exc.hint) from exc
     filled = config.backend_settings(name, backend.Settings, aliases=variables_of(name))
     label = next(str(entry) for entry in entries(BACKEND_GROUP) if entry.name == name)
-    warnings = tuple(strange_section_variables(config, name, backend.Settings))
+    warnings = tuple(unknown_section_variables(config, name, backend.Settings))
     return Choice(name=name, origin=origin, label=label, backend=backend, filled=filled, warnings=warnings)
 
 
@@ -88,8 +86,7 @@ def assemble(
     queues: Sequence[str] = (),
     clock: Clock | None = None,
 ) -> Assembly:
-    """Everything a queue command needs. `worker` is this process's name;
-    `queues` overrides the default queue.
+    """Everything a queue command needs. `worker` is this process's name; `queues` overrides the default queue.
 
     `concurrency=None` takes `mq.concurrency`. Raises ConfigError.
     """
@@ -124,7 +121,7 @@ def assemble(
 def _name_and_origin(config: Config) -> tuple[str, Origin]:
     env = config.places.env
     if config.mq.type is not None:
-        # An address nobody reads is a missing package, whichever backend is named.
+        # An address that no backend reads means a missing package, whichever backend is named.
         refuse_unclaimed(env)
         return config.mq.type, config.origins["mq.type"]
     selected = backend_from_environment(env)
@@ -138,7 +135,7 @@ def _construct(choice: Choice, context: BackendContext) -> Any:
         backend = choice.backend(choice.filled.settings, context)
     except AwfError:
         raise
-    # A third party's constructor may raise anything; the user needs to know whose it was.
+    # A third party's constructor may raise anything; the user needs to know which package it belongs to.
     except Exception as exc:
         raise ConfigError(
             f"mq.type {choice.name!r}: {choice.label} can't be set up: {type(exc).__name__}: {redact_url(str(exc))}",

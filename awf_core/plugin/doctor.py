@@ -1,32 +1,42 @@
-"""The facts behind `awf plugins` and `awf plugins doctor`. Called by those commands only.
-Data, nothing drawn.
+"""The facts behind `awf plugins` and `awf plugins doctor`. Called by those commands only. Data, nothing drawn.
 
-`list_plugins` imports nothing; `diagnose` imports everything, and is the one place that does.
+`list_plugins` imports nothing. `diagnose` imports every backend and plugin, and is the one place that does; it also
+compares what packages require with what is installed, and says whose the script `awf` is.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from awf_core.config.backend_names import BACKEND_GROUP, VARIABLE_GROUP
+from awf_core.config.backend_names import BACKEND_GROUP, PLUGIN_GROUP, VARIABLE_GROUP
 from awf_core.errors import ConfigError
-from awf_core.plugin.backend_class import complaint, implemented_hooks, missing_hooks, stated_version
-from awf_core.plugin.entries import PLUGIN_GROUP, Entry, entries
+from awf_core.plugin.checks import (
+    backend_complaint,
+    implemented_hooks,
+    missing_hooks,
+    plugin_complaints,
+    stated_version,
+)
 from awf_core.plugin.environment import backend_behind
-from awf_core.plugin.hook_checks import complaints
-from awf_core.plugin.loader import import_entry
-from awf_core.plugin.manager import load_extension
+from awf_core.plugin.loader import Entry, entries, import_entry, load_extension
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+CORE = "awf-core"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginFacts:
-    """What is known of one entry point. None = not looked at, or not applicable.
+    """What is known of one entry point, of one unmet requirement (group `requires`) or of the script `awf`.
+
+    None = not checked, or not applicable.
 
     `import_ms` is wall time in milliseconds, next to nothing where the module was imported before.
     """
@@ -50,8 +60,14 @@ def list_plugins() -> tuple[PluginFacts, ...]:
 
 
 def diagnose() -> tuple[PluginFacts, ...]:
-    """Import every backend and plugin and look at it. Never raises for what they do."""
-    return (*_diagnosed_backends(), *_diagnosed_plugins(), *_diagnosed_variables())
+    """Import and check every backend and plugin, and what they require. Never raises for what they do."""
+    return (
+        *_diagnosed_backends(),
+        *_diagnosed_plugins(),
+        *_diagnosed_variables(),
+        *_unmet_requirements(),
+        *script_facts(distribution(CORE)),
+    )
 
 
 def _diagnosed_backends() -> list[PluginFacts]:
@@ -61,7 +77,7 @@ def _diagnosed_backends() -> list[PluginFacts]:
         alone = tuple(other for other in found if other.name != entry.name or other is entry)
         fact, loaded = _imported(entry, partial(import_entry, entry, alone))
         if fact.imports:
-            fact = replace(fact, problem=_told(entry, complaint(loaded)))
+            fact = replace(fact, problem=_named(entry, backend_complaint(loaded)))
         if isinstance(loaded, type):
             fact = replace(
                 fact,
@@ -79,8 +95,8 @@ def _diagnosed_plugins() -> list[PluginFacts]:
     for entry in found:
         fact, loaded = _imported(entry, partial(load_extension, entry))
         if fact.imports:
-            problem = next(complaints(loaded), None)
-            fact = replace(fact, hooks=implemented_hooks(loaded), problem=_told(entry, problem))
+            problem = next(plugin_complaints(loaded), None)
+            fact = replace(fact, hooks=implemented_hooks(loaded), problem=_named(entry, problem))
         facts.append(_claimed(fact, found))
     return facts
 
@@ -117,8 +133,61 @@ def _imported(entry: Entry, load: Callable[[], object]) -> tuple[PluginFacts, ob
     return replace(_listed(entry), imports=True, import_ms=import_ms), loaded
 
 
-def _told(entry: Entry, problem: str | None) -> str | None:
+def _named(entry: Entry, problem: str | None) -> str | None:
     return f"{entry} {problem}" if problem else None
+
+
+def _unmet_requirements() -> list[PluginFacts]:
+    """What our packages and those of plugins require and this environment does not have."""
+    found = [entry for group in (BACKEND_GROUP, PLUGIN_GROUP, VARIABLE_GROUP) for entry in entries(group)]
+    packages = {entry.distribution: entry.point.dist for entry in found if entry.point.dist is not None}
+    packages.setdefault(CORE, distribution(CORE))
+    return [fact for package in packages.values() for fact in _unmet(package)]
+
+
+def _unmet(package: Distribution) -> Iterator[PluginFacts]:
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, package.requires or ()):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            installed = None
+        if installed is None or not requirement.specifier.contains(installed, prereleases=True):
+            name = f"{package.metadata['Name']} {package.version}"
+            yield PluginFacts(
+                group="requires",
+                name=requirement.name,
+                distribution=package.metadata["Name"],
+                version=package.version,
+                value=str(requirement),
+                problem=f"{name} requires {requirement}, installed is {installed or 'none'}. "
+                f"Install it with: pip install '{requirement.name}{requirement.specifier}'",
+            )
+
+
+def script_facts(core: Distribution) -> list[PluginFacts]:
+    """Whose `bin/awf` is: a package of another project has a script of that name, and the last one installed wins."""
+    path = next((Path(str(core.locate_file(file))) for file in core.files or () if file.match("bin/awf")), None)
+    if path is None:
+        return []
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    owners = [entry for entry in entries("console_scripts") if entry.name == "awf" and entry.point.module in text]
+    owner = owners[0].distribution if owners else "(unknown package)"
+    state = "is missing" if not text else f"is the script of {owners[0]}" if owners and owner != CORE else None
+    fix = f"Use `awfq` or `python -m awf_core`, or: pip install --force-reinstall --no-deps {CORE}"
+    return [
+        PluginFacts(
+            group="console_scripts",
+            name="awf",
+            distribution=owner,
+            version=owners[0].version if owners else "?",
+            value=os.path.normpath(path),
+            problem=f"{os.path.normpath(path)} {state}. {fix}" if state else None,
+        )
+    ]
 
 
 def _claimed(fact: PluginFacts, found: tuple[Entry, ...]) -> PluginFacts:

@@ -1,8 +1,6 @@
-"""Choose a backend from the environment: a set `AWF_MQ_REDIS_URL` means redis.
-Called when no `mq.type` is given.
+"""Choose a backend from the environment: a set `AWF_MQ_REDIS_URL` means redis. Called when no `mq.type` is given.
 
-Goes by entry-point group `awf.mq.env` (name = variable, value = the same object as in `awf.mq`).
-Imports no backend.
+Reads entry points of group `awf.mq.env` (name = variable, value = the same object as in `awf.mq`); imports no backend.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.config.backend_names import BACKEND_GROUP, VARIABLE_GROUP, install_line, twin
 from awf_core.errors import ConfigError
-from awf_core.plugin.entries import Entry, entries
+from awf_core.plugin.loader import Entry, entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +52,7 @@ def refuse_unclaimed(env: Mapping[str, str]) -> None:
 
 
 def variables_of(backend: str) -> dict[str, str]:
-    """The variables that mean a key of `backend` without being named like it: `{"AWF_MQ_AMQP_URL": "url"}`."""
+    """Variables of `backend` that are not named like its keys, with the key of each: `{"AWF_MQ_AMQP_URL": "url"}`."""
     own = twin("mq", backend) + "_"
     return {
         variable: _KEY.sub("", variable).lower()
@@ -64,7 +62,7 @@ def variables_of(backend: str) -> dict[str, str]:
 
 
 def _claims() -> dict[str, str]:
-    """Variable -> backend, of what is installed: what packages declare, and every backend's own `_URL` twins."""
+    """Variable -> backend, of what is installed: what packages declare, and the `_URL` variables of each backend."""
     backends = entries(BACKEND_GROUP)
     claims: dict[str, str] = {}
     for backend in backends:

@@ -1,40 +1,43 @@
-"""Load the one backend that `mq.type` names. Called by the composition and the doctor.
-The only file that knows stevedore.
+"""Find what installed packages offer, and import one backend or plugin. The only file that knows stevedore.
 
-Imports nothing but that backend. Whatever is wrong with it becomes one ConfigError naming package, version and entry
-point; errors of stevedore or of the backend's module never reach a user raw.
+`entries` reads metadata and imports nothing; every call reads it anew, so a package just installed is seen. Whatever is
+wrong with an entry becomes one ConfigError with package, version and entry point: errors of stevedore or of the
+imported module never reach a user raw.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn
 
 from awf_core.config.backend_names import BACKEND_GROUP, DISTRIBUTIONS, OTHER_NAMES, install_line
 from awf_core.config.did_you_mean import closest
 from awf_core.errors import ConfigError, redact_url
-from awf_core.plugin.backend_class import complaint
-from awf_core.plugin.entries import Entry, entries
+from awf_core.plugin.checks import backend_complaint
 
 DOCTOR = "run `awf plugins doctor`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackendInfo:
-    """An installed backend: `name` is what users write as `mq.type`, `value` the object behind it."""
+class Entry:
+    """One entry point. `str()` of it names package, version and object: `awf-mq-x 1.0 (awf_mq_x.queue:Backend)`."""
 
+    group: str
     name: str
+    value: str
     distribution: str
     version: str
-    value: str
+    point: EntryPoint = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version} ({self.value})"
 
 
-def installed_backends() -> tuple[BackendInfo, ...]:
-    """The installed backends by name. Imports none of them."""
-    return tuple(
-        BackendInfo(name=entry.name, distribution=entry.distribution, version=entry.version, value=entry.value)
-        for entry in entries(BACKEND_GROUP)
-    )
+def entries(group: str) -> tuple[Entry, ...]:
+    """The entry points of `group`, by name; a duplicate in the same package counts once."""
+    found = {_entry(point) for point in entry_points(group=group)}
+    return tuple(sorted(found, key=lambda entry: (entry.name, entry.distribution, entry.value)))
 
 
 def load_backend(name: str) -> type:
@@ -50,7 +53,7 @@ def load_backend(name: str) -> type:
         claims = "; ".join(str(entry) for entry in matches)
         raise ConfigError(f"mq.type {name!r} is claimed twice: {claims}. Uninstall one.", hint=DOCTOR)
     loaded = import_entry(matches[0], found)
-    problem = complaint(loaded)
+    problem = backend_complaint(loaded)
     if problem:
         raise ConfigError(f"mq.type {name!r}: {matches[0]} {problem}", hint=DOCTOR)
     assert isinstance(loaded, type)
@@ -67,13 +70,41 @@ def import_entry(entry: Entry, found: tuple[Entry, ...]) -> object:
     ExtensionManager.ENTRY_POINT_CACHE[entry.group] = [each.point for each in found]
     try:
         manager: Any = DriverManager(entry.group, entry.name, on_load_failure_callback=_raise)
-    # AssertionError passes stevedore's own net, and a module that calls sys.exit must not end the command unsaid.
+    # AssertionError passes stevedore's own net, and a module that calls sys.exit must not silently end the command.
     except (Exception, SystemExit) as exc:
-        cause = redact_url(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
-        raise ConfigError(f"mq.type {entry.name!r}: {entry} failed to import: {cause}", hint=DOCTOR) from exc
+        raise ConfigError(f"mq.type {entry.name!r}: {entry} failed to import: {_cause(exc)}", hint=DOCTOR) from exc
     # Not `manager.driver`: it answers with the class for an object that is falsy.
     loaded: object = manager.extensions[0].plugin
     return loaded
+
+
+def load_extension(entry: Entry) -> object:
+    """The module or object behind an entry of `awf.plugins`. Raises ConfigError keeping the cause."""
+    try:
+        loaded: object = entry.point.load()
+    # A plugin's module may raise anything, even SystemExit; the error names the plugin in every case.
+    except (Exception, SystemExit) as exc:
+        raise ConfigError(
+            f"plugin {entry.name!r}: {entry} failed to import: {_cause(exc)}",
+            hint=f"{DOCTOR}; AWF_DISABLE_PLUGINS={entry.name} starts without it",
+        ) from exc
+    return loaded
+
+
+def _entry(point: EntryPoint) -> Entry:
+    dist = point.dist
+    return Entry(
+        group=point.group,
+        name=point.name,
+        value=point.value,
+        distribution=dist.metadata["Name"] if dist else "(unknown package)",
+        version=dist.version if dist else "?",
+        point=point,
+    )
+
+
+def _cause(exc: BaseException) -> str:
+    return redact_url(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
 
 
 def _raise(_manager: object, _entry_point: object, exc: BaseException) -> NoReturn:

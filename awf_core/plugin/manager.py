@@ -1,35 +1,38 @@
-"""Put the chosen backend and all plugins together. Called by the composition.
-The only file that knows pluggy's manager.
+"""Put the chosen backend and all plugins together, and collect what they register. Called by assemble.py.
 
-Everything wrong with a plugin is found here, at start, and said with package, version and entry point.
-Connects to nothing.
+The only file that knows pluggy's manager. Everything wrong with a plugin is found here, at start, and reported with
+package, version and entry point. Connects to nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from awf_core.errors import ConfigError, redact_url
-from awf_core.hookspecs import PROJECT, SPEC_CLASSES
-from awf_core.plugin.core import CORE, CorePlugin
-from awf_core.plugin.entries import BUILTIN_PLUGIN, PLUGIN_GROUP, Entry, entries
-from awf_core.plugin.hook_checks import BACKEND_HOOKS, complaints
-from awf_core.plugin.registrations import Registrations
+from awf_core.config.backend_names import BUILTIN_PLUGIN, PLUGIN_GROUP
+from awf_core.errors import ConfigError
+from awf_core.hookspecs import PROJECT, SPEC_CLASSES, hookimpl
+from awf_core.plugin.checks import BACKEND_HOOKS, plugin_complaints
+from awf_core.plugin.loader import DOCTOR, Entry, entries, load_extension
 from awf_core.plugin.trace import trace_calls, tracing
+from awf_core.result import format_result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from awf_core.contract import Delivery, Formatted
+    from awf_core.message import Message
     from awf_core.mq import HookRelay
+    from awf_core.result import Outcome
 
+CORE = "awf_core"
 DISABLE_VARIABLE = "AWF_DISABLE_PLUGINS"
-DOCTOR = "run `awf plugins doctor`"
 
 
 class Plugins:
-    """What is registered. `hook` is pluggy's relay, for `Mq`; `registered` is what plugins add to the core.
+    """What is registered. `hook` is pluggy's relay, for `Mq`; `registered` has what plugins add to the core.
 
     `names` are the registered plugins in order, `disabled` those that AWF_DISABLE_PLUGINS kept out.
     """
@@ -55,8 +58,8 @@ class Plugins:
 def build_plugins(
     backend: object | None, backend_name: str | None, *, env: Mapping[str, str], backend_label: str = ""
 ) -> Plugins:
-    """Register the core, the plugins of group `awf.plugins`, and `backend` (None:
-    commands that need no queue).
+    """Register the core, the plugins of group `awf.plugins`, and `backend` (None: the
+    command needs no queue).
 
     AWF_DISABLE_PLUGINS=a,b (or `*`) keeps plugins out, AWF_TRACE_HOOKS=1 writes every hook call to stderr.
     Raises ConfigError naming the plugin that does not fit.
@@ -64,7 +67,7 @@ def build_plugins(
     manager = pluggy.PluginManager(PROJECT)
     for specs in SPEC_CLASSES:
         manager.add_hookspecs(specs)
-    _register(manager, CorePlugin(), CORE, CORE)
+    _register(manager, _CorePlugin(), CORE, CORE)
     disabled = _register_extensions(manager, env)
     if backend is not None:
         name = f"awf.mq:{backend_name}"
@@ -73,20 +76,6 @@ def build_plugins(
     if tracing(env):
         trace_calls(manager)
     return Plugins(manager, disabled=disabled, trace=tracing(env))
-
-
-def load_extension(entry: Entry) -> object:
-    """The module or object behind an entry of `awf.plugins`. Raises ConfigError keeping the cause."""
-    try:
-        loaded: object = entry.point.load()
-    # A plugin's module may raise anything, even SystemExit; who it was has to be said in every case.
-    except (Exception, SystemExit) as exc:
-        cause = redact_url(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
-        raise ConfigError(
-            f"plugin {entry.name!r}: {entry} failed to import: {cause}",
-            hint=f"{DOCTOR}; {DISABLE_VARIABLE}={entry.name} starts without it",
-        ) from exc
-    return loaded
 
 
 def is_disabled(name: str, env: Mapping[str, str]) -> bool:
@@ -113,7 +102,7 @@ def _register_extensions(manager: pluggy.PluginManager, env: Mapping[str, str]) 
 
 
 def _register(manager: pluggy.PluginManager, plugin: object, name: str, label: str) -> None:
-    for complaint in complaints(plugin):
+    for complaint in plugin_complaints(plugin):
         raise ConfigError(f"{label} {complaint}", hint=DOCTOR)
     try:
         manager.register(plugin, name=name)
@@ -123,7 +112,7 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str, label: s
 
 
 def _verify(manager: pluggy.PluginManager) -> None:
-    """Each backend hook has one implementation at most, and no hook is left that nobody declared."""
+    """Each backend hook has one implementation at most, and each implemented hook is declared."""
     for hook in BACKEND_HOOKS:
         owners = [
             implementation.plugin_name
@@ -140,3 +129,81 @@ def _verify(manager: pluggy.PluginManager) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as exc:
         raise ConfigError(f"a plugin does not fit: {' '.join(str(exc).split())}", hint=DOCTOR) from exc
+
+
+class _CorePlugin:
+    """Answers the hooks that need an answer, where no plugin does. Registered like a plugin; comes last."""
+
+    @hookimpl(trylast=True)
+    def awf_format_result(self, delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted:
+        """The result as JSON."""
+        return format_result(delivery, message, outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Registered:
+    """One thing a plugin added. `name` is empty where the thing itself knows its name (step types, commands)."""
+
+    value: object
+    plugin: str
+    name: str = ""
+
+
+class Registrations:
+    """What plugins add, by kind, in the order they were registered."""
+
+    def __init__(self, implementations: Callable[[str], tuple[pluggy.HookImpl, ...]]) -> None:
+        self._implementations = implementations
+
+    def step_types(self) -> tuple[Any, ...]:
+        """New `type:`s of state, as plugins gave them."""
+        return tuple(each.value for each in self._collect("awf_register_step_types", "step type"))
+
+    def commands(self) -> tuple[Any, ...]:
+        """Commands for `awf`, as plugins gave them."""
+        return tuple(each.value for each in self._collect("awf_register_commands", "command"))
+
+    def operations(self) -> Mapping[str, Any]:
+        """Operations of `type: operation` states, by name."""
+        return self._named("awf_register_operations", "operation")
+
+    def agent_providers(self) -> Mapping[str, Any]:
+        """`provider:`s of agent states, by name."""
+        return self._named("awf_register_agent_providers", "agent provider")
+
+    def executors(self) -> Mapping[str, Any]:
+        """What can run whole workflows, by name."""
+        return self._named("awf_register_executors", "executor")
+
+    def _named(self, hook: str, kind: str) -> Mapping[str, Any]:
+        return {each.name: each.value for each in self._collect(hook, kind)}
+
+    def _collect(self, hook: str, kind: str) -> tuple[_Registered, ...]:
+        things: list[_Registered] = []
+        for implementation in self._implementations(hook):
+            register = _collector(things, implementation.plugin_name, kind)
+            wanted = {"register": register} if "register" in implementation.argnames else {}
+            try:
+                implementation.function(**wanted)
+            except ConfigError:
+                raise
+            # Half-registered plugins do half of what they should, unseen; so any error stops the start.
+            except Exception as exc:
+                raise ConfigError(
+                    f"plugin {implementation.plugin_name!r} failed in {hook}: {type(exc).__name__}: {exc}",
+                    hint=f"AWF_DISABLE_PLUGINS={implementation.plugin_name} starts without it",
+                ) from exc
+        return tuple(things)
+
+
+def _collector(things: list[_Registered], plugin: str, kind: str) -> Callable[..., None]:
+    def register(*given: Any) -> None:
+        name = given[0] if len(given) == 2 else ""
+        for other in things:
+            if name and other.name == name:
+                raise ConfigError(
+                    f"{kind} {name!r} is registered twice: by plugin {other.plugin!r} and by plugin {plugin!r}"
+                )
+        things.append(_Registered(name=name, value=given[-1], plugin=plugin))
+
+    return register

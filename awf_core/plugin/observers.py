@@ -1,4 +1,4 @@
-"""Tell observers what happened, one plain method an event. Called by the worker, on its own threads.
+"""Notify observers of what happened, one plain method an event. Called by the worker and its engine, on their threads.
 
 Compiled once from the registered plugins: pluggy alone would let one failing observer silence the rest and reach the
 worker. Here a failure is logged with plugin and hook, counted, and the worker goes on.
@@ -14,7 +14,7 @@ from awf_core.clock import Clock, SystemClock
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.observe.throttle import Throttle
-from awf_core.plugin.hook_checks import EVENTS, PARAMETERS
+from awf_core.plugin.checks import EVENTS, PARAMETERS
 from awf_core.plugin.trace import trace_line
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ class _Observer:
 
 
 class Observers:
-    """The events of `hookspecs.EventSpecs`. Thread-safe; never raises.
+    """The events of `hookspecs.EventSpecs`, and those the engine of a worker reports. Thread-safe; never raises.
 
-    An event nobody observes costs the call and one test; `active` is False when no event is observed at all.
+    An event without an observer costs the call and one test; `active` is False when no event is observed at all.
     `failures` counts by (plugin, hook).
     """
+
+    watches_output = False
 
     def __init__(self, plugins: Plugins, *, clock: Clock | None = None) -> None:
         chains = {hook: _compile(plugins.implementations(hook), hook) for hook in EVENTS}
@@ -69,46 +71,56 @@ class Observers:
     def worker_started(self, worker: str, queues: Sequence[str], concurrency: int) -> None:
         """See `awf_worker_started`."""
         if self._worker_started:
-            self._tell(self._worker_started, (worker, queues, concurrency))
+            self._notify(self._worker_started, (worker, queues, concurrency))
 
     def message_received(self, delivery: Delivery) -> None:
         """See `awf_message_received`."""
         if self._message_received:
-            self._tell(self._message_received, (delivery,))
+            self._notify(self._message_received, (delivery,))
 
     def step_started(self, run_id: str, workflow: str, state: str, step_type: str) -> None:
-        """See `awf_step_started`."""
+        """See `awf_step_started`. Also logged, at debug."""
+        log.debug(events.STEP_STARTED, run_id=run_id, workflow=workflow, state=state, step_type=step_type)
         if self._step_started:
-            self._tell(self._step_started, (run_id, workflow, state, step_type))
+            self._notify(self._step_started, (run_id, workflow, state, step_type))
 
     def step_finished(self, run_id: str, workflow: str, state: str, status: str, duration_s: float) -> None:
-        """See `awf_step_finished`."""
+        """See `awf_step_finished`. Also logged, at debug."""
+        log.debug(events.STEP_FINISHED, run_id=run_id, workflow=workflow, state=state, status=status)
         if self._step_finished:
-            self._tell(self._step_finished, (run_id, workflow, state, status, duration_s))
+            self._notify(self._step_finished, (run_id, workflow, state, status, duration_s))
+
+    def step_output(self, run_id: str, state: str, stream: str, data: bytes) -> None:
+        """Not watched: output goes into the result, never into the log."""
+
+    def run_logged(self, run_id: str, workflow: str, level: str, text: str) -> None:
+        """What a workflow's own `log:` hooks say goes to the log."""
+        write = log.warning if level == "warn" else log.info
+        write(events.WORKFLOW_LOG, run_id=run_id, workflow=workflow, text=text)
 
     def run_finished(self, run_id: str, workflow: str, status: str, exit_code: int, duration_s: float) -> None:
-        """See `awf_run_finished`."""
+        """See `awf_run_finished`. The pipeline writes the log line, with the message's id."""
         if self._run_finished:
-            self._tell(self._run_finished, (run_id, workflow, status, exit_code, duration_s))
+            self._notify(self._run_finished, (run_id, workflow, status, exit_code, duration_s))
 
     def message_settled(self, delivery: Delivery, settlement: str, reason: str, duration_s: float) -> None:
         """See `awf_message_settled`."""
         if self._message_settled:
-            self._tell(self._message_settled, (delivery, settlement, reason, duration_s))
+            self._notify(self._message_settled, (delivery, settlement, reason, duration_s))
 
     def worker_stopping(self, worker: str, reason: str) -> None:
         """See `awf_worker_stopping`."""
         if self._worker_stopping:
-            self._tell(self._worker_stopping, (worker, reason))
+            self._notify(self._worker_stopping, (worker, reason))
 
-    def _tell(self, chain: tuple[_Observer, ...], values: tuple[Any, ...]) -> None:
+    def _notify(self, chain: tuple[_Observer, ...], values: tuple[Any, ...]) -> None:
         if self._trace:
             hook = chain[0].hook
             trace_line(hook, [each.plugin for each in chain], dict(zip(PARAMETERS[hook], values, strict=True)))
         for observer in chain:
             try:
                 observer.function(*[values[position] for position in observer.positions])
-            # Whatever an observer does, sys.exit included, the message goes its way.
+            # Whatever an observer does, sys.exit included, the message is processed.
             except (Exception, SystemExit) as exc:  # noqa: BLE001
                 self._failed(observer, exc)
 
@@ -121,7 +133,7 @@ class Observers:
 
 
 def _compile(implementations: Sequence[pluggy.HookImpl], hook: str) -> tuple[_Observer, ...]:
-    """The chain of `hook` in pluggy's order: what was registered last is told first."""
+    """The chain of `hook` in pluggy's order: the plugin registered last is notified first."""
     parameters = PARAMETERS[hook]
     return tuple(
         _Observer(

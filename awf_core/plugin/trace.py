@@ -1,5 +1,4 @@
-"""AWF_TRACE_HOOKS=1: every hook call on stderr, for whoever asks "who did that?".
-Called by manager and observers.
+"""AWF_TRACE_HOOKS=1: every hook call on stderr, with the plugins it reaches. Called by manager and observers.
 
 Costs nothing when off. Never writes a body: a delivery shows as queue, id and attempt.
 """
@@ -27,7 +26,7 @@ def tracing(env: Mapping[str, str]) -> bool:
 def trace_line(hook: str, plugins: Sequence[str], values: Mapping[str, object]) -> None:
     """Write one call to stderr."""
     shown = ", ".join(f"{name}={_shown(value)}" for name, value in values.items())
-    sys.stderr.write(f"hook {hook}({shown}) -> {', '.join(plugins) or 'nobody'}\n")
+    sys.stderr.write(f"hook {hook}({shown}) -> {', '.join(plugins) or 'no plugin'}\n")
 
 
 def trace_calls(manager: Any) -> None:

@@ -1,1 +1,1 @@
-"""Published helpers for tests of plugins and of the core."""
+"""Public helpers for tests of plugins: the conformance kit, private brokers, the fault proxy, clocks."""

@@ -1,7 +1,4 @@
-"""What cases do over and over, each failing with a sentence: send, take, settle, look. Used by the kit's cases.
-
-Plain functions over `Mq`; no waiting but for deliveries.
-"""
+"""What most cases do: send, take, settle, browse. Each fails with a sentence. Plain functions over `Mq`."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
     from awf_core.mq import Mq
 
 QUIET_S = 0.2
-"""How long a queue is watched before it counts as quiet."""
+"""How long a consume without deliveries shows that a queue is empty."""
 
 TAKE_S = 15.0
 ANSWER_S = 10.0
@@ -27,32 +24,46 @@ DRAIN_S = 60.0
 RETRY_S = 0.05
 
 
+def assert_counters(mq: Mq, delivery: Delivery, *, attempt: int | None = None, deliveries: int | None = None) -> None:
+    """Check the counters of `delivery` where the backend counts exactly; None = any."""
+    if mq.capabilities.attempts == "exact":
+        expected = {"attempt": attempt, "deliveries": deliveries}
+        actual = {name: None if expected[name] is None else getattr(delivery, name) for name in expected}
+        assert actual == expected, f"counters of {delivery.body!r}: expected {expected}, got {actual}"
+
+
+def assert_took(took_s: float, *, at_least_s: float = 0.0, less_than_s: float = float("inf")) -> None:
+    """Check a duration in seconds."""
+    assert took_s >= at_least_s, f"expected at least {at_least_s:.2f} s, took {took_s:.2f} s"
+    assert took_s < less_than_s, f"expected less than {less_than_s:.2f} s, took {took_s:.2f} s"
+
+
 def numbered(count: int) -> list[bytes]:
-    """`count` bodies that differ: b"0", b"1", …"""
+    """`count` different bodies: b"0", b"1", …"""
     return [b"%d" % number for number in range(count)]
 
 
 def send(mq: Mq, queue: str, *bodies: bytes, delay_s: float = 0.0) -> None:
-    """Publish bodies; every one has to be accepted."""
+    """Publish bodies. Fails unless the broker accepts all."""
     publish(mq, *(Outgoing(queue=queue, body=body, delay_s=delay_s) for body in bodies))
 
 
 def publish(mq: Mq, *messages: Outgoing) -> None:
-    """Publish; every message has to be accepted."""
+    """Publish messages. Fails unless the broker accepts all."""
     results = list(mq.publish(messages))
-    assert results == [None] * len(messages), f"publish answered {results}"
+    assert results == [None] * len(messages), f"publish: expected {len(messages)} times None, got {results}"
 
 
 def take(mq: Mq, queue: str, count: int = 1, *, within_s: float = TAKE_S, limit: int | None = None) -> list[Delivery]:
-    """Exactly the next `count` deliveries, in as many consumes as it takes."""
+    """Exactly the next `count` deliveries, in as many consumes as needed."""
     taken: list[Delivery] = []
     end = time.monotonic() + within_s
     while len(taken) < count:
         left_s = end - time.monotonic()
-        assert left_s > 0, f"{len(taken)} of {count} deliveries from {queue} within {within_s} s"
+        assert left_s > 0, f"expected {count} deliveries from {queue} within {within_s} s, got {len(taken)}"
         asked = min(limit or count, count - len(taken))
         got = mq.consume(queue, limit=asked, wait_s=min(left_s, 2.0))
-        assert len(got) <= asked, f"consume(limit={asked}) returned {len(got)} deliveries"
+        assert len(got) <= asked, f"consume(limit={asked}): expected at most {asked} deliveries, got {len(got)}"
         taken += got
     return taken
 
@@ -63,28 +74,32 @@ def take_one(mq: Mq, queue: str, *, within_s: float = TAKE_S) -> Delivery:
 
 
 def assert_quiet(mq: Mq, queue: str, *, for_s: float = QUIET_S) -> None:
-    """Nothing can be taken from `queue` for that long."""
+    """Fails when a consume of `queue` gets a delivery within `for_s` seconds."""
     came = mq.consume(queue, limit=10, wait_s=for_s)
-    assert not came, f"{queue} should be quiet, and handed out {[(d.body[:60], d.deliveries) for d in came]}"
+    assert not came, (
+        f"expected no delivery from {queue}, got (body, deliveries): {[(d.body[:60], d.deliveries) for d in came]}"
+    )
 
 
 def ack(mq: Mq, *deliveries: Delivery, replies: Sequence[Outgoing] = ()) -> None:
-    """Acknowledge; the broker has to take it. `replies` go with the first."""
+    """Acknowledge. Fails unless the broker accepts all. `replies` are those of the first."""
     acks = [Ack(delivery=d, replies=replies if n == 0 else ()) for n, d in enumerate(deliveries)]
     results = list(mq.ack(acks))
-    assert results == [None] * len(acks), f"ack answered {results}"
+    assert results == [None] * len(acks), f"ack: expected {len(acks)} times None, got {results}"
 
 
 def nack(mq: Mq, *deliveries: Delivery, delay_s: float = 0.0, is_counted: bool = True) -> None:
-    """Give back; the broker has to take it."""
+    """Nack. Fails unless the broker accepts all. `is_counted=False` releases."""
     nacks = [Nack(delivery=d, delay_s=delay_s, counted=is_counted, reason="kit") for d in deliveries]
     results = list(mq.nack(nacks))
-    assert results == [None] * len(nacks), f"nack answered {results}"
+    assert results == [None] * len(nacks), f"nack: expected {len(nacks)} times None, got {results}"
 
 
-def bury(mq: Mq, delivery: Delivery, queue: str, *, replies: Sequence[Outgoing] = (), reason: str = "kit") -> None:
-    """Dead-letter; the broker has to take it."""
-    letter = DeadLetter(
+def dead_letter(
+    mq: Mq, delivery: Delivery, queue: str, *, replies: Sequence[Outgoing] = (), reason: str = "kit"
+) -> None:
+    """Dead-letter. Fails unless the broker accepts it."""
+    item = DeadLetter(
         delivery=delivery,
         queue=queue,
         reason=reason,
@@ -92,14 +107,14 @@ def bury(mq: Mq, delivery: Delivery, queue: str, *, replies: Sequence[Outgoing] 
         history=[{"attempt": delivery.attempt, "reason": reason}],
         replies=replies,
     )
-    results = list(mq.dead_letter([letter]))
-    assert results == [None], f"dead_letter answered {results}"
+    results = list(mq.dead_letter([item]))
+    assert results == [None], f"dead_letter: expected None, got {results}"
 
 
 def answered(
     call: Callable[[], Sequence[BrokerError | None]], *, within_s: float = ANSWER_S
 ) -> list[BrokerError | None]:
-    """The broker's word on a settlement, asked again while it can't be reached, as the worker does."""
+    """The answer to a settlement, called again while the broker is unavailable, as the worker does."""
     end = time.monotonic() + within_s
     while True:
         try:
@@ -112,18 +127,18 @@ def answered(
 
 
 def drain(mq: Mq, queue: str, *, for_s: float = QUIET_S) -> list[bytes]:
-    """Take and acknowledge until the queue is quiet; the bodies, duplicates included."""
+    """Consume and acknowledge until the queue is empty; the bodies, duplicates included."""
     bodies: list[bytes] = []
     end = time.monotonic() + DRAIN_S
     while got := mq.consume(queue, limit=50, wait_s=for_s):
         ack(mq, *got)
         bodies += [delivery.body for delivery in got]
-        assert time.monotonic() < end, f"{queue} never runs dry: {len(bodies)} deliveries in {DRAIN_S} s"
+        assert time.monotonic() < end, f"expected {queue} to become empty, got {len(bodies)} deliveries in {DRAIN_S} s"
     return bodies
 
 
 def finish(mq: Mq, queue: str, count: int = 1) -> list[bytes]:
-    """Take and acknowledge exactly `count` messages, no more of which may be there; their bodies, sorted."""
+    """Consume and acknowledge `count` messages; their bodies, sorted. Fails when the queue has more."""
     deliveries = take(mq, queue, count)
     ack(mq, *deliveries)
     assert_quiet(mq, queue)

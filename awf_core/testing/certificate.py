@@ -1,4 +1,4 @@
-"""What a backend has proved: a certificate as JSON for machines and Markdown for a README. Pure but for versions."""
+"""The certificate of a run of the kit: recorded while pytest runs, written as JSON and as Markdown at its end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import json
 import platform
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from awf_core.plugin.loader import installed_backends
+import pytest
+
+from awf_core.config.backend_names import BACKEND_GROUP
+from awf_core.plugin.loader import entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from awf_core.testing.kit import Kit
 
 Verdict = Literal["passed", "skipped", "failed"]
 
@@ -21,7 +28,7 @@ GROUPS = {
     "B": "Delivery",
     "C": "Retry and delay",
     "D": "Leases and crashes",
-    "E": "Dead letters",
+    "E": "Dead-lettering",
     "F": "Publish and reply",
     "G": "Outages",
     "H": "Hygiene",
@@ -32,7 +39,7 @@ MARKS: Mapping[Verdict, str] = {"passed": "pass", "skipped": "skip", "failed": "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one case; `reason` says why it was skipped or how it failed."""
+    """The result of one case; `reason` says why it was skipped or how it failed."""
 
     case: str
     test: str
@@ -47,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A run of the kit. `versions` maps what was involved to its version."""
+    """A run of the kit. `versions` maps packages, Python and the system to their versions."""
 
     type: str
     date: str
@@ -57,14 +64,61 @@ class Certificate:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many cases passed, were skipped, failed."""
+        """The number of cases by verdict."""
         counted = Counter(outcome.verdict for outcome in self.outcomes)
         return {verdict: counted[verdict] for verdict in MARKS}
 
 
+class Recorder:
+    """The pytest plugin that records the result of each case of a run."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+        self._outcomes: dict[str, Outcome] = {}
+        self._about: dict[str, Any] | None = None
+
+    def describe(self, kit: Kit) -> None:
+        """Store the backend's type and capabilities. Called with every kit; only the first call has an effect."""
+        if self._about is None:
+            self._about = {"type": kit.target.type, "capabilities": asdict(kit.capabilities)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Store the worst verdict of a case's phases."""
+        case_id = dict(report.user_properties).get("awf_case")
+        if not isinstance(case_id, str):
+            return
+        before = self._outcomes.get(case_id)
+        verdict: Verdict = "failed" if report.failed else "skipped" if report.skipped else "passed"
+        if before is not None and (before.verdict != "passed" or verdict == "passed"):
+            return
+        self._outcomes[case_id] = Outcome(
+            case=case_id,
+            test=report.nodeid.rpartition("::")[2],
+            verdict=verdict,
+            reason=_reason(report),
+        )
+
+    def pytest_sessionfinish(self) -> None:
+        """Write JSON and Markdown, unless no case ran."""
+        if self._about is None:
+            return
+        certificate = Certificate(
+            type=self._about["type"],
+            capabilities=self._about["capabilities"],
+            versions=versions_of(self._about["type"]),
+            date=datetime.now(UTC).date().isoformat(),
+            outcomes=tuple(self._outcomes.values()),
+        )
+        self._directory.mkdir(parents=True, exist_ok=True)
+        stem = self._directory / f"conformance-{certificate.type}"
+        stem.with_suffix(".json").write_text(as_json(certificate))
+        stem.with_suffix(".md").write_text(as_markdown(certificate))
+
+
 def versions_of(backend: str) -> dict[str, str]:
-    """Versions of core, the backend's package, Python and the system."""
-    package = next(((b.distribution, b.version) for b in installed_backends() if b.name == backend), None)
+    """The versions of the core, the backend's package, Python and the system."""
+    package = next(((b.distribution, b.version) for b in entries(BACKEND_GROUP) if b.name == backend), None)
     return {
         "awf-core": version("awf-core"),
         **({package[0]: package[1]} if package else {}),
@@ -74,7 +128,7 @@ def versions_of(backend: str) -> dict[str, str]:
 
 
 def as_json(certificate: Certificate) -> str:
-    """The whole certificate, keys in a fixed order."""
+    """The certificate for machines, keys in a fixed order."""
     document = {
         "type": certificate.type,
         "date": certificate.date,
@@ -87,7 +141,7 @@ def as_json(certificate: Certificate) -> str:
 
 
 def as_markdown(certificate: Certificate) -> str:
-    """The certificate for people: what was tested, the counts, a table per group."""
+    """The certificate for people: versions, counts, a table per group."""
     counts = certificate.counts
     versions = ", ".join(f"{name} {number}" for name, number in certificate.versions.items())
     counted = f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} failed"
@@ -99,8 +153,8 @@ def as_markdown(certificate: Certificate) -> str:
         "Capabilities: " + ", ".join(f"`{name}={value}`" for name, value in certificate.capabilities.items()) + ".",
         "",
     ]
-    for letter, title in GROUPS.items():
-        lines += _group(title, [outcome for outcome in certificate.outcomes if outcome.case.startswith(letter)])
+    for group, title in GROUPS.items():
+        lines += _group(title, [outcome for outcome in certificate.outcomes if outcome.case.startswith(group)])
     return "\n".join(lines)
 
 
@@ -112,3 +166,12 @@ def _group(title: str, outcomes: Sequence[Outcome]) -> list[str]:
         for o in outcomes
     ]
     return [f"## {title}", "", "| case | what is proved | result |", "|---|---|---|", *rows, ""]
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        return " ".join(str(getattr(crash, "message", report.longrepr)).split())[:300]
+    return ""

@@ -1,11 +1,11 @@
-"""A second process on the same broker, for cases that kill, freeze or outnumber: `python -m awf_core.testing.child`.
+"""Another process on the same broker, for cases with several processes: `python -m awf_core.testing.child`.
 
-    child drain QUEUE          wait for a line on stdin, take and acknowledge until dry, report each body
-    child hold QUEUE           take one message and keep it without a word, until killed
-    child wait QUEUE           wait for messages; report what comes and keep it
+    child drain QUEUE          wait for a line on stdin, consume and acknowledge until the queue is empty
+    child hold QUEUE           consume one message and hold it until killed
+    child wait QUEUE           consume messages as they come and hold them
     child move SOURCE TARGET   wait for a line on stdin, move messages one at a time
 
-Reads the configuration of AWF_CONFIG_PATH. Reports in JSON lines on stderr, as workers log. Never run by hand.
+It reads the configuration of AWF_CONFIG_PATH, and reports in JSON lines on stderr, as workers log.
 """
 
 from __future__ import annotations
@@ -26,48 +26,48 @@ if TYPE_CHECKING:
 
     from awf_core.mq import Mq
 
-DRY_S = 0.5
+EMPTY_S = 0.5
 WAIT_S = 30.0
 BATCH = 10
 
 
 def main(arguments: list[str]) -> None:
-    """Open the queue, say `ready`, do what `arguments` name."""
+    """Open the queue, report `ready`, run the action that `arguments` name."""
     config = load_config(cwd=Path.cwd(), env=os.environ)
     mq = assemble(config, worker=f"child-{os.getpid()}").mq
     mq.open()
-    _say("ready")
+    _report("ready")
     ACTIONS[arguments[0]](mq, *arguments[1:])
     mq.close()
-    _say("finished")
+    _report("finished")
 
 
 def _drain(mq: Mq, queue: str) -> None:
     sys.stdin.readline()
-    while deliveries := mq.consume(queue, limit=BATCH, wait_s=DRY_S):
+    while deliveries := mq.consume(queue, limit=BATCH, wait_s=EMPTY_S):
         errors = [error for error in mq.ack([Ack(delivery=d) for d in deliveries]) if error is not None]
-        _say("drained", bodies=[d.body.decode() for d in deliveries], errors=[str(error) for error in errors])
+        _report("drained", bodies=[d.body.decode() for d in deliveries], errors=[str(error) for error in errors])
 
 
 def _hold(mq: Mq, queue: str) -> None:
     delivery = mq.consume(queue, limit=1, wait_s=WAIT_S)[0]
-    _say("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
+    _report("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
     signal.pause()
 
 
 def _wait(mq: Mq, queue: str) -> None:
     while True:
         for delivery in mq.consume(queue, limit=1, wait_s=WAIT_S):
-            _say("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
+            _report("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
 
 
 def _move(mq: Mq, source: str, target: str) -> None:
     sys.stdin.readline()
     while mq.move(source, target, limit=1):
-        _say("moved")
+        _report("moved")
 
 
-def _say(event: str, **fields: object) -> None:
+def _report(event: str, **fields: object) -> None:
     sys.stderr.write(json.dumps({"event": event, **fields}) + "\n")
     sys.stderr.flush()
 

@@ -1,4 +1,4 @@
-"""Clocks for tests: one that is wrong, and one that only moves when told. Both thread-safe."""
+"""Clocks for tests: one that is wrong, and one that the test sets. Both thread-safe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SkewedClock:
 
 
 class SetClock:
-    """Stands still until `advance`."""
+    """Stands still until the test moves it."""
 
     def __init__(self, now_s: float = 1_800_000_000.0) -> None:
         self._now_s = now_s
@@ -39,3 +39,7 @@ class SetClock:
         """Let `seconds` pass."""
         self._now_s += seconds
         self._monotonic_s += seconds
+
+    def set_back(self, seconds: float) -> None:
+        """Set the wall time back, as an operator or a time server does; negative = forward. Monotonic time stays."""
+        self._now_s -= seconds

@@ -1,7 +1,7 @@
-"""What a conformance case is given: connections to the backend under test, queues of its own, and processes.
+"""What a conformance case works with: connections to the backend under test, unique queues, and processes.
 
-Made per test by the `kit` fixture, or by hand with `Kit(target, directory)`; used by every case. Connections go the
-way of every command: configuration file, `assemble`, pluggy. Not thread-safe itself; what it returns is.
+The `kit` fixture makes one for each test; so does `Kit(target, directory)`. Connections are made as every command makes
+them: configuration file, `assemble`, pluggy. Not thread-safe; the connections are.
 """
 
 from __future__ import annotations
@@ -21,35 +21,33 @@ from awf_core.config.load import load_config
 from awf_core.errors import BrokerError
 from awf_core.message import encode
 from awf_core.plugin.assemble import assemble
-from awf_core.plugin.backend_class import is_marked
+from awf_core.plugin.checks import is_marked
 from awf_core.plugin.loader import load_backend
 from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
 from awf_core.testing.eventually import eventually
-from awf_core.testing.process import LoggedProcess, awf_command
-from awf_core.testing.project import Project
+from awf_core.testing.process import LoggedProcess, Project, awf_command
 from awf_core.testing.proxy import Proxy
 from awf_core.worker.decide import CRASH_CAP, CRASH_CAP_WHERE_RELEASES_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from awf_core.clock import Clock
-    from awf_core.contract import Capabilities, Declare, Delivery
+    from awf_core.contract import Capabilities, Declare, Delivery, QueueItem
     from awf_core.mq import Mq
     from awf_core.plugin.assemble import Assembly
     from awf_core.testing.target import MqTarget
 
 LONG_LEASE_S = 60.0
-RESULT_LOOK_S = 1.0
+RESULT_WAIT_S = 1.0
 EXPECTED_EXITS = (None, 0, 3, 5, -signal.SIGKILL)
-# Short waits and few attempts; retries come back at once, so that no case waits for a backoff.
+# Short waits and few attempts; a retry has no delay, so that no case waits for it.
 WORKER_RULES: dict[str, object] = {
     "concurrency": 4,
     "grace": "5s",
-    "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "unknown_hold": "0s"},
+    "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "defer_unknown": "0s"},
 }
 
 
@@ -59,7 +57,7 @@ def _name(purpose: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueNames:
-    """Queues nobody else uses. Letters, digits and hyphens: what every broker takes."""
+    """Unique queue names, of characters that every broker accepts."""
 
     work: str = field(default_factory=lambda: _name("work"))
     other: str = field(default_factory=lambda: _name("other"))
@@ -69,20 +67,20 @@ class QueueNames:
 
 
 class Losable:
-    """A connection, and what makes its deliveries go to others: time, or a cut where they hang on the connection."""
+    """A connection whose deliveries can be lost: their lease ends, or the connection that holds them is cut."""
 
     def __init__(self, mq: Mq, proxy: Proxy | None) -> None:
         self.mq = mq
         self._proxy = proxy
 
     def lose(self) -> None:
-        """From here on its deliveries come to others, at the latest when the short lease is over."""
+        """Lose its deliveries. The broker redelivers them to others, at the latest after the short lease."""
         if self._proxy is not None:
             self._proxy.cut()
 
 
 class Kit:
-    """One test's view of the backend. `scale` multiplies how much the heavier cases do."""
+    """The backend under test, for one test. `scale` multiplies the number of messages of the heavier cases."""
 
     def __init__(self, target: MqTarget, directory: Path, *, scale: float = 1.0) -> None:
         self.target = target
@@ -98,13 +96,11 @@ class Kit:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End processes, remove what is left in the test's queues where the backend can, close everything."""
+        """Kill the processes, purge the test's queues where the backend can, and close all connections."""
         for process in self._processes:
             process.kill()
         for proxy in self._proxies:
@@ -118,17 +114,17 @@ class Kit:
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """What the backend, configured as for most cases, says it can do."""
+        """The capabilities of the backend as most cases configure it."""
         return self.assembly().mq.capabilities
 
     @property
     def short_lease_s(self) -> float:
-        """The lease that `mq(is_short=True)` has; 0 where deliveries are bound to the connection."""
+        """The lease of `mq(is_short=True)`, in seconds; 0 where deliveries are bound to the connection."""
         return 0.0 if self.capabilities.lease_s is None else self.target.short_lease_s
 
     @property
     def late_s(self) -> float:
-        """Within how many seconds a lost delivery comes to somebody else."""
+        """Within how many seconds a lost delivery is redelivered to another consumer."""
         return self.short_lease_s + self.target.late_s
 
     def has_hook(self, name: str) -> bool:
@@ -136,7 +132,7 @@ class Kit:
         return is_marked(getattr(self._backend, name, None))
 
     def count(self, number: int, *, least: int = 1) -> int:
-        """`number`, scaled."""
+        """`number` times the scale, at least `least`."""
         return max(least, round(number * self.scale))
 
     def mq(
@@ -150,7 +146,7 @@ class Kit:
         declare: Declare = "auto",
         settings: Mapping[str, object] | None = None,
     ) -> Mq:
-        """A connection of its own, closed at the end of the test. `is_short`: with a lease that soon runs out."""
+        """A new connection, closed at the end of the test. `is_short`: with the short lease."""
         assembly = self.assembly(
             worker=worker, is_short=is_short, clock=clock, proxy=proxy, declare=declare, settings=settings
         )
@@ -162,39 +158,43 @@ class Kit:
         return assembly.mq
 
     def losable(self) -> Losable:
-        """A connection whose deliveries can be lost on command."""
+        """A connection whose deliveries the test can lose."""
         if self.capabilities.lease_s is not None:
             return Losable(self.mq(worker="kit-loser", is_short=True), None)
         proxy = self.proxy()
         return Losable(self.mq(worker="kit-loser", proxy=proxy), proxy)
 
     def message(self, workflow: str, message_id: str, *, reply_to: str | None = None) -> bytes:
-        """The body of a message, answered to the test's reply queue unless told otherwise."""
+        """The body of a message, with the test's reply queue unless `reply_to` is given."""
         return encode(workflow, message_id=message_id, reply_to=reply_to or self.names.replies)
 
     def results(self, mq: Mq, count: int, *, queue: str | None = None, within_s: float = 30.0) -> list[dict[str, Any]]:
-        """The next `count` results, taken and acknowledged."""
+        """Consume and acknowledge the next `count` results."""
         found: list[Delivery] = []
         end = time.monotonic() + within_s
         while len(found) < count:
             self._assert_none_failed()
             assert time.monotonic() < end, f"{len(found)} of {count} results in {within_s} s; logs: {self._tails()}"
-            found += mq.consume(queue or self.names.replies, limit=count - len(found), wait_s=RESULT_LOOK_S)
+            found += mq.consume(queue or self.names.replies, limit=count - len(found), wait_s=RESULT_WAIT_S)
         ack(mq, *found)
         return [json.loads(delivery.body) for delivery in found]
 
-    def letters(self, mq: Mq, count: int = 0) -> list[bytes]:
-        """The bodies of the dead letters, sorted, once there are `count`; looked at where the backend can, else taken.
+    def dead_messages(self, mq: Mq, count: int = 0) -> list[bytes]:
+        """The bodies of the dead-lettered messages, sorted, once there are `count`.
 
-        Letters need not be consumable: a backend may keep them in a place of another kind.
+        Browses them where the backend can, since a dead-letter queue need not be consumable; else consumes them.
         """
         if not self.has_hook("awf_mq_browse"):
             return finish(mq, self.names.dead, count)
-        eventually(lambda: len(browse_all(mq, self.names.dead)) >= count, self.late_s, what=f"{count} letters")
-        return sorted(item.body for item in browse_all(mq, self.names.dead))
+
+        def browsed() -> list[QueueItem]:
+            return browse_all(mq, self.names.dead)
+
+        eventually(lambda: len(browsed()) >= count, self.late_s, what=f"{count} dead-lettered messages")
+        return sorted(item.body for item in browsed())
 
     def crash_deliveries(self, mq: Mq) -> None:
-        """Have the message of the work queue handed out and lost as often as makes it a crash loop."""
+        """Consume and lose the message of the work queue as often as makes it a crash loop."""
         if self.capabilities.release_counts:
             for _ in range(CRASH_CAP_WHERE_RELEASES_COUNT):
                 nack(mq, take_one(mq, self.names.work), is_counted=False)
@@ -203,10 +203,10 @@ class Kit:
         for _ in range(CRASH_CAP):
             take_one(loser.mq, self.names.work, within_s=self.late_s)
             loser.lose()
-        eventually(lambda: mq.stats(self.names.work).ready != 0, self.late_s, what="the last lease ran out")
+        eventually(lambda: mq.stats(self.names.work).ready != 0, self.late_s, what="the end of the last lease")
 
     def assembly(self, *, worker: str = "kit", clock: Clock | None = None, **variant: Any) -> Assembly:
-        """The same, not connected and not closed by the kit."""
+        """The backend and its configuration, not connected; the kit doesn't close it."""
         path = self.config(**variant)
         config = load_config(cwd=self.project.directory, env=self.project.environment(path))
         return assemble(config, worker=worker, clock=clock)
@@ -220,7 +220,7 @@ class Kit:
         settings: Mapping[str, object] | None = None,
         rules: Mapping[str, object] | None = None,
     ) -> str:
-        """Write a configuration that reaches the broker; returns its path. `rules`: other keys under `mq:`."""
+        """Write a configuration for the broker; returns its path. `rules`: other keys under `mq:`."""
         target = self.target
         section = dict(target.settings if settings is None else settings)
         if proxy is not None:
@@ -243,23 +243,28 @@ class Kit:
         )
 
     def proxy(self) -> Proxy:
-        """A fault proxy before the broker."""
+        """A new fault proxy to the broker."""
         address = self.target.address
-        assert address is not None, "an embedded broker has no address to put a proxy before"
+        assert address is not None, "an embedded broker has no address for a proxy"
         proxy = Proxy(*address)
         self._proxies.append(proxy)
         return proxy
 
+    def restart_broker(self) -> None:
+        """Restart the broker. For cases that need `restart`."""
+        assert self.target.control is not None, "this case needs a broker that can be restarted"
+        self.target.control.restart()
+
     def worker(
         self, *arguments: str, env: Mapping[str, str] | None = None, queue: str | None = None, **variant: Any
     ) -> LoggedProcess:
-        """An `awf worker` on the test's work queue, its log JSON. `variant` as for `config`."""
+        """Start `awf worker` on the test's work queue, with a JSON log. `variant` as for `config`."""
         queues = ("--queue", queue or self.names.work)
         command = awf_command("worker", *queues, "--log-format", "json", *arguments)
         return self._started(command, self.config(**variant), env)
 
     def child(self, action: str, *arguments: str, **variant: Any) -> LoggedProcess:
-        """Another process on the same broker, see `child.py`; it has said `ready` when this returns."""
+        """Start another process on the same broker, see `child.py`."""
         command = (sys.executable, "-m", "awf_core.testing.child", action, *arguments)
         return self._started(command, self.config(**variant), None)
 
@@ -296,7 +301,7 @@ class Kit:
         mq.ensure(names.replies, "reply")
 
     def _purge(self) -> None:
-        """Leave a shared broker as it was found, as far as an operator could."""
+        """Leave no messages of the test in a shared broker."""
         if not self._ensured or self.target.address is None:
             return
         names = self.names

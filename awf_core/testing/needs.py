@@ -1,7 +1,7 @@
-"""What a case needs of a backend, and why it is skipped where that is missing. Pure: looks at capabilities and target.
+"""What a case needs of a backend, and why it is skipped where that is missing. Pure: reads capabilities and target.
 
-`@needs("headers", "restart")` marks a case with its id; the fixture asks `missing` before the case runs, and
-`skipped_cases` answers for all of them at once, so that a backend can pin its list.
+`@case("A6", "headers")` gives a case its id and its needs. The fixture calls `missing` before the case runs;
+`skipped_cases` lists all skipped cases, for a backend to declare.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST_BODY_TRIED = 64 * 1024 * 1024
 SERVER = "no server: the broker is embedded"
 RESTART = "needs a broker that can be restarted"
 FLUSH = "needs a broker that can be made to forget everything"
-STORAGE = "needs a way to tell how much is stored"
+STORAGE = "needs a way to measure what is stored"
 PROCESSES = "the broker lives in one process"
 LOGIN = "needs credentials that the broker refuses"
 LOSABLE = "deliveries can't be lost: no lease, and no server to cut the connection to"
@@ -43,7 +43,7 @@ class Case:
 
 
 def case(case_id: str, *needs: str) -> Callable[[F], F]:
-    """Mark a test as the case `case_id` of the kit, which needs what is named (see `_REASONS`, or a capability)."""
+    """Mark a test as the case `case_id`. A need is a key of `_REASONS`, an optional hook, or a capability."""
 
     def mark(test: F) -> F:
         setattr(test, ATTRIBUTE, Case(id=case_id, needs=needs, test=test.__name__))
@@ -53,24 +53,24 @@ def case(case_id: str, *needs: str) -> Callable[[F], F]:
 
 
 def case_of(test: object) -> Case | None:
-    """The case behind a test function or method, None where it is none."""
+    """The case of a test function or method; None where it is no case."""
     found = getattr(test, ATTRIBUTE, None)
     return found if isinstance(found, Case) else None
 
 
 def missing(needs: tuple[str, ...], kit: Kit) -> str | None:
-    """The reason to skip a case with these needs, None where nothing is missing."""
+    """The reason to skip a case with these needs; None where nothing is missing."""
     return next((reason for need in needs if (reason := _reason(need, kit)) is not None), None)
 
 
 def cases_of(suite: type) -> dict[str, Case]:
-    """The cases of a suite class by id, in the order of their ids."""
+    """The cases of a suite class by id, in order."""
     found = (case_of(getattr(suite, name)) for name in dir(suite) if name.startswith("test_"))
     return {each.id: each for each in sorted((c for c in found if c is not None), key=lambda c: (c.id[0], _number(c)))}
 
 
 def skipped_cases(suite: type, kit: Kit) -> dict[str, str]:
-    """Case id -> reason, of those that this backend skips."""
+    """Case id -> reason, for the cases that this backend skips."""
     reasons = {each.id: missing(each.needs, kit) for each in cases_of(suite).values()}
     return {case_id: reason for case_id, reason in reasons.items() if reason is not None}
 

@@ -1,39 +1,44 @@
-"""A TCP proxy that breaks connections on command: put it between a client and its broker, in tests only.
+"""A TCP proxy between a client and its broker that injects faults, for tests.
 
     with Proxy("127.0.0.1", redis.port) as proxy:
         mq = connect(proxy.through(redis.url))
         proxy.cut()
 
-One thread moves all bytes. Every fault holds from the moment the call returns; `restore` ends them all.
+One thread moves all bytes. A fault is in effect when its call returns; `restore` ends all faults.
 """
 
 from __future__ import annotations
 
 import selectors
 import socket
+import struct
 import threading
 import time
+from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from awf_core.testing.proxy_link import Direction, Link, Towards
-
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 LOCAL = "127.0.0.1"
 CONNECT_S = 5.0
-LOOK_S = 0.5
+POLL_S = 0.5
+CHUNK_BYTES = 65536
+MAX_QUEUED_BYTES = 1 << 20
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+Towards = Literal["broker", "client"]
 
 
 class Proxy:
-    """Listens on a free local port and passes everything on to `host:port`. All methods are thread-safe.
+    """Listens on a free local port and forwards to `host:port`. Thread-safe.
 
     port        where clients connect
-    accepted    how many connections were passed on so far
-    latency_s   how long every byte is held up in each direction; may be set at any moment
+    accepted    how many connections were forwarded so far
+    latency_s   the delay of every byte in each direction; may be set at any time
     """
 
     def __init__(self, host: str, port: int, *, latency_s: float = 0.0) -> None:
@@ -49,23 +54,21 @@ class Proxy:
         self._listener: socket.socket | None = None
         self.port = 0
         self._listen()
-        self._bell, self._ringer = socket.socketpair()
-        self._bell.settimeout(0)
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.settimeout(0)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
     def live(self) -> int:
-        """Connections open now."""
+        """The number of open connections."""
         return len(self._links)
 
     def through(self, url: str) -> str:
@@ -76,7 +79,7 @@ class Proxy:
         return urlunsplit(parts._replace(netloc=netloc))
 
     def cut(self) -> int:
-        """Reset (RST) every live connection on both sides and go on accepting; returns how many there were."""
+        """Reset (RST) every open connection on both sides and accept new ones; returns how many were open."""
         with self._lock:
             links = list(self._links)
             for link in links:
@@ -84,41 +87,41 @@ class Proxy:
             return len(links)
 
     def refuse(self) -> None:
-        """Refuse new connections (ECONNREFUSED). Live ones stay: `cut` them too to take the broker away entirely."""
+        """Refuse new connections (ECONNREFUSED). Open ones stay: `cut` them too to simulate a broker that is down."""
         with self._lock:
             if self._listener is not None:
                 self._selector.unregister(self._listener)
                 self._listener.close()
                 self._listener = None
-        self._ring()
+        self._wake()
 
     def blackhole(self) -> None:
-        """Let nothing through in either direction, with no end and no error: the half-open connection.
+        """Forward nothing in either direction, without an end or an error: the half-open connection.
 
-        New connections are still accepted, and hang. What clients send is kept until `restore`.
+        New connections are still accepted, and hang. The proxy keeps what clients send until `restore`.
         """
         with self._lock:
             self._is_stalled = True
-        self._ring()
+        self._wake()
 
     def cut_after(self, limit_bytes: int, *, towards: Towards = "broker") -> None:
-        """Let `limit_bytes` more bytes pass towards one side, then cut every connection.
+        """Forward `limit_bytes` more bytes towards one side, then cut every connection.
 
-        `cut_after(0, towards="client")` loses the answer to the next command after the broker has carried it out.
-        Towards the broker the last bytes surely arrive: it gets a proper end of stream, the client a reset.
+        `cut_after(0, towards="client")` loses the answer to the next command after the broker has executed it. Towards
+        the broker the last bytes arrive: the broker gets an end of stream, the client a reset.
         """
         with self._lock:
             self._budget = (towards, limit_bytes)
 
     def restore(self) -> None:
-        """Be a faithful proxy again: accept, pass on (what a blackhole held back included), no latency, no budget."""
+        """End all faults: accept, forward (also what a blackhole kept), no latency, no byte limit."""
         with self._lock:
             self._is_stalled = False
             self._budget = None
             self.latency_s = 0.0
             if self._listener is None and not self._is_stopped:
                 self._listen()
-        self._ring()
+        self._wake()
 
     def close(self) -> None:
         """Cut everything and stop listening. Idempotent."""
@@ -126,13 +129,13 @@ class Proxy:
             if self._is_stopped:
                 return
             self._is_stopped = True
-        self._ring()
+        self._wake()
         self._thread.join()
         self.refuse()
         self.cut()
         self._selector.close()
-        self._bell.close()
-        self._ringer.close()
+        self._wake_read.close()
+        self._wake_write.close()
 
     def _listen(self) -> None:
         self._listener = socket.create_server((LOCAL, self.port), backlog=128)
@@ -140,9 +143,9 @@ class Proxy:
         self.port = self._listener.getsockname()[1]
         self._selector.register(self._listener, selectors.EVENT_READ)
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         with suppress(OSError):
-            self._ringer.send(b"\0")
+            self._wake_write.send(b"\0")
 
     def _run(self) -> None:
         while not self._is_stopped:
@@ -150,17 +153,17 @@ class Proxy:
                 wait_s = self._prepare(time.monotonic())
             ready = self._selector.select(wait_s)
             for key, events in ready:
-                if key.fileobj is self._bell:
+                if key.fileobj is self._wake_read:
                     with suppress(BlockingIOError):
-                        self._bell.recv(4096)
+                        self._wake_read.recv(4096)
                 elif isinstance(key.data, Link):
                     self._serve(key.data, key.fileobj, events)
                 else:
                     self._accept()
 
     def _prepare(self, now: float) -> float:
-        """Tell the selector what each link waits for; returns how long to wait at most, in seconds."""
-        wait_s = LOOK_S
+        """Register what each link waits for; returns how many seconds to wait at most."""
+        wait_s = POLL_S
         for link in list(self._links):
             for side, events in link.wants(now, is_stalled=self._is_stalled).items():
                 self._watch(link, side, events)
@@ -206,14 +209,14 @@ class Proxy:
                 for direction in link.directions:
                     if direction.source is side and events & selectors.EVENT_READ:
                         direction.read(now + self.latency_s)
-                    self._pass_on(link, direction, now)
+                    self._forward(link, direction, now)
             except OSError:
                 self._end(link)
             if link.is_over:
                 self._end(link, reset_client=False, reset_broker=False)
 
-    def _pass_on(self, link: Link, direction: Direction, now: float) -> None:
-        """Write what may go; the byte that uses up the budget, or the first beyond an empty one, cuts."""
+    def _forward(self, link: Link, direction: Direction, now: float) -> None:
+        """Write what is due. The last byte of the budget cuts; with an empty budget the next byte does."""
         if link.is_closed:
             return
         if self._budget is None or self._budget[0] != direction.towards:
@@ -234,3 +237,105 @@ class Proxy:
                 self._selector.unregister(side)
         self._links.discard(link)
         link.close(reset_client=reset_client, reset_broker=reset_broker)
+
+
+@dataclass(slots=True, eq=False)
+class Direction:
+    """The bytes from `source` to `sink`; each chunk has the monotonic second when it is due."""
+
+    source: socket.socket
+    sink: socket.socket
+    towards: Towards
+    chunks: deque[tuple[float, bytes]] = field(default_factory=deque)
+    queued_bytes: int = 0
+    has_ended: bool = False
+    is_finished: bool = False
+
+    def read(self, due_at: float) -> None:
+        """Read from the source. Raises OSError when its connection broke."""
+        try:
+            data = self.source.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self.chunks.append((due_at, data))
+            self.queued_bytes += len(data)
+        else:
+            self.has_ended = True
+
+    def write(self, now: float, limit_bytes: int | None) -> int:
+        """Write what is due, at most `limit_bytes`; returns how many bytes. Raises OSError."""
+        written = 0
+        while self.is_due(now) and (limit_bytes is None or written < limit_bytes):
+            due_at, data = self.chunks[0]
+            allowed = len(data) if limit_bytes is None else min(len(data), limit_bytes - written)
+            try:
+                sent = self.sink.send(data[:allowed])
+            except BlockingIOError:
+                break
+            written += sent
+            self.queued_bytes -= sent
+            if sent == len(data):
+                self.chunks.popleft()
+            else:
+                self.chunks[0] = (due_at, data[sent:])
+        return written
+
+    def finish(self) -> None:
+        """Forward the end of the stream, after all bytes before it."""
+        if self.has_ended and not self.chunks and not self.is_finished:
+            self.is_finished = True
+            with suppress(OSError):
+                self.sink.shutdown(socket.SHUT_WR)
+
+    def due_at(self) -> float | None:
+        """When the next chunk is due; None without one."""
+        return self.chunks[0][0] if self.chunks else None
+
+    def is_due(self, now: float) -> bool:
+        """Whether a chunk is due now."""
+        return bool(self.chunks) and self.chunks[0][0] <= now
+
+
+class Link:
+    """A client's connection, and the proxy's connection to the broker for it. Never blocks."""
+
+    def __init__(self, client: socket.socket, broker: socket.socket) -> None:
+        self.client = client
+        self.broker = broker
+        self.up = Direction(client, broker, "broker")
+        self.down = Direction(broker, client, "client")
+        self.is_closed = False
+        for each in (client, broker):
+            each.settimeout(0)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def directions(self) -> tuple[Direction, Direction]:
+        """To the broker, to the client."""
+        return self.up, self.down
+
+    @property
+    def is_over(self) -> bool:
+        """Whether both sides ended their streams and all bytes were forwarded."""
+        return self.up.is_finished and self.down.is_finished
+
+    def wants(self, now: float, *, is_stalled: bool) -> dict[socket.socket, int]:
+        """The selector events to wait for on each socket."""
+        events = {self.client: 0, self.broker: 0}
+        if not is_stalled:
+            for direction in self.directions:
+                if not direction.has_ended and direction.queued_bytes < MAX_QUEUED_BYTES:
+                    events[direction.source] |= selectors.EVENT_READ
+                if direction.is_due(now):
+                    events[direction.sink] |= selectors.EVENT_WRITE
+        return events
+
+    def close(self, *, reset_client: bool = True, reset_broker: bool = True) -> None:
+        """Close both sides: with a reset, which loses bytes in transit, or with an end of stream. Idempotent."""
+        self.is_closed = True
+        for side, is_reset in ((self.client, reset_client), (self.broker, reset_broker)):
+            with suppress(OSError):
+                if is_reset:
+                    side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                side.close()

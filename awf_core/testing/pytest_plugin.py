@@ -1,7 +1,7 @@
-"""Fixtures and options of the conformance kit. Opt in: `pytest_plugins = ["awf_core.testing.pytest_plugin"]`.
+"""Fixtures and options of the conformance kit, and where a broker for tests comes from.
 
-Never loaded by itself: it is no entry point of pytest's, so it costs nothing where it isn't named. Stand it in a
-conftest.py, before anything imports `awf_core.testing.conformance`, so that failed asserts show their values.
+Opt in with `pytest_plugins = ["awf_core.testing.pytest_plugin"]` in the top conftest.py, before any import of
+`awf_core.testing.conformance`, so that failed asserts show their values. It is no entry point of pytest.
 """
 
 from __future__ import annotations
@@ -9,30 +9,102 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+
+from awf_core.testing.brokers import (
+    PrivateMoto,
+    PrivateRabbitMq,
+    PrivateRedis,
+    moto_program,
+    rabbitmq_script,
+    redis_program,
+)
 
 pytest.register_assert_rewrite("awf_core.testing.conformance", "awf_core.testing.actions", "awf_core.testing.kit")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from awf_core.testing.brokers import Broker
     from awf_core.testing.kit import Kit
     from awf_core.testing.proxy import Proxy
+    from awf_core.testing.server_process import ServerProcess
     from awf_core.testing.target import BrokerControl, MqTarget
 
-# Before any fixture of the tests' own cleans the environment.
+# Read before a fixture of the tests cleans the environment.
 ENVIRONMENT = dict(os.environ)
 RESTART_S = 120.0
 RESPONSIVE_S = 60.0
+DOCKER_S = 10.0
+
+SourceName = Literal["url", "process", "docker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of broker. `variable` may hold its URL; `service` and `port` are its entry in the compose file."""
+
+    name: str
+    variable: str
+    program: Callable[[], str | None]
+    make: Callable[[Path], ServerProcess]
+    service: str
+    port: int
+    url_of: Callable[[str, int], str]
+    install: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """A broker to test against. `control` restarts it; None where the tests may not restart it."""
+
+    kind: str
+    source: SourceName
+    url: str
+    control: ServerProcess | None = None
+
+
+KINDS: Mapping[str, Kind] = {
+    "redis": Kind(
+        name="redis",
+        variable="AWF_TEST_REDIS_URL",
+        program=redis_program,
+        make=PrivateRedis,
+        service="redis",
+        port=6379,
+        url_of=lambda host, port: f"redis://{host}:{port}/0",
+        install="install redis-server (or valkey-server)",
+    ),
+    "rabbitmq": Kind(
+        name="rabbitmq",
+        variable="AWF_TEST_RABBITMQ_URL",
+        program=rabbitmq_script,
+        make=PrivateRabbitMq,
+        service="rabbitmq",
+        port=5672,
+        url_of=lambda host, port: f"amqp://guest:guest@{host}:{port}/%2F",
+        install="install rabbitmq-server",
+    ),
+    "sqs": Kind(
+        name="sqs",
+        variable="AWF_TEST_SQS_URL",
+        program=moto_program,
+        make=PrivateMoto,
+        service="sqs",
+        port=5000,
+        url_of=lambda host, port: f"http://{host}:{port}",
+        install="pip install 'moto[server]'",
+    ),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the kit; all begin with `--awf-`."""
+    """Add the options of the kit; all begin with `--awf-`."""
     group = parser.getgroup("awf", "AWF conformance kit")
     group.addoption("--awf-scale", type=float, default=1.0, help="Multiply how much the heavier cases do.")
     group.addoption("--awf-source", choices=["url", "process", "docker"], help="Take brokers only from there.")
@@ -45,17 +117,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect results where a certificate is asked for."""
+    """Record the results where `--awf-certificate` is given."""
     directory = config.getoption("awf_certificate", None)
     if directory:
-        from awf_core.testing.recorder import Recorder
+        from awf_core.testing.certificate import Recorder
 
         config.pluginmanager.register(Recorder(directory), "awf-certificate")
 
 
 @pytest.fixture
 def mq_target(request: pytest.FixtureRequest) -> MqTarget:
-    """The backend under test, from the options. An author's own fixture of this name takes its place."""
+    """The backend under test, from the options. A fixture of this name in your tests replaces it."""
     from awf_core.testing.target import MqTarget
 
     option = request.config.getoption
@@ -74,7 +146,7 @@ def mq_target(request: pytest.FixtureRequest) -> MqTarget:
 
 @pytest.fixture
 def kit(request: pytest.FixtureRequest, mq_target: MqTarget, tmp_path: Path) -> Iterator[Kit]:
-    """The kit for one case; skips the case where the backend lacks what it needs, with that as the reason."""
+    """The kit for one case. Skips the case, with the reason, where the backend lacks what the case needs."""
     from awf_core.testing.kit import Kit
     from awf_core.testing.needs import case_of, missing
 
@@ -83,7 +155,7 @@ def kit(request: pytest.FixtureRequest, mq_target: MqTarget, tmp_path: Path) -> 
         case = case_of(request.function)
         recorder: Any = request.config.pluginmanager.get_plugin("awf-certificate")
         if recorder is not None:
-            recorder.note(made)
+            recorder.describe(made)
         if case is not None:
             request.node.user_properties.append(("awf_case", case.id))
             reason = missing(case.needs, made)
@@ -94,7 +166,7 @@ def kit(request: pytest.FixtureRequest, mq_target: MqTarget, tmp_path: Path) -> 
 
 @pytest.fixture
 def namespace() -> str:
-    """A prefix for names in a broker that others use too; new for every test."""
+    """A new prefix for names in a shared broker."""
     return f"awf-test-{secrets.token_hex(4)}"
 
 
@@ -116,25 +188,23 @@ def fault_proxy() -> Iterator[Callable[[str, int], Proxy]]:
 
 @pytest.fixture(scope="session")
 def redis_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A Redis for the whole session; use names of your own in it."""
+    """A Redis for the whole session. Tests share it: use unique names."""
     yield from _broker("redis", request, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A RabbitMQ for the whole session; use names of your own in it."""
+    """A RabbitMQ for the whole session. Tests share it: use unique names."""
     yield from _broker("rabbitmq", request, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def sqs_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """An SQS endpoint for the whole session; use names of your own in it."""
+    """An SQS endpoint for the whole session. Tests share it: use unique names."""
     yield from _broker("sqs", request, tmp_path_factory)
 
 
 def _broker(name: str, request: pytest.FixtureRequest, directories: pytest.TempPathFactory) -> Iterator[Broker]:
-    from awf_core.testing.brokers import KINDS, Broker, find_source
-
     kind = KINDS[name]
     source = find_source(kind, ENVIRONMENT, wanted=request.config.getoption("awf_source", None))
     if source == "url":
@@ -143,18 +213,40 @@ def _broker(name: str, request: pytest.FixtureRequest, directories: pytest.TempP
         with kind.make(directories.mktemp(name)) as server:
             yield Broker(kind=name, source=source, url=server.url, control=server)
     elif source == "docker":
-        # Of pytest-docker, with the compose file that its fixture `docker_compose_file` names.
+        # These fixtures are pytest-docker's. Its fixture `docker_compose_file` names the compose file.
         services: Any = request.getfixturevalue("docker_services")
         host = request.getfixturevalue("docker_ip")
         port = services.port_for(kind.service, kind.port)
         services.wait_until_responsive(timeout=RESPONSIVE_S, pause=0.1, check=lambda: _answers(host, port))
         yield Broker(kind=name, source=source, url=kind.url_of(host, port))
     else:
-        not_there(f"no {name} to test against: set {kind.variable}, {kind.install}, or run docker")
+        broker_missing(f"no {name} to test against: set {kind.variable}, {kind.install}, or run docker")
 
 
-def not_there(text: str) -> None:
-    """A missing broker is a gap at a desk and a defect in CI."""
+def find_source(kind: Kind, env: Mapping[str, str], *, wanted: str | None = None) -> SourceName | None:
+    """The first source that is available, or `wanted` where that is available; None = no source."""
+    sources: dict[SourceName, Callable[[], bool]] = {
+        "url": lambda: bool(env.get(kind.variable)),
+        "process": lambda: kind.program() is not None,
+        "docker": has_docker,
+    }
+    return next((name for name, is_there in sources.items() if wanted in (None, name) and is_there()), None)
+
+
+def has_docker() -> bool:
+    """Whether docker's daemon answers."""
+    program = shutil.which("docker")
+    if program is None:
+        return False
+    try:
+        done = subprocess.run((program, "info"), capture_output=True, timeout=DOCKER_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def broker_missing(text: str) -> None:
+    """Skip on a developer's machine, fail in CI."""
     if ENVIRONMENT.get("CI"):
         pytest.fail(text, pytrace=False)
     pytest.skip(text)

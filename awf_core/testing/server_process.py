@@ -1,6 +1,6 @@
-"""A server of our own: started on a free port, awaited until it speaks its protocol, ended with all its children.
+"""A server process for tests: it starts on a free port, answers its protocol, and ends with all its children.
 
-Base of the private brokers. Never touches a process it did not start.
+Base class of the private brokers. It signals only processes that it started.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
     from typing import Self
 
 LOCAL = "127.0.0.1"
@@ -27,20 +26,20 @@ LOG_TAIL_BYTES = 4000
 
 
 class ServerFailed(AssertionError):
-    """A private server that ended early or never answered; the text has the tail of its log."""
+    """A private server ended early or didn't answer. The text has the end of its log."""
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on now. Another process may take it before it is used: be ready to ask again."""
+    """A free TCP port. Another process may take it before you use it: be ready to ask again."""
     with socket.socket() as probe:
         probe.bind((LOCAL, 0))
         return int(probe.getsockname()[1])
 
 
 class ServerProcess(ABC):
-    """One server with its data in `directory`; port and data stay over `kill` and `start`, so clients find it again.
+    """One server with its data in `directory`. Port and data survive `kill` and `start`, so clients find it again.
 
-    Not thread-safe: one test drives it. `port=None` takes a free one, and another when that was lost to a race.
+    Not thread-safe. `port=None` takes a free port, and another one when a process took it first.
     """
 
     start_s: ClassVar[float] = 10.0
@@ -55,23 +54,21 @@ class ServerProcess(ABC):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """How clients address it."""
+        """The address for clients."""
 
     @abstractmethod
     def command(self) -> Sequence[str]:
-        """What to run; reads `self.port`."""
+        """The command to run, on `self.port`."""
 
     @abstractmethod
     def is_answering(self) -> bool:
-        """Whether it speaks its protocol now. May raise OSError."""
+        """Whether it answers its protocol now. May raise OSError."""
 
     def environment(self) -> Mapping[str, str]:
         """The server's environment."""
@@ -79,12 +76,12 @@ class ServerProcess(ABC):
 
     @property
     def log_file(self) -> Path:
-        """What the server wrote to stdout and stderr, all its lives together."""
+        """The server's stdout and stderr since the first start."""
         return self.directory / "server.log"
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there, answering or not."""
+        """Whether the process runs, answering or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -95,7 +92,7 @@ class ServerProcess(ABC):
         return self._process.pid
 
     def start(self) -> Self:
-        """Run it and wait until it answers. Raises ServerFailed with its log when it doesn't."""
+        """Start it and wait until it answers. Raises ServerFailed with the end of its log."""
         for attempt in range(3):
             try:
                 self._start_once()
@@ -110,7 +107,7 @@ class ServerProcess(ABC):
         return self
 
     def stop(self) -> None:
-        """Ask it to end, as an operator would; killed after 10 s. Idempotent."""
+        """Stop it with SIGTERM, and kill it after 10 s. Idempotent."""
         if self.is_running:
             self.resume()
             self._signal(signal.SIGTERM)
@@ -119,7 +116,7 @@ class ServerProcess(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """End it and its children at once (SIGKILL). Idempotent."""
+        """Kill it and its children (SIGKILL). Idempotent."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._wait(STOP_S)
@@ -134,11 +131,11 @@ class ServerProcess(ABC):
         self.start()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open and say nothing."""
+        """Freeze it (SIGSTOP): connections stay open and silent."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Let it continue (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def log_tail(self) -> str:
@@ -156,7 +153,7 @@ class ServerProcess(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A group of its own: a Ctrl-C in the terminal must not end the server under the tests.
+                # A process group of its own: a Ctrl-C in the terminal must not end the server before the tests.
                 start_new_session=True,
             )
         self._await_answer()

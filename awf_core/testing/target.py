@@ -1,7 +1,4 @@
-"""What an author tells the kit of a backend under test: how to reach the broker, and what may be done to it.
-
-Given by the `mq_target` fixture. Pure values; nothing here connects.
-"""
+"""The backend under test: how to reach its broker, and what the kit may do with it. Returned by `mq_target`."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ WRONG_PASSWORD = "kit-wrong-password"  # noqa: S105 - it opens nothing
 
 
 class BrokerControl(Protocol):
-    """A broker that the kit may take down. `awf_core.testing.brokers.PrivateRedis` and its like are such."""
+    """A broker that the kit may restart, for example `awf_core.testing.brokers.PrivateRedis`."""
 
     def restart(self) -> None:
-        """Kill the broker and have it answer again, same address, same data, before returning."""
+        """Kill the broker and start it, with the same address and data. Returns when it answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +26,16 @@ class MqTarget:
     """A backend and the broker it is tested against.
 
     type            what users write as `mq.type`
-    settings        what stands under `mq.<type>:`; the kit adds `lease` where it needs a short one
-    url_key         which setting holds the broker's address; without a host in it the broker is embedded
-    short_lease_s   a lease the kit can afford to let run out; the shortest the backend takes is best
+    settings        the keys under `mq.<type>:`; the kit adds `lease` where it needs a short one
+    url_key         the setting with the broker's address; without a host in it the broker is embedded
+    short_lease_s   the lease that the kit waits for; the shortest that the backend accepts is best
     control         restarts the broker; None = it can't be restarted, and cases that need it are skipped
-    flush           makes the broker forget everything, as an operator's mistake would; None = can't
-    storage_size    how much the broker stores now, in any unit (keys, rows); None = can't be told
+    flush           deletes everything in the broker, as an operator's mistake would; None = not possible
+    storage_size    how much the broker stores now, in any unit (keys, rows); None = unknown
     is_shared       whether several processes reach the same broker
-    wrong_login     settings with credentials that the broker refuses; None = made from the URL where it can be
-    late_s          how late a delivery may be after its lease or delay, and a count after the fact
-    half_open_s     within how many seconds the backend notices a connection that went silent
+    wrong_login     settings with credentials that the broker refuses; None = made from the URL, if it has a password
+    late_s          how late a delivery may be after its lease or delay, and how old a count may be, in seconds
+    half_open_s     within how many seconds the backend detects a half-open connection
     crash_points    names of crash points of the backend's own
     """
 
@@ -57,7 +54,7 @@ class MqTarget:
 
     @property
     def url(self) -> str | None:
-        """The broker's address, None where there is none."""
+        """The broker's address; None where it has none."""
         value = self.settings.get(self.url_key)
         return value if isinstance(value, str) else None
 
@@ -72,7 +69,7 @@ class MqTarget:
 
     @property
     def refused_login(self) -> Mapping[str, object] | None:
-        """`wrong_login`, or the settings with another password in the URL where such URLs hold one."""
+        """`wrong_login`, or the settings with a wrong password in the URL; None where neither is possible."""
         if self.wrong_login is not None:
             return self.wrong_login
         parts = urlsplit(self.url or "")

@@ -1,9 +1,10 @@
-"""The composition root of a worker: the only place that news things up. Connects to nothing."""
+"""The composition root of a worker: the only place that constructs its parts. Connects to nothing."""
 
 from __future__ import annotations
 
 import functools
 import os
+import random
 import re
 import socket
 from dataclasses import dataclass
@@ -28,13 +29,15 @@ from awf_core.observe.throttle import Throttle
 from awf_core.plugin.assemble import Assembly, assemble
 from awf_core.plugin.observers import Observers
 from awf_core.result import format_result
-from awf_core.worker.foreign import Foreign, check_executors, names_executors
-from awf_core.worker.lease import LeaseKeeper
+from awf_core.worker.external_executor import ExternalExecutor, check_executors, names_executors
+from awf_core.worker.failures import UNEXPECTED
+from awf_core.worker.lease_renewal import LeaseKeeper
+from awf_core.worker.outcome import ReplyRules
 from awf_core.worker.pipeline import Pipeline, Rules
-from awf_core.worker.reply import ReplyRules
-from awf_core.worker.run_events import RunEvents
+from awf_core.worker.plan import Plan, Planner, Rejection
 from awf_core.worker.serve import Serving, Worker
 from awf_core.worker.settle import Settler
+from awf_core.worker.undeliverable import UndeliverableResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,9 +57,9 @@ HOLD_MARGIN_S = 60.0
 """How long before the broker's own limit a run is ended, so that there is time left to settle it."""
 
 CATALOGUE_RECHECK_S = 0.02
-"""How long a worker trusts a workflow file it has looked at."""
+"""How long a worker relies on a workflow file that it has checked."""
 
-POLICIES_KEPT = 1024
+POLICIES_CACHED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +93,18 @@ def step_types_with(assembly: Assembly, *, notify_backend: str | None = None) ->
 
 
 def build_worker(
-    config: Config, options: WorkerOptions, *, cwd: Path, env: Mapping[str, str], clock: Clock | None = None
+    config: Config,
+    options: WorkerOptions,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    clock: Clock | None = None,
+    chance: Callable[[], float] = random.random,
 ) -> tuple[Worker, Assembly]:
-    """A worker ready to serve, and what it was put together from. Raises ConfigError."""
+    """A worker ready to serve, and what it was put together from. Raises ConfigError.
+
+    `chance` gives random numbers in [0, 1).
+    """
     clock = clock or SystemClock()
     name = worker_name(options.name)
     assembly = assemble(config, worker=name, queues=options.queues, clock=clock)
@@ -103,19 +115,22 @@ def build_worker(
         assembly.mq,
         clock=clock,
         throttle=throttle,
-        undeliverable_queue=config.mq.undeliverable.queue,
+        undeliverable=UndeliverableResults(assembly.mq, config.mq.undeliverable.queue, throttle),
         is_lost=leases.is_lost,
         in_hand=leases.count,
     )
     pipeline = make_pipeline(
         config,
         assembly,
-        make_rules(config, assembly, worker=name, cwd=cwd, burst=options.burst),
+        make_rules(config, assembly, worker=name),
+        policy_for=_policies(config, burst=options.burst),
         leases=leases,
         observers=observers,
         settler=settler,
+        cwd=cwd,
         env=env,
         clock=clock,
+        chance=chance,
     )
     worker = Worker(
         make_serving(config, options, worker=name, queues=assembly.queues),
@@ -135,62 +150,90 @@ def make_pipeline(
     assembly: Assembly,
     rules: Rules,
     *,
+    policy_for: Callable[[str], WorkflowPolicy],
     leases: LeaseKeeper,
     observers: Observers,
     settler: Settler,
+    cwd: Path,
     env: Mapping[str, str],
     clock: Clock,
+    chance: Callable[[], float],
 ) -> Pipeline:
-    """What becomes of a message, with the workflows and the engine it takes. Raises ConfigError."""
-    discovery = Discovery(rules.cwd, env)
+    """What becomes of a message. Raises ConfigError."""
+    return Pipeline(
+        rules,
+        plan=make_planner(config, assembly, policy_for, observers, cwd=cwd, env=env, clock=clock),
+        policy_for=policy_for,
+        format_result=_formatter(assembly.plugins),
+        leases=leases,
+        observers=observers,
+        clock=clock,
+        chance=chance,
+        submit=settler.submit,
+    )
+
+
+def make_planner(
+    config: Config,
+    assembly: Assembly,
+    policy_for: Callable[[str], WorkflowPolicy],
+    observers: Observers,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    clock: Clock,
+) -> Callable[[Message], Plan | Rejection]:
+    """What runs for a message: our own engine, or the executor the configuration names. Raises ConfigError."""
+    discovery = Discovery(cwd, env)
     step_types = step_types_with(assembly, notify_backend=config.notify_backend)
     catalogue = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
     engine = Engine(
         step_types=step_types,
         clock=clock,
-        events=RunEvents(observers),
+        events=observers,
         env=env,
         find=catalogue.get,
         recorder=make_recorder(config, env),
     )
-    policy_for = _policies(config)
-    return Pipeline(
-        rules,
-        catalogue=catalogue,
-        engine=engine,
-        leases=leases,
-        observers=observers,
-        clock=clock,
-        policy_for=policy_for,
-        format_result=_formatter(assembly.plugins),
-        submit=settler.submit,
-        foreign=make_foreign(config, assembly, policy_for, discovery, cwd=rules.cwd, env=env, clock=clock),
+    own = Planner(catalogue=catalogue, engine=engine, policy_for=policy_for, project_inputs=config.inputs, cwd=cwd)
+    if not names_executors(config):
+        return own.plan
+    executors = Executors(
+        assembly.plugins.registered.executors(), program=config.project.executor_path, cwd=cwd, env=env
     )
+    check_executors(config, executors)
+    external = ExternalExecutor(
+        executors,
+        default=config.project.executor,
+        policy_for=policy_for,
+        project_inputs=config.inputs,
+        discovery=discovery,
+        cwd=cwd,
+        env=env,
+        storage=record_paths(env).storage if config.mq.records else None,
+        clock=clock,
+    )
+    return lambda message: external.plan(message) or own.plan(message)
 
 
-def make_rules(config: Config, assembly: Assembly, *, worker: str, cwd: Path, burst: bool) -> Rules:
+def make_rules(config: Config, assembly: Assembly, *, worker: str) -> Rules:
     """What the configuration says of every message."""
     mq, capabilities = config.mq, assembly.mq.capabilities
-    dead_letter_queue = mq.dead_letter.queue if mq.dead_letter.enabled else None
     reserved = {*assembly.queues, assembly.default_queue, mq.dead_letter.queue, mq.undeliverable.queue}
     max_hold_s = capabilities.max_hold_s
     return Rules(
         worker=worker,
-        cwd=cwd,
         limits=Limits(max_body_bytes=mq.max_body_bytes, max_depth=mq.max_depth),
         reply=ReplyRules(allow=tuple(mq.reply.allow), reserved=frozenset(reserved)),
-        dead_letter_queue=dead_letter_queue,
+        dead_letter_queue=mq.dead_letter.queue if mq.dead_letter.enabled else None,
         max_output_bytes=mq.result.max_output_bytes,
         max_hold_s=None if max_hold_s is None else max(1.0, max_hold_s - HOLD_MARGIN_S),
-        max_delay_s=capabilities.max_delay_s,
         release_counts=capabilities.release_counts,
-        unknown_hold_s=0.0 if burst else None,
-        project_inputs=config.inputs,
     )
 
 
 def make_recorder(config: Config, env: Mapping[str, str]) -> Recorder | None:
-    """What a worker keeps of its runs: nothing, unless it is asked to, because it costs several files a message.
+    """What a worker records of its runs: nothing, unless it is asked to, because it costs several files a message.
 
     `mq.records` asks for all, a path in AWF_AUDIT_LOG for the audit log.
     """
@@ -204,38 +247,10 @@ def _warn_of_records(text: str) -> None:
     log.warning(events.RECORDS_INCOMPLETE, error=text)
 
 
-def make_foreign(
-    config: Config,
-    assembly: Assembly,
-    policy_for: Callable[[str], WorkflowPolicy],
-    discovery: Discovery,
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    clock: Clock,
-) -> Foreign | None:
-    """What runs workflows for other executors; None where the configuration names none. Raises ConfigError."""
-    if not names_executors(config):
-        return None
-    added = assembly.plugins.registered.executors()
-    executors = Executors(added, program=config.project.executor_path, cwd=cwd, env=env)
-    check_executors(config, executors)
-    return Foreign(
-        executors,
-        usual=config.project.executor,
-        policy_for=policy_for,
-        discovery=discovery,
-        cwd=cwd,
-        env=env,
-        storage=record_paths(env).storage if config.mq.records else None,
-        clock=clock,
-    )
-
-
 def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues: Sequence[str]) -> Serving:
     """How the worker serves."""
     mq = config.mq
-    _refuse_own_graves(mq, queues)
+    _reject_own_dead_letter_queue(mq, queues)
     return Serving(
         worker=worker,
         queues=tuple(dict.fromkeys(queues)),
@@ -249,41 +264,53 @@ def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues:
     )
 
 
-def _refuse_own_graves(mq: MqSettings, queues: Sequence[str]) -> None:
-    """A worker that consumed what it buries would dig for ever."""
-    graves = {"mq.undeliverable.queue": mq.undeliverable.queue}
+def _reject_own_dead_letter_queue(mq: MqSettings, queues: Sequence[str]) -> None:
+    """A worker must not consume what it dead-letters: it would process those messages without end."""
+    targets = {"mq.undeliverable.queue": mq.undeliverable.queue}
     if mq.dead_letter.enabled:
-        graves["mq.dead_letter.queue"] = mq.dead_letter.queue
-    for key, queue in graves.items():
+        targets["mq.dead_letter.queue"] = mq.dead_letter.queue
+    for key, queue in targets.items():
         if queue in queues:
             raise ConfigError(
-                f"{key} is '{queue}', a queue this worker consumes: what it puts there would come back at once",
+                f"{key} is '{queue}', a queue this worker consumes: it would consume what it publishes there",
                 hint=f"consume another queue, or give {key} a name of its own; "
-                "`awf dlq replay` puts dead letters back to work",
+                "`awf dlq replay` returns dead-lettered messages to their queues",
             )
 
 
 def _formatter(plugins: Plugins) -> Callable[[Delivery, Message | None, Outcome], Formatted]:
-    """How results are written: through the hook where a plugin has a say, straight where only the core does."""
-    if len(plugins.implementations("awf_format_result")) == 1:
+    """How results are written: in the core's own form, or as plugins want it.
+
+    Where a plugin fails, the core's own form is used: the run must not be repeated because of it.
+    """
+    hook = "awf_format_result"
+    if len(plugins.implementations(hook)) == 1:
         return format_result
 
     def ask_plugins(delivery: Delivery, message: Message | None, outcome: Outcome) -> Formatted:
-        formatted = plugins.hook.awf_format_result(delivery=delivery, message=message, outcome=outcome)
-        assert isinstance(formatted, Formatted)
-        return formatted
+        try:
+            formatted = plugins.hook.awf_format_result(delivery=delivery, message=message, outcome=outcome)
+            if isinstance(formatted, Formatted):
+                return formatted
+            log.error(events.PLUGIN_FAILED, hook=hook, error=f"returned {formatted!r}, not a Formatted")
+        except UNEXPECTED:
+            log.exception(events.PLUGIN_FAILED, hook=hook, message_id=outcome.message_id)
+        return format_result(delivery, message, outcome)
 
     return ask_plugins
 
 
-def _policies(config: Config) -> Callable[[str], WorkflowPolicy]:
-    """The policy of a workflow by name, worked out once each; names come from strangers, so not kept without end.
+def _policies(config: Config, *, burst: bool) -> Callable[[str], WorkflowPolicy]:
+    """The policy of a workflow by name, computed once each. Producers choose the names, so not all are remembered.
 
-    A name too long for any workflow gets the rules of none.
+    A name too long for any workflow gets the rules of none. With `burst`, no message is deferred.
     """
 
-    @functools.lru_cache(maxsize=POLICIES_KEPT)
+    @functools.lru_cache(maxsize=POLICIES_CACHED)
     def policy(workflow: str) -> WorkflowPolicy:
-        return policy_for(config.mq, workflow)
+        found = policy_for(config.mq, workflow)
+        if burst:
+            return found.model_copy(update={"retry": found.retry.model_copy(update={"defer_unknown_s": 0.0})})
+        return found
 
     return lambda workflow: policy(workflow if len(workflow) <= MAX_NAME_BYTES else "")

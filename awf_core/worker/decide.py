@@ -1,14 +1,16 @@
-"""Decide how a delivery ends. Called by the pipeline only. Pure: no I/O, no clock, chance is handed in.
+"""Decide how a delivery ends. Called by the pipeline only. Pure: time and chance are handed in.
 
-A table in code: (what happened, which attempt, which policy) -> exactly one verdict.
+A table in code: (what happened, which attempt, which policy) -> exactly one decision.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from awf_core.worker.delays import hold_delay_s, retry_delay_s
+from awf_core.result import first_line
+from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, UNKNOWN_WORKFLOW
+from awf_core.worker.retry_delay import defer_delay_s, retry_delay_s
 
 if TYPE_CHECKING:
     from awf_core.config.model import RetrySettings
@@ -17,99 +19,97 @@ if TYPE_CHECKING:
     from awf_core.worker.plan import Rejection
 
 PERMANENT_CODES = ("USER.", "WORKFLOW.")
-UNKNOWN_WORKFLOW = "unknown_workflow"
-EXPIRED = "expired"
 CRASH_CAP = 5
 CRASH_CAP_WHERE_RELEASES_COUNT = 20
-"""Higher there, since an orderly restart of a worker can't be told from its death."""
-GIVEN_BACK = frozenset({"drain", "stop"})
-"""Reasons to cancel a run that are the worker's own affair: the message is given back and the attempt not counted."""
+"""Higher there: the broker does not distinguish an orderly restart of a worker from its death."""
+RELEASED_FOR = frozenset({"drain", "stop"})
+"""Reasons to cancel a run that concern the worker, not the message: the message is released."""
+
+Ending = Literal["ack", "nack", "dead_letter", "discard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """Ack; the result is published."""
+class Decision:
+    """How one delivery ends: the one value behind the call of the backend, the log line and what observers get.
+
+    ending    `ack`; `nack`: redelivered after `delay_s`; `dead_letter`; or `discard`: acked in place of
+              dead-lettered, where dead-lettering is off
+    counted   of a nack: whether the attempt failed. Not counted = released
+    reason    one word; empty for an ack and for a failed attempt that is retried
+    error     the text for a person
+    """
+
+    ending: Ending
+    delay_s: float = 0.0
+    counted: bool = True
+    reason: str = ""
+    error: str = ""
+
+    @property
+    def summary(self) -> str:
+        """What the log and observers get as `reason`."""
+        return self.reason or first_line(self.error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """Nack, counted: come again after `delay_s`. No result yet."""
-
-    delay_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveBack:
-    """Nack, uncounted: the message did not fail."""
-
-    delay_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dead:
-    """To the dead-letter queue; the result is published."""
-
-    reason: str
-    error: str
-
-
-Verdict = Done | Retry | GiveBack | Dead
+def release(reason: str, delay_s: float = 0.0) -> Decision:
+    """The message did not fail: it is redelivered as the same attempt."""
+    return Decision(ending="nack", counted=False, reason=reason, delay_s=delay_s)
 
 
 def crashes(delivery: Delivery) -> int:
-    """How many earlier deliveries ended without a word from their worker."""
+    """How many earlier deliveries ended without an answer of their worker."""
     return delivery.deliveries - delivery.attempt - delivery.released
 
 
 def is_crash_loop(delivery: Delivery, *, release_counts: bool) -> bool:
-    """Whether this message has taken down too many workers to be run once more."""
+    """Whether too many workers died of this message for it to be run once more."""
     return crashes(delivery) >= (CRASH_CAP_WHERE_RELEASES_COUNT if release_counts else CRASH_CAP)
 
 
 def decide_rejection(
-    rejection: Rejection, delivery: Delivery, *, hold_s: float, now: float, release_counts: bool
-) -> Verdict:
-    """What becomes of a message that can't be run. Only an unknown workflow waits: a deployment may be rolling."""
+    rejection: Rejection, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float, release_counts: bool
+) -> Decision:
+    """What becomes of a message that is not run.
+
+    An unknown workflow is deferred, since a deployment may be rolling. An internal error counts as a failed attempt.
+    """
+    if rejection.reason == INTERNAL_ERROR:
+        return _retry_or_dead(INTERNAL_ERROR, rejection.error, delivery, retry, now=now, chance=chance)
     if rejection.reason == UNKNOWN_WORKFLOW:
-        seen_at = delivery.first_seen_at if delivery.first_seen_at is not None else now
-        left_s = hold_s - (now - seen_at)
+        defer_s = retry.defer_unknown_s
+        first_seen_at = delivery.first_seen_at if delivery.first_seen_at is not None else now
+        left_s = defer_s - (now - first_seen_at)
         if left_s > 0:
-            delay_s = min(hold_delay_s(hold_s, release_counts=release_counts), left_s)
-            return GiveBack(delay_s=delay_s, reason=UNKNOWN_WORKFLOW)
-    return Dead(reason=rejection.reason, error=rejection.error)
+            return release(UNKNOWN_WORKFLOW, min(defer_delay_s(defer_s, release_counts=release_counts), left_s))
+    return _dead(rejection.reason, rejection.error)
 
 
-def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float) -> Verdict:
+def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float) -> Decision:
     """What becomes of a message whose workflow ran."""
     if run.status == "completed":
-        return Done()
-    if run.cancel_reason in GIVEN_BACK:
-        return GiveBack(delay_s=0.0, reason=str(run.cancel_reason))
+        return Decision(ending="ack")
+    if run.cancel_reason in RELEASED_FOR:
+        return release(str(run.cancel_reason))
     code = run.error.code if run.error is not None else None
     error = run.error.message if run.error is not None else f"run {run.status}"
     if code is not None and code.startswith(PERMANENT_CODES):
-        return Dead(reason="permanent_failure", error=error)
+        return _dead("permanent_failure", error)
     return _retry_or_dead("max_attempts", error, delivery, retry, now=now, chance=chance)
-
-
-def decide_internal_error(
-    error: str, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float
-) -> Verdict:
-    """What becomes of a message that a defect of ours kept from running."""
-    return _retry_or_dead("internal_error", error, delivery, retry, now=now, chance=chance)
 
 
 def _retry_or_dead(
     last_reason: str, error: str, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float
-) -> Verdict:
+) -> Decision:
     if delivery.attempt >= retry.max_attempts:
-        return Dead(reason=last_reason, error=error)
+        return _dead(last_reason, error)
     delay_s = retry_delay_s(retry, delivery.attempt, chance)
-    seen_at = delivery.first_seen_at
-    if retry.max_age_s is not None and seen_at is not None and now + delay_s - seen_at > retry.max_age_s:
-        return Dead(reason="max_age", error=error)
+    first_seen_at = delivery.first_seen_at
+    if retry.max_age_s is not None and first_seen_at is not None and now + delay_s - first_seen_at > retry.max_age_s:
+        return _dead("max_age", error)
     if delivery.expires_at is not None and now + delay_s > delivery.expires_at:
-        return Dead(reason=EXPIRED, error=error)
-    return Retry(delay_s=delay_s, reason=error)
+        return _dead(EXPIRED, error)
+    return Decision(ending="nack", delay_s=delay_s, error=error)
+
+
+def _dead(reason: str, error: str) -> Decision:
+    return Decision(ending="dead_letter", reason=reason, error=error)

@@ -1,6 +1,6 @@
-"""Take deliveries from one queue, as many as there are free slots, and hand them to the runners.
+"""Consume one queue, as many deliveries as there are free slots, and pass them on to the runners.
 
-One thread per queue. A broker that is away is asked again with backoff; what runs meanwhile runs on.
+One thread per queue. A broker that can't be reached is asked again with backoff; runs go on meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from awf_core.contract import Nack
 from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
-from awf_core.worker.defects import UNEXPECTED, say_defect
+from awf_core.worker.failures import UNEXPECTED, log_broker_error, log_internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
     from awf_core.mq import Mq
     from awf_core.observe.throttle import Throttle
-    from awf_core.worker.slots import Slots
+    from awf_core.worker.slots import Budget, Slots
 
 ALONE_WAIT_S = 20.0
 SHARED_WAIT_S = 1.0
-"""With several queues a waiting fetcher sits on slots another could use, so it waits shorter."""
+"""With several queues a waiting fetcher reserves slots that another could use, so it waits shorter."""
 
 log = get_logger(__name__)
 
 
 class Fetcher:
-    """Consumes one queue until told to stop.
+    """Consumes one queue until `stop`.
 
     `on_deliveries` gets each batch; `on_empty` is called when a consume brought nothing, `on_consumed` after every
-    consume that the broker answered, `on_refused` when it says that asking again can't help. All on this fetcher's
-    thread; it asks again in any case.
+    consume that the broker answered, `on_refused` when the broker says that retrying can't help. All on this fetcher's
+    thread; it consumes again in any case.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Fetcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take nothing more. The caller interrupts the backend's wait; what still arrives is given back."""
+        """Consume no more. The caller interrupts the backend's wait; what still arrives is released."""
         self._stop.set()
 
     def join(self, timeout_s: float) -> None:
@@ -87,7 +87,7 @@ class Fetcher:
                 try:
                     self._fetch(reserved)
                 except UNEXPECTED:
-                    say_defect(self._throttle)
+                    log_internal_error(self._throttle)
                     self._stop.wait(self._backoff.next_s())
 
     def _fetch(self, reserved: int) -> None:
@@ -98,10 +98,10 @@ class Fetcher:
                 deliveries = self._consume(granted)
         finally:
             self._slots.release(reserved - len(deliveries))
-            self._budget.give_back(granted - len(deliveries))
+            self._budget.release(granted - len(deliveries))
         self._is_busy = bool(deliveries)
         if deliveries and self._stop.is_set():
-            self._give_back(deliveries)
+            self._release(deliveries)
         elif deliveries:
             self._on_deliveries(deliveries)
         elif not granted:
@@ -118,7 +118,7 @@ class Fetcher:
         if self._backoff.failures:
             log.info(events.BROKER_RECOVERED, queue=self._queue, failures=self._backoff.failures)
             self._backoff.reset()
-        # The first call only asks whether the broker answers: `worker.ready` must not wait for a first message.
+        # The first call only checks that the broker answers: `worker.ready` must not wait for a first message.
         self._next_wait_s = self._wait_s
         self._on_consumed()
         if not deliveries and not self._stop.is_set():
@@ -127,61 +127,16 @@ class Fetcher:
 
     def _broker_failed(self, error: BrokerError) -> None:
         wait_s = self._backoff.next_s()
-        muted = self._throttle.take("broker")
-        if muted is not None:
-            log.warning(
-                events.BROKER_UNAVAILABLE,
-                queue=self._queue,
-                error=str(error),
-                hint=error.hint,
-                retry_in_s=round(wait_s, 2),
-                muted=muted,
-            )
+        log_broker_error(
+            events.BROKER_UNAVAILABLE, error, self._throttle, queue=self._queue, retry_in_s=round(wait_s, 2)
+        )
         self._stop.wait(wait_s)
 
-    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Taken after the stop: not ours to start. Where even this fails, the leases run out."""
+    def _release(self, deliveries: Sequence[Delivery]) -> None:
+        """Delivered after `stop`: nothing starts any more. Where even the release fails, the leases run out."""
         self._slots.release(len(deliveries))
-        self._budget.give_back(len(deliveries))
+        self._budget.release(len(deliveries))
         try:
             self._mq.nack([Nack(delivery=d, counted=False, reason="drain") for d in deliveries])
         except BrokerError as exc:
             log.warning(events.BROKER_UNAVAILABLE, queue=self._queue, deliveries=len(deliveries), error=str(exc))
-
-
-class Budget:
-    """How many messages a worker may still take (`--max-messages`); None = no end. Thread-safe.
-
-    Granted is not yet taken: a fetcher may hold a grant for as long as its queue is empty.
-    """
-
-    def __init__(self, total: int | None) -> None:
-        self._left = total
-        self._untaken = total
-        self._lock = threading.Lock()
-
-    def take(self, wanted: int) -> int:
-        """Up to `wanted` of what is left."""
-        if self._left is None:
-            return wanted
-        with self._lock:
-            granted = min(wanted, self._left)
-            self._left -= granted
-            return granted
-
-    def give_back(self, count: int) -> None:
-        """What was granted and not used."""
-        if self._left is not None and count:
-            with self._lock:
-                self._left += count
-
-    def use(self, count: int) -> None:
-        """So many messages were taken. Called once they are in hand, so that none is overlooked in between."""
-        if self._untaken is not None:
-            with self._lock:
-                self._untaken -= count
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether as many messages as there may be were taken."""
-        return self._untaken == 0

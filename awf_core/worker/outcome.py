@@ -1,56 +1,80 @@
-"""What is told of a message's end: the outcome of a run, or of a message that never ran. Pure."""
+"""The answer to a message: the outcome of its run or rejection, and whether a reply may carry it. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from awf_core.extensions.results import json_value
+from awf_core.contract import Formatted, Outgoing
+from awf_core.extensions.results import Run, json_value
 from awf_core.ids import new_id
 from awf_core.result import Outcome, ResultError, cut, cut_value
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
     from awf_core.contract import Delivery
-    from awf_core.extensions.results import Run
     from awf_core.message import Malformed, Message
     from awf_core.worker.plan import Rejection
 
 MAX_RUN = "max_run"
 """The reason a run is cancelled for when it takes too long."""
 
+MAX_REPLY_TO_CHARS = 255
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]*")
+
 
 def blamed_on_max_run(run: Run, max_run_s: float | None) -> Run:
-    """`run` with the limit named in its error, where that is what ended it: a step only knows that it was cancelled."""
+    """`run` with the limit named in its error, where the limit ended it: a step only knows that it was cancelled."""
     if run.cancel_reason != MAX_RUN or run.error is None or max_run_s is None:
         return run
     text = f"cancelled after max_run ({format_duration(max_run_s)}): {run.error.message}"
     return replace(run, error=replace(run.error, message=text))
 
 
-def of_run(
-    run: Run, delivery: Delivery, message: Message, *, worker: str, max_output_bytes: int, dead_lettered: bool
+def make_outcome(
+    ended: Run | Rejection,
+    delivery: Delivery,
+    message: Message | Malformed,
+    *,
+    worker: str,
+    max_output_bytes: int,
+    dead_lettered: bool,
+    now: float,
 ) -> Outcome:
-    """The outcome of a workflow that was started, its texts cut to `max_output_bytes` each."""
-    error = run.error
-    return Outcome(
+    """The outcome of a run, or of a message that nothing was run for. Texts are cut to `max_output_bytes` each."""
+    outcome = Outcome(
         id=new_id(),
         message_id=message.id,
         workflow=message.workflow,
+        status="rejected",
+        exit_code=ended.exit_code,
+        attempt=delivery.attempt,
+        dead_lettered=dead_lettered,
+        started_at=now,
+        finished_at=now,
+        worker=worker,
+        metadata=message.metadata,
+    )
+    if isinstance(ended, Run):
+        return _with_run(outcome, ended, max_output_bytes)
+    return replace(outcome, error=ResultError(code=ended.code, message=cut(ended.error, max_output_bytes)))
+
+
+def _with_run(outcome: Outcome, run: Run, max_output_bytes: int) -> Outcome:
+    error = run.error
+    return replace(
+        outcome,
         status=run.status,
-        exit_code=run.exit_code,
         output=cut(json_value(run.output), max_output_bytes),
         outputs={name: _shown(value, max_output_bytes) for name, value in run.outputs.items()},
         error=None
         if error is None
         else ResultError(code=error.code, message=cut(json_value(error.message), max_output_bytes), state=error.state),
-        attempt=delivery.attempt,
-        dead_lettered=dead_lettered,
         run_id=run.run_id,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        worker=worker,
-        metadata=message.metadata,
     )
 
 
@@ -62,28 +86,40 @@ def _shown(value: object, max_output_bytes: int) -> object:
         return "[cut by awf: nested too deep]"
 
 
-def of_rejection(
-    why: Rejection,
-    delivery: Delivery,
-    message: Message | Malformed,
-    *,
-    worker: str,
-    max_output_bytes: int,
-    dead_lettered: bool,
-    now: float,
-) -> Outcome:
-    """The outcome of a message that nothing was run for."""
-    return Outcome(
-        id=new_id(),
-        message_id=message.id,
-        workflow=message.workflow,
-        status="rejected",
-        exit_code=why.exit_code,
-        error=ResultError(code=why.code, message=cut(why.error, max_output_bytes)),
-        attempt=delivery.attempt,
-        dead_lettered=dead_lettered,
-        started_at=now,
-        finished_at=now,
-        worker=worker,
-        metadata=message.metadata,
+def make_reply(reply_to: str, outcome: Outcome, formatted: Formatted, correlation_id: str) -> Outgoing:
+    """The result, addressed as the message asks. Whether it may go there, `reply_fault` says."""
+    return Outgoing(
+        queue=reply_to,
+        body=formatted.body,
+        id=outcome.id,
+        correlation_id=correlation_id,
+        headers=formatted.headers,
+        content_type=formatted.content_type,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyRules:
+    """`allow` are globs of which one must match; `reserved` are the queues this worker itself consumes or fills."""
+
+    allow: tuple[str, ...] = ("*",)
+    reserved: frozenset[str] = field(default_factory=frozenset)
+
+
+def reply_fault(reply_to: str, rules: ReplyRules) -> str | None:
+    """Why no result may be published to `reply_to`, or None. The text repeats at most 60 characters of it.
+
+    An untrusted producer chose `reply_to`: it must not make a worker write to a queue that workers or operators read.
+    """
+    shown = reply_to if len(reply_to) <= 60 else reply_to[:57] + "..."
+    if len(reply_to) > MAX_REPLY_TO_CHARS:
+        return f"reply_to {shown!r} is longer than {MAX_REPLY_TO_CHARS} characters"
+    if not _SAFE.fullmatch(reply_to):
+        return (
+            f"reply_to {shown!r} holds characters a queue name must not (allowed: letters, digits, . _ : / + = @ ~ -)"
+        )
+    if reply_to in rules.reserved:
+        return f"reply_to {shown!r} is a queue this worker consumes, or keeps dead or undeliverable messages in"
+    if not any(fnmatchcase(reply_to, pattern) for pattern in rules.allow):
+        return f"reply_to {shown!r} matches none of mq.reply.allow ({', '.join(rules.allow)})"
+    return None

@@ -1,41 +1,57 @@
-"""Turn a message into a plan: the workflow it names, its inputs checked, the rules that apply. Or say why not.
+"""Turn a message into a plan: what runs, under which rules. Or say why nothing runs.
 
-Called by the pipeline only. Reads workflow files through the catalogue, which caches; nothing else is touched.
+Called by the pipeline only. Reads workflow files through the catalogue, which caches; has no other effect.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
+from awf_core.clock import iso_utc
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.lang.input_names import check_untrusted
-from awf_core.lang.inputs import check_required
 from awf_core.lang.names import InvalidWorkflowName
-from awf_core.worker.decide import EXPIRED, UNKNOWN_WORKFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from awf_core.config.model import WorkflowPolicy
+    from awf_core.engine.run.engine import Engine
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.results import Run
     from awf_core.lang.catalogue import Catalogue
-    from awf_core.lang.model import Workflow
     from awf_core.message import Malformed, Message
+
+UNKNOWN_WORKFLOW = "unknown_workflow"
+INVALID_WORKFLOW = "invalid_workflow"
+INVALID_NAME = "invalid_workflow_name"
+INVALID_INPUTS = "invalid_inputs"
+EXPIRED = "expired"
+INTERNAL_ERROR = "internal_error"
+_REASONS = ((InvalidWorkflowName, INVALID_NAME), (WorkflowNotFound, UNKNOWN_WORKFLOW), (InputError, INVALID_INPUTS))
+
+
+class Execute(Protocol):
+    """Runs the planned workflow to its end. Called once, on a runner thread."""
+
+    def __call__(self, *, cancel: Cancel, extra_env: Mapping[str, str]) -> Run:
+        """`extra_env` is added to the environment of its steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is going to run."""
+    """What is going to run: `execute` has the workflow, its inputs and the engine or executor bound to it."""
 
-    message: Message
-    workflow: Workflow
-    inputs: Mapping[str, Any]
     policy: WorkflowPolicy
+    execute: Execute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why nothing runs. `reason` is the dead letter's word, `code` the language's structured code."""
+    """Why nothing runs. `reason` is the one word that a dead-lettered message carries, `code` the language's."""
 
     reason: str
     error: str
@@ -43,31 +59,42 @@ class Rejection:
     exit_code: int
 
 
-def make_plan(
-    message: Message,
-    catalogue: Catalogue,
-    *,
-    project_inputs: Mapping[str, Any],
-    prepare_inputs: Callable[[Workflow, Mapping[str, Any]], Mapping[str, Any]],
-    policy_for: Callable[[str], WorkflowPolicy],
-) -> Plan | Rejection:
-    """The plan for `message`. A stranger names the workflow, so only names count, never paths."""
-    try:
-        workflow = catalogue.get(message.workflow)
-        if message.inputs:
-            check_untrusted(workflow, message.inputs)
-        given = {**project_inputs, **message.inputs} if project_inputs else message.inputs
-        check_required(workflow, given)
-        inputs = prepare_inputs(workflow, given)
-    except InvalidWorkflowName as exc:
-        return make_rejection("invalid_workflow_name", exc)
-    except WorkflowNotFound as exc:
-        return make_rejection(UNKNOWN_WORKFLOW, exc)
-    except InputError as exc:
-        return make_rejection("invalid_inputs", exc)
-    except AwfError as exc:
-        return make_rejection("invalid_workflow", exc)
-    return Plan(message=message, workflow=workflow, inputs=inputs, policy=policy_for(message.workflow))
+class Planner:
+    """Plans what our own engine runs. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        engine: Engine,
+        policy_for: Callable[[str], WorkflowPolicy],
+        project_inputs: Mapping[str, Any],
+        cwd: Path,
+    ) -> None:
+        self._catalogue = catalogue
+        self._engine = engine
+        self._policy_for = policy_for
+        self._project_inputs = project_inputs
+        self._cwd = cwd
+
+    def plan(self, message: Message) -> Plan | Rejection:
+        """The plan for `message`. Its producer is untrusted: `workflow` is a name, never a path."""
+        try:
+            workflow = self._catalogue.get(message.workflow)
+            if message.inputs:
+                check_untrusted(workflow, message.inputs)
+            given = {**self._project_inputs, **message.inputs} if self._project_inputs else message.inputs
+            inputs = self._engine.prepare_inputs(workflow, given)
+        except AwfError as exc:
+            return rejected(exc)
+        execute = partial(self._engine.execute, workflow, inputs, cwd=self._cwd, is_prepared=True)
+        return Plan(policy=self._policy_for(message.workflow), execute=execute)
+
+
+def rejected(error: AwfError) -> Rejection:
+    """The rejection of a message whose workflow or inputs raise `error`."""
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), INVALID_WORKFLOW)
+    return Rejection(reason=reason, error=error.message, code=error.code, exit_code=error.exit_code)
 
 
 def malformed(message: Malformed) -> Rejection:
@@ -75,22 +102,19 @@ def malformed(message: Malformed) -> Rejection:
     return Rejection(reason="malformed", error=message.reason, code="USER.INPUT.INVALID_FORMAT", exit_code=1)
 
 
-def crash_loop(error: str) -> Rejection:
-    """A message that took its workers down with it."""
+def crash_loop(deliveries: int, crashes: int) -> Rejection:
+    """A message of which too many workers died."""
+    error = f"delivered {deliveries} times; {crashes} workers ended without settling it"
     return Rejection(reason="crash_loop", error=error, code=None, exit_code=4)
 
 
-def expired(error: str) -> Rejection:
-    """A message that nobody wants run any more."""
+def expired(expires_at: float) -> Rejection:
+    """A message that was delivered after the time its producer gave it, in epoch seconds."""
+    error = f"the message expired at {iso_utc(expires_at)}, before a worker could run it"
     return Rejection(reason=EXPIRED, error=error, code=None, exit_code=4)
 
 
 def internal_error(error: BaseException) -> Rejection:
-    """A defect of ours met while a message was handled. Its text goes into letters and results: no password in it."""
+    """An internal error while a message was handled. Its text is published, so it holds no password."""
     text = redact_url(f"internal error: {type(error).__name__}: {error}")
-    return Rejection(reason="internal_error", error=text, code="SYSTEM.INTERNAL.UNMAPPED", exit_code=4)
-
-
-def make_rejection(reason: str, error: AwfError) -> Rejection:
-    """The rejection for `error`."""
-    return Rejection(reason=reason, error=error.message, code=error.code, exit_code=error.exit_code)
+    return Rejection(reason=INTERNAL_ERROR, error=text, code="SYSTEM.INTERNAL.UNMAPPED", exit_code=4)

@@ -1,4 +1,4 @@
-"""The threads that run workflows: each takes a delivery, brings it through the pipeline, frees its slot."""
+"""The threads that run workflows: each takes a delivery, brings it through the pipeline and frees its slot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from awf_core.worker.defects import UNEXPECTED
+from awf_core.worker.failures import UNEXPECTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,21 +23,21 @@ class Running(NamedTuple):
 
 
 class Runners:
-    """A fixed number of runner threads. `put` never blocks: no more is fetched than there are slots."""
+    """A fixed number of runner threads. `put` never blocks: fetchers take no more than there are slots."""
 
     def __init__(
         self,
         count: int,
         *,
         handle: Callable[[Delivery], None],
-        give_back: Callable[[Delivery], None],
-        on_defect: Callable[[Delivery], None],
+        release: Callable[[Delivery], None],
+        on_internal_error: Callable[[Delivery], None],
         on_free: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._handle = handle
-        self._give_back = give_back
-        self._on_defect = on_defect
+        self._release = release
+        self._on_internal_error = on_internal_error
         self._on_free = on_free
         self._clock = clock
         self._work: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
@@ -58,11 +58,11 @@ class Runners:
             self._work.put(delivery)
 
     def drain(self) -> None:
-        """Start nothing more: what waits for a runner is given back. Idempotent."""
+        """Start no more runs: deliveries that wait for a runner are released. Idempotent."""
         self._is_draining = True
 
     def stop(self, timeout_s: float) -> bool:
-        """End the threads; False when one is still in a run after `timeout_s` seconds."""
+        """End the threads; False where one still runs a workflow after `timeout_s` seconds."""
         for _ in self._threads:
             self._work.put(None)
         end = self._clock.monotonic() + timeout_s
@@ -78,12 +78,12 @@ class Runners:
         key = threading.get_ident()
         while (delivery := self._work.get()) is not None:
             if self._is_draining:
-                self._give_back(delivery)
+                self._release(delivery)
             else:
                 self._running[key] = Running(delivery, self._clock.monotonic())
                 try:
                     self._handle(delivery)
                 except UNEXPECTED:
-                    self._on_defect(delivery)
+                    self._on_internal_error(delivery)
                 del self._running[key]
             self._on_free()

@@ -1,8 +1,8 @@
-"""A worker's life: connect, consume, and stop without losing anything.
+"""A worker's life: connect, consume, and stop without losing a message.
 
-Composed by `build.py`, run by `awf worker` on the main thread. Stopping has three steps: the first TERM or INT drains
-(no new deliveries, what runs may finish within the grace), the second or the end of the grace stops what runs and gives
-it back uncounted, the third leaves at once and lets the leases do it.
+Composed by `build.py`, run by `awf worker` on the main thread. Stopping has three steps. The first TERM or INT drains:
+no new deliveries, and what runs may finish within the grace. The second, or the end of the grace, stops what runs and
+releases its messages. The third exits at once, and the leases run out.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from awf_core.contract import Nack
 from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
-from awf_core.worker.connect import connect, ensure_queues
-from awf_core.worker.defects import say_defect
-from awf_core.worker.fetch import ALONE_WAIT_S, SHARED_WAIT_S, Budget, Fetcher
+from awf_core.worker.decide import RELEASED_FOR, Decision, release
+from awf_core.worker.failures import log_internal_error
+from awf_core.worker.fetch import ALONE_WAIT_S, SHARED_WAIT_S, Fetcher
 from awf_core.worker.runners import Runners
 from awf_core.worker.settle import Settlement
 from awf_core.worker.signals import StopSignals
-from awf_core.worker.slots import Slots
+from awf_core.worker.slots import Budget, Slots
+from awf_core.worker.startup import connect, ensure_queues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from awf_core.mq import Mq
     from awf_core.observe.throttle import Throttle
     from awf_core.plugin.observers import Observers
-    from awf_core.worker.lease import LeaseKeeper
+    from awf_core.worker.lease_renewal import LeaseKeeper
     from awf_core.worker.pipeline import Pipeline
     from awf_core.worker.settle import Settler
 
@@ -43,13 +43,13 @@ SHORT_WAIT_S = 0.2
 REPORT_EVERY_S = 5.0
 STOP_RUNS_WITHIN_S = 8.0
 SETTLE_WITHIN_S = 5.0
-DEFECT_DELAY_S = 30.0
+INTERNAL_ERROR_DELAY_S = 30.0
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How this worker serves. `max_messages=None` = no end; `burst` = leave when the queues are dry."""
+    """How this worker serves. `max_messages=None` = no end; `burst` = exit when the queues are empty."""
 
     worker: str
     queues: tuple[str, ...]
@@ -68,7 +68,7 @@ class Tally:
 
     settled: int = 0
     dead: int = 0
-    given_back: int = 0
+    released: int = 0
     lost: int = 0
 
 
@@ -99,22 +99,22 @@ class Worker:
         self._runners = Runners(
             serving.concurrency,
             handle=pipeline.handle,
-            give_back=self._give_back,
-            on_defect=self._handled_badly,
+            release=self._release,
+            on_internal_error=self._not_handled,
             on_free=self._slots.release,
             clock=clock,
         )
         self._fetchers = [self._fetcher(queue) for queue in serving.queues]
         self._signals = StopSignals(clock)
         self._ready = threading.Lock()
-        self._is_dry = False
+        self._is_empty = False
         self._refusal: BrokerMisconfigured | None = None
         self.tally = Tally()
 
     def serve(self) -> int:
-        """Work until told to stop; returns the exit code of `awf worker`.
+        """Work until a reason to stop; returns the exit code of `awf worker`.
 
-        Raises BrokerUnavailable when the broker isn't reached in time, BrokerMisconfigured when it never will be.
+        Raises BrokerUnavailable when the broker isn't reached in time, BrokerMisconfigured when retrying can't help.
         """
         with self._signals:
             try:
@@ -126,30 +126,29 @@ class Worker:
             finally:
                 self._mq.close()
 
-    def on_settled(self, settlement: Settlement, label: str) -> None:
-        """The settler's word on each delivery. On the settle thread."""
-        delivery = settlement.action.delivery
-        self._leases.drop(delivery)
-        self._count(settlement, label)
-        nack = settlement.action if isinstance(settlement.action, Nack) else None
+    def on_settled(self, settlement: Settlement, ending: str) -> None:
+        """How each delivery ended: as decided, or `lost`. Called on the settle thread."""
+        decision, reason = settlement.decision, settlement.decision.summary
+        is_nack = decision.ending == "nack"
+        self._leases.drop(settlement.delivery)
+        self._count(decision, ending)
         log.info(
             events.MESSAGE_SETTLED,
             message_id=settlement.message_id,
-            settlement=label,
-            **({"reason": settlement.reason} if settlement.reason else {}),
-            **({"delay_s": round(nack.delay_s, 3), "counted": nack.counted} if nack is not None else {}),
+            settlement=ending,
+            **({"reason": reason} if reason else {}),
+            **({"delay_s": round(decision.delay_s, 3), "counted": decision.counted} if is_nack else {}),
         )
         duration_s = self._clock.monotonic() - settlement.received_at
-        self._observers.message_settled(delivery, label, settlement.reason, duration_s)
+        self._observers.message_settled(settlement.delivery, ending, reason, duration_s)
         if self._budget.is_spent and not self._leases.count():
             self._signals.wake()
 
-    def _count(self, settlement: Settlement, label: str) -> None:
+    def _count(self, decision: Decision, ending: str) -> None:
         self.tally.settled += 1
-        self.tally.dead += label in ("dead_letter", "discard")
-        self.tally.lost += label == "lost"
-        if isinstance(settlement.action, Nack) and settlement.reason in ("drain", "stop"):
-            self.tally.given_back += 1
+        self.tally.dead += ending in ("dead_letter", "discard")
+        self.tally.lost += ending == "lost"
+        self.tally.released += decision.reason in RELEASED_FOR
 
     def _connect(self) -> bool:
         serving = self._serving
@@ -195,7 +194,7 @@ class Worker:
         )
 
     def _consume_wait_s(self) -> float:
-        """How long a fetcher may sit on the slots it reserved: briefly where another has none to look with."""
+        """How long a fetcher may sit on the slots it reserved: briefly where another has none to consume with."""
         queues = len(self._serving.queues)
         if self._serving.burst or self._serving.concurrency < queues:
             return SHORT_WAIT_S
@@ -211,39 +210,34 @@ class Worker:
             log.info(events.WORKER_READY, worker=self._serving.worker, queues=list(self._serving.queues))
 
     def _refused(self, error: BrokerMisconfigured) -> None:
-        """Before the first answer: nothing runs and nothing ever will. Later on somebody may be mending it."""
+        """Before the first answer, exit: nothing will ever run. Later, an operator may be repairing it."""
         if not self._ready.locked():
             self._refusal = error
             self._signals.wake()
 
     def _found_empty(self, queue: str) -> None:  # noqa: ARG002
-        if self._serving.burst and not self._leases.count() and self._all_dry():
-            self._is_dry = True
+        if self._serving.burst and not self._leases.count() and self._are_all_empty():
+            self._is_empty = True
             self._signals.wake()
 
-    def _all_dry(self) -> bool:
-        """Nothing is ready and nothing will become so; what other workers hold is theirs."""
+    def _are_all_empty(self) -> bool:
+        """Nothing is ready and nothing will become so. What other workers have in hand is not counted."""
         try:
             stats = [self._mq.stats(queue) for queue in self._serving.queues]
         except BrokerError:
             return False
         return not any((s.ready or 0) + (s.delayed or 0) for s in stats) and not self._leases.count()
 
-    def _give_back(self, delivery: Delivery) -> None:
-        action = Nack(delivery=delivery, counted=False, reason="drain")
-        self._settler.submit(
-            Settlement(action=action, label="nack", reason="drain", received_at=self._clock.monotonic())
-        )
+    def _release(self, delivery: Delivery) -> None:
+        self._submit(delivery, release("drain"))
 
-    def _handled_badly(self, delivery: Delivery) -> None:
-        """The pipeline itself broke, which it never should: the message comes again, later and counted."""
-        say_defect(self._throttle)
-        longest_s = self._mq.capabilities.max_delay_s
-        delay_s = DEFECT_DELAY_S if longest_s is None else min(DEFECT_DELAY_S, longest_s)
-        action = Nack(delivery=delivery, delay_s=delay_s, reason="internal_error")
-        self._settler.submit(
-            Settlement(action=action, label="nack", reason="internal_error", received_at=self._clock.monotonic())
-        )
+    def _not_handled(self, delivery: Delivery) -> None:
+        """The pipeline itself raised, which it never should: the message is redelivered later, and counted."""
+        log_internal_error(self._throttle)
+        self._submit(delivery, Decision(ending="nack", delay_s=INTERNAL_ERROR_DELAY_S, reason="internal_error"))
+
+    def _submit(self, delivery: Delivery, decision: Decision) -> None:
+        self._settler.submit(Settlement(delivery=delivery, decision=decision, received_at=self._clock.monotonic()))
 
     def _wait_for_end(self) -> str:
         """Sleep until there is a reason to stop."""
@@ -252,7 +246,7 @@ class Worker:
                 return "signal"
             if self._refusal is not None and not self._ready.locked():
                 raise self._refusal
-            if self._is_dry:
+            if self._is_empty:
                 return "dry"
             if self._budget.is_spent and not self._leases.count():
                 return "max_messages"
@@ -278,7 +272,7 @@ class Worker:
             exit_code=exit_code,
             settled=tally.settled,
             dead_lettered=tally.dead,
-            given_back=tally.given_back,
+            released=tally.released,
             lost=tally.lost,
             unsettled=unsettled,
         )

@@ -1,7 +1,7 @@
 """Settle deliveries: batches to the backend, retried while the lease holds, and never a second run for a lost reply.
 
-Runners hand in settlements and go on; one thread flushes whatever has gathered since its last call to the broker, so
-batches grow by themselves when the broker is the slow part and a lone message waits for nobody.
+Runners submit settlements and go on. One thread flushes what was submitted since its last call of the broker, so
+batches grow by themselves where the broker is slow, and a lone message does not wait.
 """
 
 from __future__ import annotations
@@ -9,69 +9,71 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from awf_core.backoff import Backoff
-from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
+from awf_core.contract import Ack, DeadLetter, Nack
 from awf_core.crash_points import crash_point
-from awf_core.errors import (
-    BodyTooLarge,
-    BrokerError,
-    BrokerMisconfigured,
-    LeaseLost,
-    QueueMissing,
-    Unroutable,
-)
+from awf_core.errors import BrokerError, LeaseLost
 from awf_core.observe import events
-from awf_core.observe.log import get_logger, lines_together
-from awf_core.result import shortened
-from awf_core.worker.defects import UNEXPECTED, say_defect
+from awf_core.observe.log import lines_together
+from awf_core.result import cut
+from awf_core.worker.failures import UNEXPECTED, checked_answers, log_broker_error, log_internal_error
+from awf_core.worker.undeliverable import UNDELIVERABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from awf_core.clock import Clock
-    from awf_core.contract import Delivery
+    from awf_core.contract import Delivery, Outgoing
     from awf_core.mq import Mq
     from awf_core.observe.throttle import Throttle
+    from awf_core.worker.decide import Decision, Ending
+    from awf_core.worker.undeliverable import UndeliverableResults
 
-UNDELIVERABLE = (Unroutable, QueueMissing, BodyTooLarge, BrokerMisconfigured)
-"""A reply that these refuse will be refused again: its address, not the moment, is wrong."""
-
-GATHER_S = 0.002
-"""How long a settlement waits for others that run beside it."""
+LINGER_S = 0.002
+"""How long a settlement waits for others that are about to be submitted."""
 
 JOIN_S = 2.0
-"""How long a broker's slow answer may hold up the end of the process."""
+"""How long a slow answer of the broker may delay the end of the process."""
 
-UNWANTED = 1 << 60
-"""While a flush is under way nobody waits to be told of more."""
-
-_SETTLED = {Ack: "settle.acked", Nack: "settle.nacked", DeadLetter: "settle.dead_lettered"}
-
-log = get_logger(__name__)
-
-Action = Ack | Nack | DeadLetter
+NEVER = 1 << 60
+"""The batch size to wake up for while a flush is under way: no batch is as large."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Settlement:
-    """How one delivery is to end, with what the log and the observers are told when it has.
+    """How one delivery is to end, and what the log and the observers get when it has.
 
-    `label` is what will be told: ack, nack, dead_letter or discard. `received_at` in monotonic seconds. `unsafe` says
-    why nothing may be published to the reply address, None where it may.
+    replies       published with the ack, or as the message is dead-lettered
+    unsafe        why nothing may be published to the reply address; None = it may
+    history       what a dead-lettered message carries
+    received_at   monotonic seconds
     """
 
-    action: Action
-    label: str
+    delivery: Delivery
+    decision: Decision
     received_at: float
-    reason: str = ""
     message_id: str | None = None
+    replies: tuple[Outgoing, ...] = ()
     unsafe: str | None = None
+    dead_letter_queue: str | None = None
+    history: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One of the backend's settling calls: the endings it is for, and the crash points around it."""
+
+    endings: tuple[Ending, ...]
+    argument: Callable[[Settlement], Any]
+    call: Callable[[Any], Sequence[BrokerError | None]]
+    before: str
+    after: str
 
 
 class Settler:
-    """Ends deliveries exactly once each. `submit` is thread-safe and never blocks on the broker."""
+    """Ends deliveries, exactly once each. `submit` is thread-safe and never blocks on the broker."""
 
     def __init__(
         self,
@@ -79,17 +81,23 @@ class Settler:
         *,
         clock: Clock,
         throttle: Throttle,
-        undeliverable_queue: str,
+        undeliverable: UndeliverableResults,
         is_lost: Callable[[Delivery], bool],
         in_hand: Callable[[], int],
     ) -> None:
-        self._mq = mq
+        self._batch = mq.capabilities.batch
+        self._max_delay_s = mq.capabilities.max_delay_s
         self._clock = clock
         self._throttle = throttle
-        self._undeliverable_queue = undeliverable_queue
+        self._undeliverable = undeliverable
         self._is_lost = is_lost
         self._in_hand = in_hand
-        self._on_settled: Callable[[Settlement, str], None] = _nobody
+        self._calls = (
+            _Call(("ack", "discard"), _ack, mq.ack, "settle.before_ack", "settle.acked"),
+            _Call(("nack",), _nack, mq.nack, "settle.before_nack", "settle.nacked"),
+            _Call(("dead_letter",), _dead_letter, mq.dead_letter, "settle.before_dead_letter", "settle.dead_lettered"),
+        )
+        self._on_settled: Callable[[Settlement, Ending | str], None]
         self._waiting: deque[Settlement] = deque()
         self._later: deque[tuple[float, Settlement]] = deque()
         self._changed = threading.Condition()
@@ -101,24 +109,29 @@ class Settler:
 
     @property
     def pending(self) -> int:
-        """Settlements not yet accepted by the broker."""
+        """Settlements the broker has not accepted yet. Exact on the settle thread; elsewhere a moment's count."""
         return len(self._waiting) + len(self._later) + self._busy
 
     def start(self, on_settled: Callable[[Settlement, str], None]) -> None:
-        """Begin to flush; `on_settled(settlement, label)` hears on this thread how each one ended."""
+        """Begin to flush. `on_settled(settlement, ending)` is called on the settle thread for each; "lost" is one."""
         self._on_settled = on_settled
         self._thread.start()
 
     def submit(self, settlement: Settlement) -> None:
-        """Hand one in."""
+        """Settle this one soon. Its delay is bounded by the longest that the broker keeps."""
+        delay_s = settlement.decision.delay_s
+        if self._max_delay_s is not None and delay_s > self._max_delay_s:
+            settlement = replace(settlement, decision=replace(settlement.decision, delay_s=self._max_delay_s))
         self._waiting.append(settlement)
+        # Read without the lock, since every message comes by here. No wake-up is missed: this thread appends and then
+        # reads `_wanted`, the settle thread writes `_wanted` and then reads the deque, so one of them sees the other.
         if len(self._waiting) >= self._wanted:
             with self._changed:
-                self._wanted = UNWANTED
+                self._wanted = NEVER
                 self._changed.notify_all()
 
     def stop(self, timeout_s: float) -> int:
-        """Flush what is pending for at most `timeout_s` seconds, end the thread; returns how many were given up."""
+        """Flush what is pending for at most `timeout_s` seconds and end the thread; returns how many are unsettled."""
         with self._changed:
             self._changed.wait_for(lambda: self.pending == 0, timeout_s)
             self._stopped = True
@@ -132,7 +145,7 @@ class Settler:
             with self._changed:
                 self._busy = 0
                 self._changed.notify_all()
-                self._gather()
+                self._linger()
                 if self._stopped:
                     return
                 batch = self._take_batch()
@@ -145,18 +158,18 @@ class Settler:
             with self._changed:
                 self._later.extend((retry_at, settlement) for settlement in unsettled)
 
-    def _gather(self) -> None:
-        """With the lock held: wait for work, then a moment for what else is about to be ready.
+    def _linger(self) -> None:
+        """With the lock held: wait for work, then a moment for what else is about to be submitted.
 
-        One transaction or confirm for five costs little more than for one. Nobody else in hand: no wait.
+        One transaction or confirm for five costs little more than for one. With no other delivery in hand: no wait.
         """
         self._wanted = 1
         self._changed.wait_for(self._has_work, self._wait_s())
-        wanted = min(self._in_hand() - len(self._later), self._mq.capabilities.batch)
+        wanted = min(self._in_hand() - len(self._later), self._batch)
         if len(self._waiting) < wanted and not self._stopped:
             self._wanted = wanted
-            self._changed.wait_for(lambda: len(self._waiting) >= wanted or self._stopped, GATHER_S)
-        self._wanted = UNWANTED
+            self._changed.wait_for(lambda: len(self._waiting) >= wanted or self._stopped, LINGER_S)
+        self._wanted = NEVER
 
     def _has_work(self) -> bool:
         return bool(self._waiting) or self._stopped or self._is_retry_due()
@@ -169,10 +182,9 @@ class Settler:
 
     def _take_batch(self) -> list[Settlement]:
         batch: list[Settlement] = []
-        limit = self._mq.capabilities.batch
-        while len(batch) < limit and self._is_retry_due():
+        while len(batch) < self._batch and self._is_retry_due():
             batch.append(self._later.popleft()[1])
-        while len(batch) < limit and self._waiting:
+        while len(batch) < self._batch and self._waiting:
             batch.append(self._waiting.popleft())
         self._busy = len(batch)
         return batch
@@ -181,159 +193,101 @@ class Settler:
         try:
             return self._flush(batch)
         except UNEXPECTED:
-            # Those that went through are told again that they did, or that they are no longer ours.
-            say_defect(self._throttle)
+            # Those that were settled are settled again: the backend answers None or LeaseLost.
+            log_internal_error(self._throttle)
             return list(batch)
 
     def _flush(self, batch: Sequence[Settlement]) -> list[Settlement]:
         """Settle a batch; returns what has to be tried again."""
-        batch, again = self._keep_unsafe(batch)
-        acks = [s for s in batch if isinstance(s.action, Ack)]
-        nacks = [s for s in batch if isinstance(s.action, Nack)]
-        letters = [s for s in batch if isinstance(s.action, DeadLetter)]
-        if acks:
-            crash_point("settle.before_ack")
-            again += self._call(acks, lambda: self._mq.ack([s.action for s in acks if isinstance(s.action, Ack)]))
-        if nacks:
-            crash_point("settle.before_nack")
-            again += self._call(nacks, lambda: self._mq.nack([s.action for s in nacks if isinstance(s.action, Nack)]))
-        if letters:
-            crash_point("settle.before_dead_letter")
-            again += self._call(
-                letters,
-                lambda: self._mq.dead_letter([s.action for s in letters if isinstance(s.action, DeadLetter)]),
-            )
-        return again
-
-    def _keep_unsafe(self, batch: Sequence[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
-        """Put results with an unsafe address where an operator finds them: (ready to settle, to be tried again)."""
         ready: list[Settlement] = []
         again: list[Settlement] = []
         for settlement in batch:
-            if settlement.unsafe is None or not _replies(settlement.action):
-                ready.append(settlement)
-            else:
-                kept = self._redirect(settlement, settlement.unsafe)
-                (again if kept is settlement else ready).append(kept)
-        return ready, again
+            safe = self._redirect(settlement, settlement.unsafe) if settlement.unsafe else settlement
+            (again if safe.unsafe else ready).append(safe)
+        for call in self._calls:
+            group = [settlement for settlement in ready if settlement.decision.ending in call.endings]
+            if group:
+                again += self._settle(group, call)
+        return again
 
-    def _call(self, group: Sequence[Settlement], call: Callable[[], Sequence[BrokerError | None]]) -> list[Settlement]:
+    def _settle(self, group: Sequence[Settlement], call: _Call) -> list[Settlement]:
+        crash_point(call.before)
         try:
-            results = _as_many(call(), len(group))
+            answers = checked_answers(call.call([call.argument(settlement) for settlement in group]), len(group))
         except BrokerError as exc:
             return self._after_none(group, exc)
         except UNEXPECTED:
-            # Whether it took effect is anybody's guess; where it did, the next try is told that it is no longer ours.
-            say_defect(self._throttle)
+            # The effect is unknown. Where it happened, the next try is answered with None or LeaseLost.
+            log_internal_error(self._throttle)
             return list(group)
-        else:
-            crash_point(_SETTLED[type(group[0].action)])
+        crash_point(call.after)
         with lines_together():
-            again = [self._after(settlement, error) for settlement, error in zip(group, results, strict=True)]
+            again = [self._after(settlement, error) for settlement, error in zip(group, answers, strict=True)]
         return [settlement for settlement in again if settlement is not None]
 
     def _after_none(self, group: Sequence[Settlement], error: BrokerError) -> list[Settlement]:
-        """Nothing of the call was attempted, so it tells of the broker and not of anybody's reply address.
+        """The backend attempted nothing, so `error` concerns the broker and no reply address.
 
         Seen with Redis: a password changed for a moment sent finished results to the undeliverable queue.
         """
         again = []
         for settlement in group:
-            if self._is_lost(settlement.action.delivery):
+            if self._is_lost(settlement.delivery):
                 self._on_settled(settlement, "lost")
             else:
-                self._say_retried(settlement, error)
+                self._log_retried(settlement, error)
                 again.append(settlement)
         return again
 
     def _after(self, settlement: Settlement, error: BrokerError | None) -> Settlement | None:
-        """What the broker said of one: done, lost, or what to try next."""
+        """What the broker answered for one: None = settled or lost, else what to try next."""
         if error is None:
-            self._on_settled(settlement, settlement.label)
+            self._on_settled(settlement, settlement.decision.ending)
             crash_point("settle.reported")
             return None
-        if isinstance(error, LeaseLost) or self._is_lost(settlement.action.delivery):
+        if isinstance(error, LeaseLost) or self._is_lost(settlement.delivery):
             self._on_settled(settlement, "lost")
             return None
-        if isinstance(error, UNDELIVERABLE) and _replies(settlement.action):
+        if isinstance(error, UNDELIVERABLE) and settlement.replies:
             return self._redirect(settlement, str(error))
-        self._say_retried(settlement, error)
+        self._log_retried(settlement, error)
         return settlement
 
     def _redirect(self, settlement: Settlement, why: str) -> Settlement:
-        """The reply can't be delivered: keep the result where an operator finds it, and settle without it.
+        """The settlement without its replies, which are in the undeliverable queue; unchanged where that failed."""
+        failed = self._undeliverable.store(settlement.replies, message_id=settlement.message_id, why=why)
+        if failed is None:
+            return replace(settlement, replies=(), unsafe=None)
+        self._log_retried(settlement, failed)
+        return settlement
 
-        Returns the settlement that is left to do, or `settlement` itself when the result could not be kept yet.
-
-        Published before the settlement, never with it: a broker may refuse the pair again, and the run must not repeat.
-        """
-        replies = _replies(settlement.action)
-        kept = [_undeliverable(reply, self._undeliverable_queue, why) for reply in replies]
-        crash_point("settle.before_redirect")
-        failed = self._publish(kept)
-        if isinstance(failed, BodyTooLarge):
-            failed = self._publish([_shortened(reply) for reply in kept])
-        if failed is not None:
-            self._say_retried(settlement, failed)
-            return settlement
-        crash_point("settle.redirected")
-        for reply in replies:
-            log.warning(
-                events.REPLY_UNDELIVERABLE,
-                message_id=settlement.message_id,
-                reply_to=reply.queue,
-                kept_in=self._undeliverable_queue,
-                error=why,
-            )
-        assert not isinstance(settlement.action, Nack)
-        return replace(settlement, action=replace(settlement.action, replies=()))
-
-    def _publish(self, replies: Sequence[Outgoing]) -> BrokerError | None:
-        """Publish; returns what went wrong first."""
-        try:
-            # A list of its own: a wrapper may take out of it what it sends elsewhere.
-            answers = _as_many(self._mq.publish(list(replies)), len(replies))
-        except BrokerError as exc:
-            return exc
-        except UNEXPECTED as exc:
-            say_defect(self._throttle)
-            return BrokerError(f"the backend broke: {type(exc).__name__}")
-        return next((error for error in answers if error is not None), None)
-
-    def _say_retried(self, settlement: Settlement, error: BrokerError) -> None:
-        muted = self._throttle.take("broker")
-        if muted is not None:
-            log.warning(
-                events.SETTLE_RETRIED,
-                message_id=settlement.message_id,
-                error=str(error),
-                hint=error.hint,
-                pending=self.pending,
-                muted=muted,
-            )
+    def _log_retried(self, settlement: Settlement, error: BrokerError) -> None:
+        log_broker_error(
+            events.SETTLE_RETRIED, error, self._throttle, message_id=settlement.message_id, pending=self.pending
+        )
 
 
-def _nobody(settlement: Settlement, label: str) -> None:
-    """Before the start there is nobody to tell, and nothing to be told."""
+def _ack(settlement: Settlement) -> Ack:
+    return Ack(delivery=settlement.delivery, replies=settlement.replies)
 
 
-def _as_many(answers: Sequence[BrokerError | None], count: int) -> Sequence[BrokerError | None]:
-    if len(answers) != count or not all(answer is None or isinstance(answer, BrokerError) for answer in answers):
-        raise TypeError(f"the backend answered {count} settlements with {answers!r:.200}")
-    return answers
+def _nack(settlement: Settlement) -> Nack:
+    decision = settlement.decision
+    return Nack(
+        delivery=settlement.delivery,
+        delay_s=decision.delay_s,
+        counted=decision.counted,
+        reason=cut(decision.reason or decision.error, 1000),
+    )
 
 
-def _replies(action: Action) -> Sequence[Outgoing]:
-    return () if isinstance(action, Nack) else action.replies
-
-
-def _undeliverable(reply: Outgoing, queue: str, why: str) -> Outgoing:
-    """`reply` as it is kept in the undeliverable queue: same body, with where it should have gone and why not."""
-    headers = {**reply.headers, "awf-reply-to": reply.queue[:255], "awf-undeliverable": why[:500]}
-    return replace(reply, queue=queue, headers=headers, expires_s=None)
-
-
-def _shortened(reply: Outgoing) -> Outgoing:
-    """`reply` where even the queue of last resort is too small for it."""
-    headers = {**reply.headers, "awf-shortened-from-bytes": str(len(reply.body))}
-    return replace(reply, body=shortened(reply.body), headers=headers)
+def _dead_letter(settlement: Settlement) -> DeadLetter:
+    assert settlement.dead_letter_queue is not None
+    return DeadLetter(
+        delivery=settlement.delivery,
+        queue=settlement.dead_letter_queue,
+        reason=settlement.decision.reason,
+        error=cut(settlement.decision.error, 4000),
+        history=settlement.history,
+        replies=settlement.replies,
+    )

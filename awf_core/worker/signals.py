@@ -1,7 +1,7 @@
-"""Signals as something to read: the handler does nothing, the number arrives in a pipe.
+"""Signals to read from a pipe: the handler does nothing, and the number arrives in the pipe.
 
-A handler that runs Python code can strike between any two bytecodes, inside a lock, in the middle of a claim; elsewhere
-messages were lost to that. Here the main thread reads the pipe when it is ready to.
+A handler in Python runs between any two bytecodes, inside a lock or in the middle of a claim, and can lose a message.
+Here the main thread reads the pipe when it is ready to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAME_REQUEST_WITHIN_S = 0.1
 
 
 class SignalPipe:
-    """Context manager, main thread only. Restores the handlers it found."""
+    """Context manager, for the main thread only. Restores the earlier handlers."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -70,7 +70,7 @@ class SignalPipe:
 
 
 class StopSignals(SignalPipe):
-    """Counts requests to stop: the caller acts on the first and the second, the third ends the process here and now."""
+    """Counts requests to stop: the caller acts on the first and the second, the third ends the process at once."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class StopSignals(SignalPipe):
 
     @contextmanager
     def heard_meanwhile(self) -> Iterator[None]:
-        """Go on listening while the main thread waits for others and can't."""
+        """Listen on a thread while the main thread waits for other threads."""
         is_over = threading.Event()
 
         def listen() -> None:
@@ -111,4 +111,4 @@ class StopSignals(SignalPipe):
 
 
 def _noted(number: int, frame: FrameType | None) -> None:
-    """The wake-up descriptor has the number already."""
+    """Does nothing: the wake-up descriptor has the number already."""

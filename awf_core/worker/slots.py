@@ -1,6 +1,7 @@
-"""How many deliveries may be in hand at once. Fetchers reserve before they take, so nothing waits in a worker's memory.
+"""How many deliveries may be in hand at once, and how many a worker takes in all.
 
-Thread-safe. A reservation that brought no delivery is given back; a delivery gives its slot back when its run is over.
+Fetchers reserve slots before they consume, so no delivery waits in a worker's memory. A reservation that brought no
+delivery is released; the slot of a delivery is released when its run is over.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-GATHER_S = 0.0005
-"""How long a busy fetcher lets free slots gather, since one claim for five messages costs little more than for one."""
+LINGER_S = 0.0005
+"""How long a busy fetcher waits for more free slots: one claim for five messages costs little more than for one."""
 
-UNWANTED = 1 << 60
-"""While no fetcher waits, nobody is told of a slot that came free."""
+NEVER = 1 << 60
+"""The number of free slots to wake a fetcher for while none waits: there are never as many."""
 
 
 class Slots:
-    """A counted pool shared by the fetchers of all queues."""
+    """A counted pool shared by the fetchers of all queues. Thread-safe."""
 
     def __init__(self, total: int, *, sharers: int = 1) -> None:
         self.total = total
@@ -24,7 +25,7 @@ class Slots:
         self._sharers = sharers
         self._half = (total + 1) // 2
         # Those in line wait for any slot; a fetcher by itself says for how many.
-        self._wanted = UNWANTED if sharers == 1 else 1
+        self._wanted = NEVER if sharers == 1 else 1
         self._closed = False
         self._line: deque[int] = deque()
         self._lock = threading.Lock()
@@ -38,19 +39,19 @@ class Slots:
     def reserve(self, timeout_s: float, *, is_busy: bool = False) -> int:
         """Take this fetcher's fair share of the free slots, at least one; 0 when none came free in time or on close.
 
-        `is_busy`: the last look at the queue brought something, so it pays to wait a moment for half of the slots.
+        `is_busy`: the last consume brought something, so it pays to wait a moment for half of the slots.
         """
         with self._changed:
             if self._sharers > 1:
                 return self._in_turn(timeout_s)
             if is_busy and self._free < self._half and not self._closed:
-                self._wait(self._half, GATHER_S)
+                self._wait(self._half, LINGER_S)
             if self._free <= 0 and not self._closed:
                 self._wait(1, timeout_s)
             return 0 if self._closed else self._take()
 
     def _in_turn(self, timeout_s: float) -> int:
-        """With the lock held: stand in line, lest the fetcher that gave a slot back be always the first to take it."""
+        """With the lock held: stand in line, or the fetcher that released a slot always takes it first."""
         me = threading.get_ident()
         if me not in self._line:
             self._line.append(me)
@@ -69,14 +70,14 @@ class Slots:
         return share
 
     def release(self, count: int = 1) -> None:
-        """Give `count` slots back."""
+        """Make `count` slots free."""
         if count:
             with self._lock:
                 self._free += count
                 if self._free >= self._wanted:
                     self._changed.notify_all()
                     if self._sharers == 1:
-                        self._wanted = UNWANTED
+                        self._wanted = NEVER
 
     def close(self) -> None:
         """From now on `reserve` gives nothing. Idempotent."""
@@ -85,7 +86,45 @@ class Slots:
             self._changed.notify_all()
 
     def _wait(self, wanted: int, timeout_s: float) -> None:
-        """With the lock held: wait until `wanted` slots are free. Waking a fetcher for less would cost a hand-over."""
+        """With the lock held: wait until `wanted` slots are free. Waking a fetcher for less costs a thread switch."""
         self._wanted = wanted
         self._changed.wait_for(lambda: self._free >= wanted or self._closed, timeout_s)
-        self._wanted = UNWANTED
+        self._wanted = NEVER
+
+
+class Budget:
+    """How many messages a worker may still take (`--max-messages`); None = no end. Thread-safe.
+
+    Granted is not yet used: a fetcher keeps its grant for as long as its queue is empty.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        self._left = total
+        self._untaken = total
+        self._lock = threading.Lock()
+
+    def take(self, wanted: int) -> int:
+        """A grant of up to `wanted` messages."""
+        if self._left is None:
+            return wanted
+        with self._lock:
+            granted = min(wanted, self._left)
+            self._left -= granted
+            return granted
+
+    def release(self, count: int) -> None:
+        """This much was granted and is not used."""
+        if self._left is not None and count:
+            with self._lock:
+                self._left += count
+
+    def use(self, count: int) -> None:
+        """This many messages were taken. Called once they are in hand, so that the count misses none in between."""
+        if self._untaken is not None:
+            with self._lock:
+                self._untaken -= count
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether as many messages as there may be were taken."""
+        return self._untaken == 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     project: Project, awf: Awf, start_worker: StartWorker
 ) -> None:
-    project.mq(retry={"max_attempts": 1, "unknown_hold": "0s"})
+    project.mq(retry={"max_attempts": 1, "defer_unknown": "0s"})
     project.workflow("hello", "echo Hello, {{.inputs.name}}!", inputs=[{"name": "name", "required": True}])
     project.workflow("fails", "echo broken pump >&2; exit 9")
     project.workflow_text("invalid", "name: invalid\nstates: {initial: nowhere}\n")
@@ -30,7 +30,7 @@ def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     good = awf("submit", "hello", "--input", "name=Ada", "--wait", "--timeout", "20s")
     failed = awf("submit", "fails", "--wait", "--timeout", "20s")
     user = awf("submit", "hello", "--wait", "--timeout", "20s", "--format", "json")
-    unknown = awf("submit", "nobody", "--wait", "--timeout", "20s")
+    unknown = awf("submit", "absent", "--wait", "--timeout", "20s")
     invalid = awf("submit", "invalid", "--wait", "--timeout", "20s")
 
     assert (good.returncode, good.stdout) == (0, "Hello, Ada!\n")
@@ -40,10 +40,10 @@ def test_submit_wait_gives_the_output_and_exit_code_that_run_would(
     assert "Error: broken pump" in failed.stderr
     assert (user.returncode, unknown.returncode, invalid.returncode) == (1, 1, 2)
     assert json.loads(user.stdout)["status"] == "rejected"
-    assert "Error: workflow not found: nobody" in unknown.stderr
-    assert [awf("run", name).returncode for name in ("fails", "nobody", "invalid")] == [3, 1, 2]
+    assert "Error: workflow not found: absent" in unknown.stderr
+    assert [awf("run", name).returncode for name in ("fails", "absent", "invalid")] == [3, 1, 2]
     assert worker.stop() == 0
-    # What waits in a reply queue has been taken; only the letters stay.
+    # What waits in a reply queue has been taken; only the dead-lettered messages stay.
     assert project.sql("SELECT DISTINCT queue FROM message") == [("awf-dlq",)]
 
 
@@ -64,13 +64,13 @@ def test_a_first_project_works_from_init_to_result(project: Project, awf: Awf) -
     assert browsed.stderr == ""
 
 
-def test_a_letter_goes_from_failure_over_replay_to_success(project: Project, awf: Awf) -> None:
+def test_a_dead_lettered_message_is_replayed_and_completes(project: Project, awf: Awf) -> None:
     project.mq(retry={"max_attempts": 1})
     project.workflow("deploy", "echo no disk >&2; exit 1")
     project.put({"id": "m-1", "workflow": "deploy", "reply_to": "results"})
     assert awf("worker", "--burst").returncode == 3
-    (letter,) = json.loads(awf("dlq", "list", "--format", "json").stdout)
-    assert (letter["message_id"], letter["reason"], letter["error"].strip()) == ("m-1", "max_attempts", "no disk")
+    (dead,) = json.loads(awf("dlq", "list", "--format", "json").stdout)
+    assert (dead["message_id"], dead["reason"], dead["error"].strip()) == ("m-1", "max_attempts", "no disk")
 
     project.workflow("deploy", "echo deployed")
     assert awf("dlq", "replay", "m-1").stdout == "1\n"
@@ -78,7 +78,7 @@ def test_a_letter_goes_from_failure_over_replay_to_success(project: Project, awf
     assert awf("worker", "--burst").returncode == 0
     assert [result["status"] for result in project.results()] == ["failed", "completed"]
     assert project.results()[1]["attempt"] == 1
-    assert project.letters() == []
+    assert project.dead_messages() == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]])
@@ -88,7 +88,7 @@ def test_a_command_that_needs_no_queue_imports_nothing_heavy(project: Project, a
         "from awf_core.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "finally:\n"
-        "    heavy = {'pydantic', 'stevedore', 'structlog', 'awf_core.config.model', 'sqlite3'} & set(sys.modules)\n"
+        "    heavy = {'pydantic', 'stevedore', 'awf_core.config.model', 'sqlite3'} & set(sys.modules)\n"
         "    print('heavy:', *sorted(heavy), file=sys.stderr)\n"
     )
 
@@ -113,7 +113,7 @@ def test_a_worker_imports_no_backend_but_its_own(project: Project) -> None:
     assert ended.stdout == "clients:\n"
 
 
-def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: Project, awf: Awf) -> None:
+def test_a_plugins_command_is_a_command_and_its_internal_error_is_reported_as_one(project: Project, awf: Awf) -> None:
     site = project.directory / "site"
     site.mkdir()
     install_plugin(
@@ -124,21 +124,28 @@ def test_a_plugins_command_is_a_command_and_its_defect_is_told_as_one(project: P
         "def audit():\n"
         "    'Audits the queue.'\n"
         "    click.echo('audited')\n"
-        "@click.command('defect')\n"
-        "def defect(): 1 / 0\n"
+        "@click.command('broken')\n"
+        "def broken(): 1 / 0\n"
         "@hookimpl\n"
         "def awf_register_commands(register):\n"
         "    register(audit)\n"
-        "    register(defect)\n",
+        "    register(broken)\n",
     )
     env = {"PYTHONPATH": str(site)}
 
     audited = awf("audit", env=env)
-    defect = awf("defect", env=env)
+    broken = awf("broken", env=env)
 
     assert (audited.returncode, audited.stdout) == (0, "audited\n")
     assert "Audits the queue." in awf("--help", env=env).stdout
-    assert defect.returncode == 4
-    error, hint = defect.stderr.splitlines()
+    assert broken.returncode == 4
+    error, hint = broken.stderr.splitlines()
     assert error == "Error: ZeroDivisionError: division by zero"
     assert hint == "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints"
+
+
+@pytest.mark.parametrize("command", [[f"{awf_process.AWF}q"], [sys.executable, "-m", "awf_core"]])
+def test_the_command_has_two_more_names(project: Project, command: list[str]) -> None:
+    ended = subprocess.run([*command, "--version"], cwd=project.directory, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout.split()[0]) == (0, "awf,")

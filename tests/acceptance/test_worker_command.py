@@ -37,7 +37,7 @@ def test_the_command_of_the_readme_takes_messages_of_any_sqlite_client_and_answe
     assert project.count("workflows") == 0
 
 
-def test_ready_is_said_once_after_the_queue_answered_and_stdout_stays_empty(
+def test_ready_is_logged_once_after_the_queue_answered_and_stdout_stays_empty(
     project: Project, start_worker: StartWorker
 ) -> None:
     project.workflow("hello")
@@ -64,14 +64,16 @@ def test_ready_is_said_once_after_the_queue_answered_and_stdout_stays_empty(
     assert worker.process.stdout.read() == ""
 
 
-def test_a_workflow_that_appears_while_its_message_is_held_runs(project: Project, start_worker: StartWorker) -> None:
-    project.mq(retry={"unknown_hold": "1m"})
+def test_a_workflow_that_appears_while_its_message_is_deferred_runs(
+    project: Project, start_worker: StartWorker
+) -> None:
+    project.mq(retry={"defer_unknown": "1m"})
     worker = start_worker()
     project.put({"workflow": "late", "reply_to": "results"})
     worker.await_line("message.settled", reason="unknown_workflow")
 
     project.workflow("late", "echo here now")
-    # A minute's hold is looked at every five seconds; a foreign client may hurry it.
+    # Within a minute of deferring the message is redelivered every five seconds; an external client may hurry it.
     project.sql("UPDATE message SET due = 0")
 
     eventually(project.results)
@@ -80,17 +82,17 @@ def test_a_workflow_that_appears_while_its_message_is_held_runs(project: Project
     assert worker.stop() == 0
 
 
-def test_a_workflow_that_stays_unknown_is_dead_when_its_hold_is_over(
+def test_a_message_whose_workflow_stays_unknown_is_dead_lettered_in_the_end(
     project: Project, start_worker: StartWorker
 ) -> None:
-    project.mq(retry={"unknown_hold": "300ms"})
+    project.mq(retry={"defer_unknown": "300ms"})
     worker = start_worker()
     project.put({"workflow": "never", "reply_to": "results"})
 
     worker.await_line("message.settled", settlement="dead_letter", reason="unknown_workflow")
 
     assert worker.lines("message.settled", settlement="nack", counted=False)
-    assert [letter["reason"] for letter in project.letters()] == ["unknown_workflow"]
+    assert [dead["reason"] for dead in project.dead_messages()] == ["unknown_workflow"]
     assert project.results()[0]["status"] == "rejected"
     assert worker.stop() == 0
 
@@ -116,7 +118,7 @@ def test_short_messages_are_done_while_a_long_one_runs_elsewhere(project: Projec
     assert project.results()[-1]["message_id"] == "long"
 
 
-def test_a_worker_never_holds_more_messages_than_it_may_run(project: Project, start_worker: StartWorker) -> None:
+def test_a_worker_never_has_more_messages_in_hand_than_it_may_run(project: Project, start_worker: StartWorker) -> None:
     go = project.marks / "go"
     project.workflow("wait", f"echo x >> {project.marks}/starts; while [ ! -e {go} ]; do sleep 0.05; done")
     project.put(*({"workflow": "wait"} for _ in range(9)))
@@ -228,7 +230,9 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_max_messages_waits_for_messages_that_are_still_to_come(project: Project, start_worker: StartWorker) -> None:
+def test_max_messages_waits_for_messages_that_are_still_to_be_published(
+    project: Project, start_worker: StartWorker
+) -> None:
     project.workflow("hello")
     worker = start_worker("--max-messages=2", "--concurrency=1")
     project.put({"workflow": "hello"})

@@ -79,17 +79,17 @@ def test_a_message_that_kills_its_workers_is_dead_after_five_starts_and_a_good_o
     project.put({"id": "good", "workflow": "hello", "reply_to": "results"})
 
     codes = []
-    while not project.letters():
+    while not project.dead_messages():
         assert len(codes) < 12, f"still alive after {codes}"
         worker = start_worker("--burst")
         (project.marks / "pid").write_text(str(worker.pid))
         codes.append(worker.end())
 
-    (letter,) = project.letters()
+    (dead,) = project.dead_messages()
     assert project.starts() == 5
     assert codes.count(-signal.SIGKILL) == 5
-    assert (letter["reason"], letter["deliveries"], letter["attempt"]) == ("crash_loop", 6, 1)
-    assert letter["error"] == "handed out 6 times; 5 workers ended without settling it"
+    assert (dead["reason"], dead["deliveries"], dead["attempt"]) == ("crash_loop", 6, 1)
+    assert dead["error"] == "delivered 6 times; 5 workers ended without settling it"
     by_id = {result["message_id"]: result for result in project.results()}
     assert by_id["good"]["output"] == "fine\n"
     assert (by_id["killer"]["status"], by_id["killer"]["dead_lettered"]) == ("rejected", True)

@@ -37,7 +37,7 @@ def steps_are_gone(project: Project, worker: WorkerProcess) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_worker_leaves_at_once_with_zero(
+def test_an_idle_worker_exits_at_once_with_zero(
     project: Project, start_worker: StartWorker, number: signal.Signals
 ) -> None:
     worker = start_worker()
@@ -89,7 +89,7 @@ def test_a_second_signal_stops_the_step_and_gives_the_message_back_uncounted(
     row = project.row()
     assert row is not None
     assert (row["attempt"], row["deliveries"], row["released"], row["owner"]) == (1, 1, 1, None)
-    assert project.results() == project.letters() == []
+    assert project.results() == project.dead_messages() == []
     assert worker.lines("worker.forced", running=1)
     assert worker.lines("message.settled", settlement="nack", reason="stop", counted=False)
     eventually(lambda: steps_are_gone(project, worker), 5)
@@ -108,7 +108,7 @@ def test_two_signals_within_a_moment_are_one_request(project: Project, start_wor
     assert len(project.results()) == 1
 
 
-def test_when_the_grace_is_over_the_step_is_stopped_and_the_message_given_back(
+def test_when_the_grace_is_over_the_step_is_stopped_and_the_message_released(
     project: Project, start_worker: StartWorker
 ) -> None:
     worker = into_a_step(project, start_worker, "--grace=300ms")
@@ -124,7 +124,7 @@ def test_when_the_grace_is_over_the_step_is_stopped_and_the_message_given_back(
     eventually(lambda: steps_are_gone(project, worker), 5)
 
 
-def test_what_was_given_back_is_run_by_the_next_worker_as_the_same_attempt(
+def test_what_was_released_is_run_by_the_next_worker_as_the_same_attempt(
     project: Project, start_worker: StartWorker
 ) -> None:
     worker = into_a_step(project, start_worker, "--grace=0s")
@@ -137,7 +137,7 @@ def test_what_was_given_back_is_run_by_the_next_worker_as_the_same_attempt(
     assert (result["attempt"], result["output"]) == (1, "1\n")
 
 
-def test_a_third_signal_ends_a_worker_that_can_not_even_give_back(project: Project, start_worker: StartWorker) -> None:
+def test_a_third_signal_ends_a_worker_that_can_not_even_release(project: Project, start_worker: StartWorker) -> None:
     worker = into_a_step(project, start_worker)
     with closing(sqlite3.connect(project.queue_file, isolation_level=None)) as stubborn:
         stubborn.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""A worker whose parts raise what nobody expects goes on: no thread dies, no message is stuck, no run is repeated."""
+"""A worker whose parts raise unexpected errors goes on: no thread dies, no message is stuck, no run is repeated."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_settlement_that_raises_anything_is_tried_again_and_the_run_is_not_rep
     assert worker.stop() == 0
 
 
-def test_an_answer_of_the_wrong_length_is_a_defect_that_is_logged_and_the_settlement_is_tried_again(
+def test_an_answer_of_the_wrong_length_is_an_internal_error_that_is_logged_and_the_settlement_is_tried_again(
     project: Project, start_with: Plugged
 ) -> None:
     project.workflow("hello", f"echo x >> {project.marks}/starts")
@@ -148,8 +148,8 @@ def test_a_step_that_raises_anything_is_a_failed_attempt_and_its_slot_is_free_ag
 
     eventually(lambda: len(project.results()) == 2)
     assert [(r["message_id"], r["status"]) for r in project.results()] == [("bad", "failed"), ("good", "completed")]
-    assert [letter["reason"] for letter in project.letters()] == ["max_attempts"]
-    assert "geheim" not in str([*worker.log, *project.results(), *project.letters()])
+    assert [dead["reason"] for dead in project.dead_messages()] == ["max_attempts"]
+    assert "geheim" not in str([*worker.log, *project.results(), *project.dead_messages()])
     assert worker.stop() == 0
 
 

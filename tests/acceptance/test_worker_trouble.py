@@ -33,7 +33,7 @@ def test_a_bad_configuration_ends_with_two_before_anything_connects(project: Pro
     assert list(project.awf.glob("queue.db*")) == []
 
 
-def test_a_backend_nobody_installed_ends_with_two_and_says_what_to_install(project: Project, awf: Awf) -> None:
+def test_a_backend_that_is_not_installed_ends_with_two_and_says_what_to_install(project: Project, awf: Awf) -> None:
     project.queue_file.unlink()
     project.mq(type="sqs")
 
@@ -46,7 +46,7 @@ def test_a_backend_nobody_installed_ends_with_two_and_says_what_to_install(proje
 
 
 def test_a_file_that_is_no_database_is_named_and_left_alone(project: Project, awf: Awf) -> None:
-    project.queue_file.write_text("not a database, but somebody's notes" * 50)
+    project.queue_file.write_text("not a database, but a page of notes" * 50)
 
     ended = awf("worker", "--burst")
 
@@ -140,7 +140,7 @@ def test_a_queue_locked_during_a_run_delays_the_result_and_repeats_nothing(
     assert worker.lines("message.settled", settlement="ack")
 
 
-def test_a_worker_that_is_told_to_stop_while_its_queue_hangs_does_not_hang_with_it(
+def test_a_worker_that_is_stopped_while_its_queue_hangs_does_not_hang_with_it(
     project: Project, start_worker: StartWorker
 ) -> None:
     project.mq(sqlite={"busy_timeout": "60s"}, grace="200ms")

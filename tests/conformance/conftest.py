@@ -1,4 +1,4 @@
-"""The `memory` backend as an installed package: a dist-info in a directory on the path."""
+"""Install the `memory` backend of `tests/support`: a dist-info in a directory on the import path."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def memory_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`mq.type: memory` can be chosen in this test."""
+    """`mq.type: memory` is installed in this test."""
     info = tmp_path / "site" / "awf_mq_memory-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: awf-mq-memory\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[awf.mq]\nmemory = awf_core.testing.memory:Backend\n")
+    (info / "entry_points.txt").write_text("[awf.mq]\nmemory = memory_backend:Backend\n")
     monkeypatch.syspath_prepend(str(info.parent))
     importlib.invalidate_caches()

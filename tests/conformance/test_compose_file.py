@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from awf_core.testing.brokers import KINDS
+from awf_core.testing.pytest_plugin import KINDS
 
 SERVICES = yaml.safe_load((Path(__file__).parents[1] / "docker-compose.yml").read_text())["services"]
 

@@ -1,4 +1,4 @@
-"""The fault proxy breaks exactly what it is told to, and is faithful otherwise."""
+"""The fault proxy injects exactly the fault of each call, and forwards everything else."""
 
 from __future__ import annotations
 
@@ -115,22 +115,22 @@ def test_refuse_turns_new_connections_away_and_leaves_live_ones(proxy, client):
         assert ask(again, b"three") == b"answer to three"
 
 
-def test_a_blackhole_swallows_without_an_end_until_it_is_restored(proxy, client, echo):
+def test_a_blackhole_forwards_nothing_until_it_is_restored(proxy, client, echo):
     ask(client, b"one")
     client.settimeout(0.2)
 
     proxy.blackhole()
     with pytest.raises(TimeoutError):
         ask(client, b"two")
-    unheard = bytes(echo.got)
+    received = bytes(echo.got)
     proxy.restore()
     client.settimeout(5.0)
 
-    assert unheard == b"one"
+    assert received == b"one"
     assert client.recv(100) == b"answer to two"
 
 
-def test_latency_holds_up_every_byte_in_each_direction(proxy, client):
+def test_latency_delays_every_byte_in_each_direction(proxy, client):
     ask(client, b"warm")
     proxy.latency_s = 0.1
 
@@ -142,7 +142,7 @@ def test_latency_holds_up_every_byte_in_each_direction(proxy, client):
     assert 0.2 <= took_s < 2.0
 
 
-def test_cut_after_lets_exactly_so_many_bytes_reach_the_broker(proxy, client, echo):
+def test_cut_after_forwards_exactly_that_many_bytes_to_the_broker(proxy, client, echo):
     ask(client, b"one")
 
     proxy.cut_after(4)
@@ -154,7 +154,7 @@ def test_cut_after_lets_exactly_so_many_bytes_reach_the_broker(proxy, client, ec
         assert ask(again, b"two") == b"answer to two"
 
 
-def test_cut_after_nothing_towards_the_client_loses_the_answer_but_not_the_command(proxy, client, echo):
+def test_cut_after_zero_bytes_towards_the_client_loses_the_answer_but_not_the_command(proxy, client, echo):
     ask(client, b"one")
 
     proxy.cut_after(0, towards="client")
@@ -165,7 +165,7 @@ def test_cut_after_nothing_towards_the_client_loses_the_answer_but_not_the_comma
     assert bytes(echo.got) == b"onetwo"
 
 
-def test_the_end_of_a_stream_is_passed_on(client, echo):
+def test_the_end_of_a_stream_is_forwarded(client, echo):
     ask(client, b"one")
 
     client.shutdown(socket.SHUT_WR)
@@ -173,7 +173,7 @@ def test_the_end_of_a_stream_is_passed_on(client, echo):
     assert client.recv(100) == b""
 
 
-def test_a_broker_that_is_not_there_is_a_closed_connection(echo):
+def test_an_unreachable_broker_is_a_closed_connection(echo):
     with Proxy("127.0.0.1", echo.port) as proxy:
         echo.close()
 
@@ -190,11 +190,11 @@ def test_a_broker_that_is_not_there_is_a_closed_connection(echo):
         ("http://h", "http://127.0.0.1:{port}"),
     ],
 )
-def test_a_url_leads_through_the_proxy_with_everything_else_kept(proxy, url, through):
+def test_a_url_through_the_proxy_keeps_everything_but_host_and_port(proxy, url, through):
     assert proxy.through(url) == through.format(port=proxy.port)
 
 
-def test_closing_ends_everything_and_can_be_repeated(echo):
+def test_close_ends_all_connections_and_can_be_repeated(echo):
     proxy = Proxy("127.0.0.1", echo.port)
     client = connect(proxy)
     ask(client, b"one")

@@ -1,4 +1,4 @@
-"""How the kit talks: what it skips and why, what it says when it can't begin, what it shows when something is late."""
+"""What the kit reports: skipped cases, a missing backend, and conditions that don't hold in time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.testing import run_kit
-from awf_core.testing.conformance import MqConformance
+from awf_core.testing.conformance import MqConformance, suite
 from awf_core.testing.conformance.suite import assert_skips
 from awf_core.testing.eventually import eventually
 from awf_core.testing.kit import Kit
@@ -21,7 +20,7 @@ from awf_core.testing.target import MqTarget
 if TYPE_CHECKING:
     from pathlib import Path
 
-TALKER = (
+PROGRAM = (
     'import sys, time; print(\'{"event": "ready", "number": 7}\', file=sys.stderr); print(\'plain\', file=sys.stderr)'
 )
 
@@ -32,7 +31,7 @@ def kit(tmp_path: Path):
         yield made
 
 
-def test_every_case_has_an_id_of_its_own_and_a_sentence_that_begins_with_it():
+def test_every_case_has_a_unique_id_and_its_docstring_begins_with_it():
     tests = [getattr(MqConformance, name) for name in dir(MqConformance) if name.startswith("test_")]
     cases = cases_of(MqConformance)
 
@@ -41,7 +40,7 @@ def test_every_case_has_an_id_of_its_own_and_a_sentence_that_begins_with_it():
         assert (getattr(MqConformance, case.test).__doc__ or "").startswith(f"{case.id}: ")
 
 
-def test_a_skip_that_was_not_declared_fails_with_the_list_to_declare(kit):
+def test_an_undeclared_skip_fails_with_the_list_to_declare(kit):
     with pytest.raises(AssertionError, match=r"declare:\s+skips = \{'A10b': 'no server: the broker is embedded'"):
         assert_skips(MqConformance, kit, {})
 
@@ -51,12 +50,12 @@ def test_a_declared_skip_that_does_not_happen_fails_too(kit):
         assert_skips(MqConformance, kit, {"A1": "no reason"})
 
 
-def test_without_a_backend_the_kit_says_how_to_name_one(tmp_path):
+def test_without_a_backend_the_kit_says_how_to_choose_one(tmp_path):
     command = (
         sys.executable,
         "-m",
         "pytest",
-        run_kit.__file__,
+        suite.__file__,
         "-c",
         os.devnull,
         "-p",
@@ -87,7 +86,7 @@ def test_a_broker_is_embedded_where_its_address_has_no_host(settings, address):
     assert MqTarget(type="x", settings=settings).address == address
 
 
-def test_a_wrong_password_is_made_where_the_url_has_one():
+def test_a_wrong_password_is_made_where_the_url_has_a_password():
     target = MqTarget(type="x", settings={"url": "redis://user:right@h:1/0", "prefix": "p"})
 
     assert target.refused_login == {"url": "redis://user:kit-wrong-password@h:1/0", "prefix": "p"}
@@ -95,25 +94,25 @@ def test_a_wrong_password_is_made_where_the_url_has_one():
 
 
 def test_a_condition_that_never_holds_is_named_with_its_last_value():
-    with pytest.raises(AssertionError, match=r"not within 0.05 s: the moon; last value: 0"):
-        eventually(lambda: 0, 0.05, what="the moon")
+    with pytest.raises(AssertionError, match=r"not within 0.05 s: an event; last value: 0"):
+        eventually(lambda: 0, 0.05, what="an event")
 
 
 @pytest.fixture
-def talker(tmp_path: Path):
-    process = LoggedProcess([sys.executable, "-c", TALKER], directory=tmp_path, env=os.environ)
-    yield process
-    process.kill()
+def process(tmp_path: Path):
+    started = LoggedProcess([sys.executable, "-c", PROGRAM], directory=tmp_path, env=os.environ)
+    yield started
+    started.kill()
 
 
-def test_a_process_that_ends_without_the_line_shows_its_log(talker):
-    line = talker.await_line("ready", number=7)
+def test_a_process_that_ends_without_the_line_shows_its_log(process):
+    line = process.await_line("ready", number=7)
 
     assert line == {"event": "ready", "number": 7}
     with pytest.raises(AssertionError, match=r"(?s)ended with 0 before 1 x never\n.*plain"):
-        talker.await_line("never")
+        process.await_line("never")
 
 
-def test_a_process_that_was_not_killed_says_how_it_ended(talker):
+def test_an_error_for_a_process_that_was_not_killed_has_its_exit_code(process):
     with pytest.raises(AssertionError, match="ended with 0, not by SIGKILL"):
-        talker.assert_killed()
+        process.assert_killed()

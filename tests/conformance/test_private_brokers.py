@@ -1,4 +1,4 @@
-"""Brokers of one's own: they start, die, come back with their data, and leave nothing behind."""
+"""Private brokers: they start, end, restart with their data, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import ssl
 from pathlib import Path
 
 import pytest
+from tls_files import can_make_certificates, make_certificates
 
-from awf_core.testing.brokers import KINDS, PrivateMoto, PrivateRabbitMq, PrivateRedis, ServerFailed, find_source
-from awf_core.testing.certificates import can_make_certificates, make_certificates
-from awf_core.testing.moto_server import moto_program
-from awf_core.testing.rabbitmq_server import rabbitmq_script
-from awf_core.testing.redis_server import redis_program
-from awf_core.testing.server_process import free_port
+from awf_core.testing.brokers import (
+    PrivateMoto,
+    PrivateRabbitMq,
+    PrivateRedis,
+    moto_program,
+    rabbitmq_script,
+    redis_program,
+)
+from awf_core.testing.pytest_plugin import KINDS, find_source
+from awf_core.testing.server_process import ServerFailed, free_port
 
 needs_redis = pytest.mark.skipif(redis_program() is None, reason="no redis-server")
 
@@ -37,7 +42,7 @@ def processes_with(text: str) -> list[int]:
 
 
 @needs_redis
-def test_a_redis_keeps_port_and_data_over_a_kill(tmp_path):
+def test_a_redis_has_the_same_port_and_data_after_a_kill(tmp_path):
     with PrivateRedis(tmp_path / "redis") as server:
         url = server.url
         redis_says(server, "SET kept yes")
@@ -51,7 +56,7 @@ def test_a_redis_keeps_port_and_data_over_a_kill(tmp_path):
 
 
 @needs_redis
-def test_a_redis_with_a_password_answers_nobody_without_it(tmp_path):
+def test_a_redis_with_a_password_refuses_commands_without_it(tmp_path):
     with PrivateRedis(tmp_path / "redis", password="p@ss/word") as server:
         assert server.url == f"redis://:p%40ss%2Fword@127.0.0.1:{server.port}/0"
         assert redis_says(server, "GET x").startswith("-NOAUTH")
@@ -59,7 +64,7 @@ def test_a_redis_with_a_password_answers_nobody_without_it(tmp_path):
 
 @needs_redis
 @pytest.mark.skipif(not can_make_certificates(), reason="no openssl")
-def test_a_redis_with_tls_speaks_nothing_else(tmp_path):
+def test_a_redis_with_tls_answers_over_tls(tmp_path):
     files = make_certificates(tmp_path / "tls")
 
     with PrivateRedis(tmp_path / "redis", tls=files) as server:
@@ -72,7 +77,7 @@ def test_a_redis_with_tls_speaks_nothing_else(tmp_path):
 
 
 @needs_redis
-def test_a_paused_redis_is_silent_and_goes_on_when_resumed(tmp_path):
+def test_a_paused_redis_is_silent_until_it_is_resumed(tmp_path):
     with PrivateRedis(tmp_path / "redis") as server:
         server.pause()
         with socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as connection:
@@ -85,7 +90,7 @@ def test_a_paused_redis_is_silent_and_goes_on_when_resumed(tmp_path):
 
 
 @needs_redis
-def test_a_server_that_cannot_start_says_why(tmp_path):
+def test_a_server_that_cannot_start_shows_its_log(tmp_path):
     server = PrivateRedis(tmp_path / "redis", port=free_port(), extra=("--no-such-option", "1"))
 
     with pytest.raises(ServerFailed, match="no-such-option"):
@@ -97,7 +102,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
 
 
 @pytest.mark.skipif(rabbitmq_script() is None, reason="no rabbitmq-server")
-def test_a_rabbitmq_starts_and_takes_its_port_mapper_with_it(tmp_path):
+def test_a_rabbitmq_ends_with_its_port_mapper(tmp_path):
     with PrivateRabbitMq(tmp_path / "rabbit", settings={"consumer_timeout": "60000"}) as server:
         epmd_port = server.epmd_port
         running = processes_with(str(tmp_path))
@@ -117,27 +122,27 @@ def test_an_sqs_endpoint_answers_and_ends(tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_an_address_in_the_environment_comes_before_everything(name):
+def test_an_address_in_the_environment_is_the_first_source(name):
     kind = KINDS[name]
 
     assert find_source(kind, {kind.variable: "somewhere"}) == "url"
 
 
 @pytest.mark.parametrize(("name", "is_there"), [("redis", redis_program() is not None)])
-def test_without_an_address_a_program_of_the_system_is_next(name, is_there):
+def test_an_installed_program_is_the_second_source(name, is_there):
     assert (find_source(KINDS[name], {}, wanted="process") == "process") == is_there
 
 
-def test_a_source_that_was_asked_for_and_is_not_there_is_none():
+def test_a_wanted_source_that_is_not_available_is_none():
     assert find_source(KINDS["redis"], {}, wanted="url") is None
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "skipped"), ("1", "failed")])
-def test_a_missing_broker_is_skipped_at_a_desk_and_fails_in_ci(ci, outcome, monkeypatch):
+def test_a_missing_broker_skips_on_a_developers_machine_and_fails_in_ci(ci, outcome, monkeypatch):
     from awf_core.testing import pytest_plugin
 
     monkeypatch.setattr(pytest_plugin, "ENVIRONMENT", {"CI": ci})
     kinds = {"skipped": pytest.skip.Exception, "failed": pytest.fail.Exception}
 
     with pytest.raises(kinds[outcome], match="no redis to test against"):
-        pytest_plugin.not_there("no redis to test against: install redis-server")
+        pytest_plugin.broker_missing("no redis to test against: install redis-server")

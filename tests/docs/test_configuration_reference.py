@@ -11,7 +11,7 @@ from awf_mq_rabbitmq.settings import RabbitMqSettings
 from awf_mq_redis.settings import RedisSettings
 from docs_pages import read_page, table
 
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import SqliteSettings
 from awf_core.config.backend_names import twin
 from awf_core.config.keys import fields_by_key, nested_model
 from awf_core.config.model import MqSettings, WorkflowSettings

@@ -12,6 +12,8 @@ from awf_core.observe import events
 PAGE = read_page("docs/reference/log-events.md")
 LEVELS = ("debug", "info", "warning", "error", "exception")
 NO_FIELDS = {"exc_info"}
+BROKER_ERROR = {"error", "hint", "muted"}
+"""What `log_broker_error` adds to each line."""
 NOT_WRITTEN = "not written by this version"
 BY_THE_LOG_ITSELF = {events.LIBRARY}
 
@@ -46,7 +48,8 @@ def fields_of(call: ast.Call) -> set[str]:
     spread = [keyword.value for keyword in call.keywords if not keyword.arg]
     dicts = [node for value in spread for node in ast.walk(value) if isinstance(node, ast.Dict)]
     keys = {str(key.value) for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
-    return (named | keys) - NO_FIELDS
+    is_broker_error = isinstance(call.func, ast.Name) and call.func.id == "log_broker_error"
+    return (named | keys | (BROKER_ERROR if is_broker_error else set())) - NO_FIELDS
 
 
 def test_every_event_is_documented_in_the_words_of_the_code() -> None:

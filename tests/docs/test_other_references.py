@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from docs_pages import ROOT, read_page, table
 
 from awf_core import errors
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.cli.schema import MESSAGE, RESULT
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext
@@ -58,7 +57,7 @@ def test_every_reason_a_message_can_die_of_is_documented() -> None:
     code = "".join(
         (ROOT / "awf_core" / "worker" / name).read_text(encoding="utf-8") for name in ("plan.py", "decide.py")
     )
-    given = r'(?:reason=|_rejection\(|_retry_or_dead\(|UNKNOWN_WORKFLOW = |EXPIRED = )"(\w+)"'
+    given = r'(?m:^[A-Z_]+ = |reason=|_dead\()"(\w+)"'
 
     assert set(names(table(MESSAGES.section("## Reasons of dead letters"), "Reason"), "Reason")) == set(
         re.findall(given, code)

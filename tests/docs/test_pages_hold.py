@@ -10,7 +10,7 @@ from awf_mq_rabbitmq.settings import RabbitMqSettings
 from awf_mq_redis.settings import RedisSettings
 from docs_pages import ROOT, Page, page_names, read_page
 
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import SqliteSettings
 from awf_core.cli.main import COMMANDS, AwfGroup, LazyCommand, awf
 from awf_core.config.keys import fields_by_key, nested_model
 from awf_core.config.model import MqSettings

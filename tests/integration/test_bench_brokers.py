@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.testing.rabbitmq_server import rabbitmq_script
-from awf_core.testing.redis_server import redis_program
+from awf_core.testing.brokers import rabbitmq_script, redis_program
 from bench.broker_worker import Setup, Throughput, ratios, run, throughput
 from bench.figure import BenchFailed
 from bench.plan import Plan

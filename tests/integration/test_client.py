@@ -118,14 +118,16 @@ def test_two_submissions_have_reply_queues_of_their_own(project: Project, client
     assert client.wait(second, timeout_s=5)["output"] == "second"
 
 
-def test_waiting_in_a_shared_reply_queue_leaves_the_results_of_others_there(project: Project, client: Client) -> None:
+def test_waiting_in_a_shared_reply_queue_leaves_the_results_of_other_submissions_there(
+    project: Project, client: Client
+) -> None:
     mine = client.submit("hello", reply_to="shared")
-    project.put({"message_id": "somebody-elses"}, "no JSON", queue="shared")
+    project.put({"message_id": "of-another"}, "no JSON", queue="shared")
     answer(project, mine, output="mine")
 
     assert client.wait(mine, timeout_s=10)["output"] == "mine"
 
-    assert project.bodies("shared") == ['{"message_id": "somebody-elses"}', "no JSON"]
+    assert project.bodies("shared") == ['{"message_id": "of-another"}', "no JSON"]
     assert project.sql("SELECT attempt, owner FROM message WHERE queue = 'shared'") == [(1, None), (1, None)]
 
 
@@ -137,7 +139,7 @@ def test_a_result_that_does_not_come_in_time_is_a_wait_timeout_and_can_be_waited
     with pytest.raises(WaitTimeout, match="no result of message 'm-1' within 50ms") as caught:
         client.wait(submission, timeout_s=0.05)
 
-    assert caught.value.hint == f"it goes its way; its result will be in queue '{submission.reply_to}'"
+    assert caught.value.hint == f"it will still be processed; its result will be in queue '{submission.reply_to}'"
     assert caught.value.exit_code == 124
     answer(project, submission, output="after all")
     assert client.wait(submission, timeout_s=5)["output"] == "after all"
@@ -146,7 +148,7 @@ def test_a_result_that_does_not_come_in_time_is_a_wait_timeout_and_can_be_waited
 def test_waiting_for_a_submission_that_asked_for_no_reply_is_refused(client: Client) -> None:
     submission = client.submit("hello")
 
-    with pytest.raises(UsageError, match="nobody asked for a reply") as caught:
+    with pytest.raises(UsageError, match="the submission asks for no reply") as caught:
         client.wait(submission, timeout_s=1)
 
     assert caught.value.hint == "submit with expect_reply=True or reply_to=…"
@@ -155,13 +157,13 @@ def test_waiting_for_a_submission_that_asked_for_no_reply_is_refused(client: Cli
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"workflow": ""}, "no worker would take this message: 'workflow' must be a non-empty text"),
+        ({"workflow": ""}, "message rejected: 'workflow' must be a non-empty text"),
         ({"workflow": "hello", "id": "x" * 256}, "'id' must be a text of 1 to 255 characters"),
         ({"workflow": "hello", "inputs": {"a": "x" * 2_000_000}}, "is over max_body_bytes (1048576)"),
         ({"workflow": "hello", "inputs": {"a": float("nan")}}, "NaN is not a JSON value"),
     ],
 )
-def test_what_no_worker_would_take_is_refused_before_it_is_published(
+def test_a_message_that_every_worker_would_reject_is_refused_before_it_is_published(
     project: Project, client: Client, arguments: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -180,8 +182,10 @@ def test_one_bad_request_of_a_batch_refuses_the_whole(project: Project, client: 
 
 
 @pytest.mark.parametrize("inputs", [{"a": object()}, {"a": {1, 2}}, {"a": b"bytes"}, {"a": "\ud800"}])
-def test_inputs_that_json_has_no_word_for_are_refused(project: Project, client: Client, inputs: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="inputs or metadata that JSON has no word for"):
+def test_inputs_that_json_can_not_represent_are_refused(
+    project: Project, client: Client, inputs: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="inputs or metadata that JSON can't represent"):
         client.submit("hello", inputs)
 
     assert project.count() == 0

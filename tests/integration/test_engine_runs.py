@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from awf_core.engine.run.engine import Engine
-from awf_core.engine.run.events import Events
+from awf_core.engine.run.events import NoEvents
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import InputError
 from awf_core.extensions.deadline import Cancel
@@ -51,7 +51,7 @@ def in_thread(work: Callable[[], Run]) -> Callable[[], Run]:
     return lambda: future.result(10)
 
 
-class Recorder(Events):
+class Recorder(NoEvents):
     """Keeps everything that happens."""
 
     watches_output = True

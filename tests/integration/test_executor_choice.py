@@ -12,7 +12,7 @@ from queue_project import QUEUE, Project
 
 from awf_core.cli.run_flow import Asked, Refused, run_here
 from awf_core.config.load import load_config
-from awf_core.engine.run.events import Events
+from awf_core.engine.run.events import NoEvents
 from awf_core.errors import ConfigError
 from awf_core.extensions.deadline import Cancel
 from awf_core.worker.build import WorkerOptions, build_worker
@@ -51,7 +51,7 @@ def env_of(project: Project, **more: str) -> dict[str, str]:
 def run(project: Project, name: str, *pairs: str, **env: str) -> Run:
     asked = Asked(name=name, pairs=pairs)
     how: dict[str, Any] = {"cwd": project.directory, "env": env_of(project, **env), "cancel": Cancel()}
-    return run_here(asked, events=Events(), warn=lambda _: None, **how)
+    return run_here(asked, events=NoEvents(), warn=lambda _: None, **how)
 
 
 def serve(project: Project, *messages: dict[str, Any], **env: str) -> int:

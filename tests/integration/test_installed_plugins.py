@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from clean_venv import clean_python, install
 
-from awf_core.testing.redis_server import PrivateRedis, redis_program
+from awf_core.testing.brokers import PrivateRedis, redis_program
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = """

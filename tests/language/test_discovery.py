@@ -99,7 +99,7 @@ def test_a_directory_with_the_name_of_a_workflow_is_passed_over(project):
     assert discovery_of(project).resolve("w", allow_paths=False) == late
 
 
-def test_a_workflow_that_is_nowhere_is_reported_with_the_closest_and_where_was_looked(project):
+def test_a_missing_workflow_is_reported_with_the_closest_name_and_the_directories_searched(project):
     write(project / "work/.awf/workflows/analyze-code.yaml")
 
     with pytest.raises(WorkflowNotFound) as caught:
@@ -143,7 +143,7 @@ def test_a_name_never_leads_out_of_the_workflow_directories(project, name):
         ("pack/X", 'workflow name: invalid name "X": must match ^[a-z][a-z0-9-]*$'),
     ],
 )
-def test_a_refused_name_is_told_why(project, name, message):
+def test_a_refused_name_is_reported_with_the_reason(project, name, message):
     with pytest.raises(InvalidWorkflowName) as caught:
         discovery_of(project).resolve(name, allow_paths=False)
 
@@ -177,7 +177,7 @@ def test_odd_paths_are_refused_where_paths_are_allowed(project, name):
         discovery_of(project).resolve(name, allow_paths=True)
 
 
-def test_a_link_out_of_its_directory_is_refused_to_strangers(project):
+def test_a_link_out_of_its_directory_is_refused_for_messages(project):
     secret = write(project / "secret.yaml")
     link = project / "work/.awf/workflows/w.yaml"
     link.parent.mkdir(parents=True)
@@ -321,7 +321,7 @@ def test_a_workflow_added_later_is_found_at_once_and_one_in_front_wins(project):
         catalogue.get("w")
 
 
-def test_a_broken_file_is_reported_each_time_and_read_again_when_mended(project):
+def test_a_broken_file_is_reported_each_time_and_read_again_when_fixed(project):
     path = write(project / "work/.awf/workflows/w.yaml", "name: [")
     catalogue = catalogue_of(project)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from awf_core.lang.durations import parse_duration_ns, whole_milliseconds, whole_seconds
+from awf_core.lang.go.durations import parse_duration_ns, whole_milliseconds, whole_seconds
 
 CORPUS = Path(__file__).parent / "corpus" / "durations.json"
 CASES = json.loads(CORPUS.read_text(encoding="utf-8"))["cases"]

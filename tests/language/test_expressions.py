@@ -14,7 +14,7 @@ from awf_core.lang.expressions import (
     compile_expression,
     compile_late,
 )
-from awf_core.lang.expressions.frame import Frame
+from awf_core.lang.expressions.evaluation import Frame
 from awf_core.lang.expressions.values import type_name
 from awf_core.lang.scope import Scope
 

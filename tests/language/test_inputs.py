@@ -1,4 +1,4 @@
-"""Inputs: defaults, required ones, the rules of a workflow, and what a stranger may name them."""
+"""Inputs: defaults, required ones, the rules of a workflow, and how an untrusted producer may name them."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_pattern_takes_linear_time_and_any_text():
     assert 'does not match pattern "^(a+)+$"' in message
 
 
-def test_patterns_and_enums_look_at_numbers_only_where_a_string_is_declared():
+def test_patterns_and_enums_check_numbers_only_where_a_string_is_declared():
     rules = "validation: {pattern: '^[a-z]+$', enum: [a]}"
 
     check_inputs(workflow_with(f"{{name: x, {rules}}}"), {"x": 5})
@@ -263,7 +263,7 @@ def test_undeclared_names_are_listed_in_order():
     assert undeclared(workflow_with("{name: x}"), {"z": 1, "x": 2, "b": 3}) == ("b", "z")
 
 
-def test_a_strangers_inputs_are_refused_naming_each_with_its_reason():
+def test_untrusted_inputs_are_refused_naming_each_with_its_reason():
     workflow = workflow_with("{name: x}", "{name: PATH}")
 
     check_untrusted(workflow, {"x": "1"})

@@ -99,7 +99,7 @@ READS = "type: step, command: '{{.states.b.Output}}'"
         (f"a: {{{READS}, on_success: b}}\n  b: {{type: step, command: x, on_success: a}}", [FORWARD]),
     ],
 )
-def test_a_state_that_comes_later_on_every_way_has_not_run(text: str, expected: list[tuple[str, str, str]]) -> None:
+def test_a_state_that_comes_later_on_every_path_has_not_run(text: str, expected: list[tuple[str, str, str]]) -> None:
     assert problems(text) == expected
 
 
@@ -111,7 +111,7 @@ def test_a_state_that_comes_later_on_every_way_has_not_run(text: str, expected: 
             "a: {type: step, command: x, on_success: c}\n  b: {type: step, command: x, on_success: d}\n"
             "  c: {type: step, command: x, on_success: b}\n  d: {type: step, command: '{{.states.b.Output}}', on_success: done}"
         ),
-        # only one of two ways leads past it
+        # only one of two paths leads past it
         (
             "a: {type: step, command: x, on_success: b, on_failure: c}\n  b: {type: step, command: x, on_success: c}\n"
             "  c: {type: step, command: '{{.states.b.Output}}', on_success: done}"

@@ -121,7 +121,7 @@ def test_the_command_does_what_the_rules_say(rule: dict[str, Any], tmp_path: Pat
     assert project.differences(shown) == []
 
 
-def test_a_rule_that_does_not_hold_is_told_by_its_place() -> None:
+def test_a_rule_that_does_not_hold_is_reported_with_its_place() -> None:
     seen = {"status": "failed", "states": {"a": {"ExitCode": 1}}}
 
     found = list(differences({"status": "completed", "states": {"a": {"ExitCode": 1}, "b": {}}}, seen, "run"))

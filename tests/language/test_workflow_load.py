@@ -92,7 +92,7 @@ def test_a_workflow_the_original_accepts_is_accepted(case):
     assert lint(workflow) is not None
 
 
-def test_the_corpus_is_really_looked_at():
+def test_the_corpus_is_really_read():
     assert len(REFUSED) > 20
     assert len(LOADABLE) > 120
 
@@ -577,7 +577,7 @@ def test_lint_of_a_file_that_does_not_load_lists_every_reason(tmp_path):
     assert lint_file(path, builtin_step_types()) == []
 
 
-def test_lint_lists_at_once_what_loading_would_tell_step_by_step(tmp_path):
+def test_lint_lists_at_once_what_loading_would_report_step_by_step(tmp_path):
     path = tmp_path / "w.yaml"
     path.write_text("""name: w
 states:

@@ -64,7 +64,7 @@ ON_PURPOSE = {
     "load-when-builtin-rejected": "built-in functions are accepted in `when` as they are in `while`",
     "load-when-contains-function-rejected": "built-in functions are accepted in `when` as they are in `while`",
 }
-"""Cases whose observed behaviour is a defect of the original that is not reproduced."""
+"""Cases whose observed behaviour is a bug of the original that is not reproduced."""
 
 
 def load_corpus_module(name: str = "corpus") -> ModuleType:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from awf_core.lang.fields import Fields
-from awf_core.lang.go_numbers import float_text
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed, type_name
+from awf_core.lang.go.numbers import float_text
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import printed, type_name
 from awf_core.lang.problems import FieldProblem
-from awf_core.lang.yaml_decode import as_any
-from awf_core.lang.yaml_nodes import MAX_BYTES, MAX_DEPTH, MAX_NODES, YamlError, read_yaml
-from awf_core.yaml_scalars import Timestamp
+from awf_core.lang.yaml_decode import MAX_BYTES, as_any, read_yaml
+from awf_core.yaml.nodes import MAX_DEPTH, MAX_NODES, YamlError
+from awf_core.yaml.scalars import Timestamp
 
 CORPUS = Path(__file__).parent / "corpus" / "yaml_scalars.json"
 CASES = json.loads(CORPUS.read_text(encoding="utf-8"))["cases"]

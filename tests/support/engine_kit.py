@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.run.engine import Engine
-from awf_core.engine.run.events import Events
+from awf_core.engine.run.events import NoEvents
 from awf_core.engine.steps import builtin_step_types
 from awf_core.extensions.steps import Routing, StepContext, StepResult
 from awf_core.lang.load import parse_workflow
@@ -74,7 +74,7 @@ class SetClock:
         return self.seconds
 
 
-class Recorder(Events):
+class Recorder(NoEvents):
     """Keeps the steps started, the log and the runs ended."""
 
     def __init__(self) -> None:

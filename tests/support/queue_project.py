@@ -1,4 +1,4 @@
-"""A project directory with an embedded queue, and somebody else's SQLite client for it.
+"""A project directory with an embedded queue, and an external SQLite client for it.
 
 Used by the worker's, the client's and the commands' tests. Producers and readers here know plain SQL and nothing of us.
 """
@@ -11,8 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext
 
@@ -99,12 +98,12 @@ class Project:
     def count(self, queue: str = QUEUE) -> int:
         return int(self.sql("SELECT COUNT(*) FROM message WHERE queue = ?", queue)[0][0])
 
-    def letters(self) -> list[dict[str, Any]]:
-        """The dead letters, with `history` read."""
+    def dead_messages(self) -> list[dict[str, Any]]:
+        """The dead-lettered messages, with `history` read."""
         columns = ("body", "source", "reason", "error", "history", "attempt", "deliveries", "message_id")
         rows = self.sql(f"SELECT {', '.join(columns)} FROM message WHERE queue = 'awf-dlq' ORDER BY id")
-        letters = [dict(zip(columns, row, strict=True)) for row in rows]
-        return [{**letter, "history": json.loads(letter["history"] or "[]")} for letter in letters]
+        found = [dict(zip(columns, row, strict=True)) for row in rows]
+        return [{**dead, "history": json.loads(dead["history"] or "[]")} for dead in found]
 
     def row(self, queue: str = QUEUE) -> dict[str, Any] | None:
         """The only message of `queue`, with its counters; None when there is none."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from awf_core.engine.run.engine import Engine
-from awf_core.engine.run.events import Events
+from awf_core.engine.run.events import NoEvents
 from awf_core.engine.steps import builtin_step_types
 from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest
 from awf_core.extensions.conversation import Tokens
@@ -47,7 +47,7 @@ def step_types_with(
     )
 
 
-class Heard(Events):
+class Heard(NoEvents):
     """Keeps a run's log and the output of its steps."""
 
     watches_output = True

@@ -47,7 +47,7 @@ def test_without_a_file_the_documented_defaults_hold(tmp_path):
     assert (mq.retry.max_attempts, mq.retry.backoff) == (3, "exponential")
     assert (mq.retry.initial_delay_s, mq.retry.max_delay_s) == (5.0, 300.0)
     assert (mq.retry.jitter, mq.retry.multiplier) == (1.0, 2.0)
-    assert (mq.retry.max_age_s, mq.retry.unknown_hold_s) == (86400.0, 600.0)
+    assert (mq.retry.max_age_s, mq.retry.defer_unknown_s) == (86400.0, 600.0)
     assert (mq.reply.allow, mq.reply.ttl_s) == (["*"], 86400.0)
     assert (mq.max_body_bytes, mq.max_depth, mq.result.max_output_bytes) == (1048576, 64, 65536)
     assert config.file is None
@@ -93,7 +93,7 @@ def test_a_flag_that_was_not_given_changes_nothing(tmp_path):
         ("AWF_MQ_CONCURRENCY", "", lambda mq: mq.concurrency, 5),
     ],
 )
-def test_every_key_has_an_environment_twin(tmp_path, variable, text, read, value):
+def test_every_key_has_an_environment_variable(tmp_path, variable, text, read, value):
     assert read(load(tmp_path, "", {variable: text}).mq) == value
 
 
@@ -153,7 +153,7 @@ AT = ".awf/config.yaml:1: "
         ("notify: {default_backend: [x]}", "notify.default_backend: ['x'] is not a text (put quotes around it)"),
     ],
 )
-def test_a_bad_value_is_said_with_file_line_key_value_and_what_is_allowed(tmp_path, text, said):
+def test_a_bad_value_is_reported_with_file_line_key_value_and_what_is_allowed(tmp_path, text, said):
     assert refusal(tmp_path, text) == AT + said
 
 
@@ -162,7 +162,14 @@ def test_an_unknown_key_is_offered_the_likely_one_backends_included(tmp_path):
     assert "Did you mean 'redis'?" in refusal(tmp_path, "mq: {rediss: {}}")
 
 
-def test_all_problems_are_told_at_once(tmp_path):
+@pytest.mark.parametrize(
+    "text", ["mq: {retry: {unknown_hold: 1m}}", "mq: {workflows: {a: {retry: {unknown_hold: 1m}}}}"]
+)
+def test_a_renamed_key_is_refused_with_its_new_name(tmp_path, text):
+    assert "unknown key 'unknown_hold'. Did you mean 'defer_unknown'?" in refusal(tmp_path, text)
+
+
+def test_all_problems_are_reported_at_once(tmp_path):
     text = "mq:\n  concurrency: 0\n  typo: 1\n  retry: {jitter: 2}\n"
 
     lines = refusal(tmp_path, text, {"AWF_MQ_MAX_DEPTH": "deep"}, {"mq.grace": "x"}).splitlines()
@@ -229,7 +236,7 @@ def test_inputs_without_a_value_are_none(tmp_path):
     assert load(tmp_path, "inputs:\n").inputs == {}
 
 
-def test_the_section_of_a_backend_is_handed_out_as_it_stands(tmp_path):
+def test_the_section_of_a_backend_is_given_as_it_stands(tmp_path):
     config = load(tmp_path, "mq: {redis: {url: x, lease: 1s}, sqs: 5}")
 
     assert config.section("redis") == {"url": "x", "lease": "1s"}

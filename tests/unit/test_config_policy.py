@@ -46,7 +46,7 @@ def test_later_globs_beat_earlier_ones_and_null_lifts_the_limit(name, max_run_s)
     assert policy_for(MQ, name).max_run_s == max_run_s
 
 
-def test_globs_tell_upper_from_lower_case():
+def test_globs_distinguish_upper_and_lower_case():
     assert policy_for(MQ, "Big-x").max_run_s == 3600.0
 
 

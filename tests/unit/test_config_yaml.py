@@ -122,20 +122,20 @@ def test_an_empty_file_is_an_empty_mapping(text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "c.yaml:3: 'a' is there twice (first on line 1)"),
+        ("a: 1\nb: 2\na: 3\n", "c.yaml:3: duplicate key 'a' (first on line 1)"),
         ("a: [1\n", "c.yaml:2: not valid YAML: "),
         ("a: 1\n b: 2\n", "c.yaml:2: not valid YAML: "),
-        ("a: *nobody\n", "c.yaml:1: not valid YAML: found undefined alias"),
+        ("a: *missing\n", "c.yaml:1: not valid YAML: found undefined alias"),
         ("- a\n", "c.yaml:1: not a mapping (allowed: keys with values, such as `mq:`)"),
         ("just text\n", "c.yaml:1: not a mapping"),
         ("a: &a [*a]\n", "c.yaml:1: an alias that contains itself"),
-        ("{[1]: 2}\n", "c.yaml:1: a key has to be a text"),
+        ("{[1]: 2}\n", "c.yaml:1: a key must be a text"),
         ("a:\n  <<: 5\n", "c.yaml:2: `<<` merges mappings only"),
         ("a: !!binary x\n", "c.yaml:1: 'x' is not base64"),
         ("a: \x01\n", "c.yaml"),
     ],
 )
-def test_what_is_no_configuration_is_said_with_its_line(text, said):
+def test_invalid_yaml_is_reported_with_its_line(text, said):
     assert refusal(text).startswith(said)
 
 
@@ -145,7 +145,7 @@ def test_aliases_can_not_blow_up_the_memory():
     assert "too large" in refusal("l0: &l0 [x]\n" + layers)
 
 
-def test_a_file_that_is_not_utf8_is_said_so(tmp_path):
+def test_a_file_that_is_not_utf8_is_reported(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_bytes(b"a: \xff\xfe")
 
@@ -156,14 +156,14 @@ def test_a_file_that_is_not_utf8_is_said_so(tmp_path):
     assert caught.value.hint == "save the file as UTF-8"
 
 
-def test_a_file_that_can_not_be_read_is_said_so(tmp_path):
+def test_an_unreadable_file_is_reported(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_document(tmp_path, label="c.yaml")
 
     assert caught.value.message == "c.yaml: cannot be read: Is a directory"
 
 
-def test_a_piece_of_yaml_says_why_it_is_none():
+def test_an_invalid_piece_of_yaml_is_rejected_with_the_reason():
     with pytest.raises(ValueError, match="not valid YAML"):
         parse_flow("[a")
     assert parse_flow("{a: [1, yes]}") == {"a": [1, "yes"]}

@@ -30,7 +30,7 @@ def test_passwords_in_urls_are_masked(text: str, shown: str):
 @pytest.mark.parametrize(
     "text", ["w" * 1_000_000 + "://", "a://b:" * 200_000, "a://b:" * 200_000 + "@", "@" * 1_000_000]
 )
-def test_redacting_a_text_made_to_take_long_takes_no_time_to_speak_of(text: str):
+def test_redacting_is_linear_for_a_text_made_to_take_long(text: str):
     began = time.process_time()
 
     redact_url(text)

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from awf_core.lang.expressions import ExpressionError, ExpressionEvalError, check_when, compile_expression
-from awf_core.lang.expressions.contains_calls import rewritten
+from awf_core.lang.expressions.expression import rewritten
 from awf_core.lang.scope import Scope
 
 FULL = 16_000

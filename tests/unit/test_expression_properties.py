@@ -15,9 +15,9 @@ from awf_core.lang.expressions import (
     compile_expression,
     compile_late,
 )
-from awf_core.lang.expressions.contains_calls import rewritten
 from awf_core.lang.expressions.environment import input_value
-from awf_core.lang.expressions.values import wrap
+from awf_core.lang.expressions.expression import rewritten
+from awf_core.lang.go.numbers import wrapped
 from awf_core.lang.scope import Scope
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -124,7 +124,7 @@ TEXTS = st.lists(WORDS, max_size=14).map(" ".join) | st.text(max_size=40)
 
 
 def failure(action, kind):
-    """The error of `kind` that `action` ends with, or None. Any other error is a defect and passes through."""
+    """The error of `kind` that `action` ends with, or None. Any other error is a bug and passes through."""
     try:
         action()
     except kind as error:
@@ -219,7 +219,7 @@ def test_what_the_load_check_refuses_does_not_compile_either(text):
 
 @given(INT64, INT64, st.sampled_from("+-*"))
 def test_integer_arithmetic_wraps_around_at_64_bits(left, right, op):
-    expected = wrap({"+": left + right, "-": left - right, "*": left * right}[op])
+    expected = wrapped({"+": left + right, "-": left - right, "*": left * right}[op])
 
     for scope, text in (
         (Scope(inputs={"a": left, "b": right}), f"inputs.a {op} inputs.b"),

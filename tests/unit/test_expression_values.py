@@ -311,7 +311,7 @@ def test_only_the_line_of_the_failure_is_searched_for_names():
         holds(two_lines)
 
 
-def test_a_constant_side_decides_without_the_other_being_looked_at():
+def test_a_constant_side_decides_without_the_other_being_evaluated():
     assert holds("inputs.none.x.y || true")
     assert not holds("inputs.none.x.y && false")
     assert not holds("inputs.none && true")

@@ -18,7 +18,7 @@ class SetClock:
         return self.seconds
 
 
-def test_the_first_line_speaks_and_the_rest_of_the_second_is_muted_and_counted():
+def test_the_first_line_is_logged_and_the_rest_of_that_second_is_muted_and_counted():
     clock = SetClock()
     throttle = Throttle(clock)
 
@@ -31,7 +31,7 @@ def test_the_first_line_speaks_and_the_rest_of_the_second_is_muted_and_counted()
     assert spoken == [0, None, None, None, None, 4]
 
 
-def test_the_count_starts_afresh_after_it_was_told():
+def test_the_count_starts_afresh_after_it_was_logged():
     clock = SetClock()
     throttle = Throttle(clock, every_s=10.0)
     throttle.take("a")
@@ -49,7 +49,7 @@ def test_keys_do_not_mute_each_other():
     assert (throttle.take("a"), throttle.take(("b", 1))) == (0, 0)
 
 
-def test_of_many_threads_at_one_moment_one_speaks():
+def test_of_many_threads_at_one_moment_one_logs():
     throttle = Throttle(SetClock())
     spoken: list[int | None] = []
     barrier = threading.Barrier(8)

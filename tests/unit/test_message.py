@@ -1,4 +1,4 @@
-"""A message comes from a stranger: what is read, what is refused and why, and that nothing crashes or stalls."""
+"""A message comes from an untrusted producer: what is read, what is refused and why, and that nothing crashes or stalls."""
 
 from __future__ import annotations
 

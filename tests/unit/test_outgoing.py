@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from awf_core.contract import Ack, Capabilities, DeadLetter, Delivery, Outgoing
+from awf_core.contract import Ack, Capabilities, DeadLetter, Delivery, Nack, Outgoing
 from awf_core.errors import BodyTooLarge, BrokerMisconfigured, LeaseLost, Unroutable
 from awf_core.mq import Mq
 from awf_core.outgoing import OutgoingRules
@@ -123,3 +123,34 @@ def test_ensure_refuses_a_name_the_backend_keeps_for_itself():
 
     with pytest.raises(Unroutable, match="keeps for itself"):
         mq.ensure("inner", "work")
+
+
+def test_a_dead_letter_queue_with_a_name_no_queue_can_have_does_not_reach_the_backend():
+    hooks = Hooks(None)
+    dead_letter = DeadLetter(delivery=DELIVERY, queue="", reason="r", error="e")
+
+    (answer,) = Mq(hooks, PLAIN, backend="x").dead_letter([dead_letter])
+
+    assert hooks.seen == []
+    assert isinstance(answer, Unroutable)
+
+
+@pytest.mark.parametrize("delay_s", [11, 1e300, float("nan")])
+def test_a_nack_with_a_delay_the_backend_cannot_keep_does_not_reach_the_backend(delay_s):
+    hooks = Hooks(None)
+    longest = Nack(delivery=DELIVERY, delay_s=10)
+
+    answers = Mq(hooks, Capabilities(lease_s=60.0, max_delay_s=10), backend="x").nack(
+        [Nack(delivery=DELIVERY, delay_s=delay_s), longest]
+    )
+
+    assert hooks.seen == [longest]
+    assert [type(answer) for answer in answers] == [BrokerMisconfigured, type(None)]
+    assert f"delay_s for 'q' is {delay_s}" in str(answers[0])
+
+
+def test_a_move_to_a_name_no_queue_can_have_does_not_reach_the_backend():
+    hooks = SimpleNamespace(awf_mq_move=lambda **_: pytest.fail("the backend was asked"))
+
+    with pytest.raises(Unroutable, match="can't be the name of a queue"):
+        Mq(hooks, PLAIN, backend="x").move("a", "")

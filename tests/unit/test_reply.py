@@ -1,10 +1,10 @@
-"""A reply address comes from a stranger."""
+"""A reply address comes from an untrusted producer."""
 
 from __future__ import annotations
 
 import pytest
 
-from awf_core.worker.reply import ReplyRules, reply_fault
+from awf_core.worker.outcome import ReplyRules, reply_fault
 
 RULES = ReplyRules(reserved=frozenset({"workflows", "awf-dlq"}))
 
@@ -24,8 +24,8 @@ def test_ordinary_names_are_fine(address: str):
         ("{awf}:lease", "holds characters"),
         ("-starts-with-dash", "holds characters"),
         ("r\u00e9sultats", "holds characters"),
-        ("workflows", "is a queue this worker consumes or keeps letters in"),
-        ("awf-dlq", "is a queue this worker consumes or keeps letters in"),
+        ("workflows", "is a queue this worker consumes, or keeps dead or undeliverable messages in"),
+        ("awf-dlq", "is a queue this worker consumes, or keeps dead or undeliverable messages in"),
     ],
 )
 def test_unsafe_addresses_are_named_with_the_reason(address: str, fault: str):

@@ -1,11 +1,10 @@
-"""Slots are never handed out twice, and a reservation can be ended."""
+"""A slot is reserved once at a time, and a reservation can be ended."""
 
 from __future__ import annotations
 
 import threading
 
-from awf_core.worker.fetch import Budget
-from awf_core.worker.slots import Slots
+from awf_core.worker.slots import Budget, Slots
 
 
 def test_a_single_fetcher_gets_all_free_slots():
@@ -83,7 +82,7 @@ def test_a_budget_grants_no_more_than_it_holds():
     assert budget.take(2) == 2
     assert budget.take(5) == 1
     assert budget.take(5) == 0
-    budget.give_back(1)
+    budget.release(1)
     assert budget.take(5) == 1
 
 

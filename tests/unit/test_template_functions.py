@@ -71,7 +71,7 @@ def reason(call: str, scope: Scope = SCOPE) -> str:
         ("eq .context .context", "true"),
         ("eq true true", "true"),
         ("eq .workflow.StartedAt .workflow.StartedAt", "true"),
-        ('and 1 0 (index nil "never looked at")', "0"),
+        ('and 1 0 (index nil "never evaluated")', "0"),
         ('or 0 "" "x" .inputs.never', "x"),
         ("0 | or false", "0"),
         ("true | and 1", "true"),
@@ -232,7 +232,7 @@ def test_a_method_on_a_nil_parent_is_an_undefined_variable() -> None:
     assert str(caught.value) == "undefined variable: unknown"
 
 
-def test_an_environment_that_is_no_dict_is_looked_up_by_name() -> None:
+def test_an_environment_that_is_no_dict_is_searched_by_name() -> None:
     scope = Scope(env=os.environ, inputs=MappingProxyType({"a": "b", "odd": "\ud800"}))
 
     assert rendered('index .env "PATH"', scope) == os.environ["PATH"]

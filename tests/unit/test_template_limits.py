@@ -56,7 +56,7 @@ def test_a_text_that_doubles_stops_at_a_size() -> None:
     assert failure('{{$x := "0123456789"}}' + doubling).endswith("the text grows beyond 33554432 characters")
 
 
-@pytest.mark.parametrize("call", ["print .inputs.x", "json .inputs.x", ".inputs.x"])
+@pytest.mark.parametrize("call", ["json .inputs.x", ".inputs.x"])
 def test_aliases_of_aliases_stop_after_so_many_pieces(call: str) -> None:
     assert failure("{{" + call + "}}", x=aliased(9)).endswith("the text is made of more than 1000000 pieces")
 
@@ -122,7 +122,7 @@ def test_reading_a_template_takes_linear_time(piece: str) -> None:
             best = min(best, time.process_time() - start)
         return best
 
-    small, large = seconds(500), seconds(4000)
+    small, large = seconds(250), seconds(2000)
 
     # Eight times the text; quadratic would be 64 times the time.
     assert large < 25 * small + 0.02

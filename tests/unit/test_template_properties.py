@@ -6,14 +6,13 @@ import json
 import shlex
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from awf_core.lang.go_quoting import quoted, unquote
+from awf_core.lang.go.quoting import quoted, unquote
 from awf_core.lang.scope import Scope
 from awf_core.lang.templates import TemplateError, compile_template
 
-QUICK = settings(max_examples=150, deadline=None)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 SCALARS = (
     st.none()
@@ -124,7 +123,6 @@ def rendered(template: str, **inputs: Any) -> str:
     return compile_template(template).render(Scope(inputs=inputs))
 
 
-@QUICK
 @given(text=TEXT)
 def test_text_without_an_action_renders_as_itself(text: str) -> None:
     plain = text.replace("{{", "{")
@@ -132,13 +130,11 @@ def test_text_without_an_action_renders_as_itself(text: str) -> None:
     assert rendered(plain) == plain
 
 
-@QUICK
 @given(text=TEXT)
 def test_a_string_literal_prints_the_string(text: str) -> None:
     assert rendered("{{" + quoted(text) + "}}") == text
 
 
-@QUICK
 @given(data=st.binary(max_size=30))
 def test_quoting_any_bytes_reads_back_as_the_same_bytes(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
@@ -149,7 +145,6 @@ def test_quoting_any_bytes_reads_back_as_the_same_bytes(data: bytes) -> None:
     assert unquote(literal) == text
 
 
-@QUICK
 @given(value=VALUES)
 def test_json_of_a_value_reads_back_as_the_value(value: Any) -> None:
     text = rendered("{{json .inputs.x}}", x=value)
@@ -158,19 +153,16 @@ def test_json_of_a_value_reads_back_as_the_value(value: Any) -> None:
     assert json.loads(text, parse_int=float) == json.loads(json.dumps(value), parse_int=float)
 
 
-@QUICK
 @given(number=st.floats(allow_nan=False))
 def test_a_printed_float_reads_back_as_the_same_float(number: float) -> None:
     assert float(rendered("{{.inputs.x}}", x=number)) == number
 
 
-@QUICK
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_hexadecimal_floats_are_exact(number: float) -> None:
     assert float.fromhex(rendered('{{printf "%x" .inputs.x}}', x=number)) == number
 
 
-@QUICK
 @given(number=st.integers(-(2**63), 2**63 - 1), width=st.integers(0, 30))
 def test_integers_are_padded_to_their_width(number: int, width: int) -> None:
     assert rendered(f'{{{{printf "%0{width}d" .inputs.x}}}}' if width else "{{.inputs.x}}", x=number) == (
@@ -178,19 +170,16 @@ def test_integers_are_padded_to_their_width(number: int, width: int) -> None:
     )
 
 
-@QUICK
 @given(text=st.text(st.characters(exclude_categories=("Cs", "Cc", "Z"), exclude_characters="#"), max_size=20))
 def test_an_escaped_text_is_one_shell_word(text: str) -> None:
     assert shlex.split(rendered("{{escape .inputs.x}}", x=text)) == [text]
 
 
-@QUICK
 @given(items=st.lists(TEXT, max_size=6))
 def test_range_visits_every_item_in_order(items: list[str]) -> None:
     assert rendered("{{range .inputs.x}}{{.}}{{end}}", x=items) == "".join(items)
 
 
-@QUICK
 @given(text=TEXT, low=st.integers(0, 10), high=st.integers(0, 10))
 def test_slice_and_len_count_bytes(text: str, low: int, high: int) -> None:
     data = text.encode()
@@ -202,7 +191,6 @@ def test_slice_and_len_count_bytes(text: str, low: int, high: int) -> None:
     assert rendered("{{len .inputs.x}}", x=text) == str(len(data))
 
 
-@settings(max_examples=400, deadline=None)
 @given(soup=SOUP, value=ANYTHING)
 def test_nothing_but_a_template_error_comes_out_of_any_template(soup: str, value: Any) -> None:
     scope = Scope(
@@ -220,7 +208,6 @@ def test_nothing_but_a_template_error_comes_out_of_any_template(soup: str, value
     assert isinstance(text, str)
 
 
-@QUICK
 @given(value=ANYTHING, pattern=st.text("%+-# 0123456789.*[]vTdsqxXtcUeEfFgGbopz", max_size=8))
 def test_printf_formats_anything_by_anything(value: Any, pattern: str) -> None:
     text = rendered("{{printf .inputs.p .inputs.x .inputs.x}}", p=pattern, x=value)
@@ -228,7 +215,6 @@ def test_printf_formats_anything_by_anything(value: Any, pattern: str) -> None:
     assert isinstance(text, str)
 
 
-@QUICK
 @given(text=st.text(max_size=60))
 def test_compiling_any_text_gives_a_template(text: str) -> None:
     template = compile_template("{{" + text)

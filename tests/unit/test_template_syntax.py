@@ -151,8 +151,7 @@ def test_an_error_says_line_and_column_and_what_to_do() -> None:
     assert error.message.startswith("undefined variable: ")
     assert (error.line, error.column) == (2, 17)
     assert error.hint == (
-        "template line 2, column 17: nothing of that name is known at this point of the run;"
-        " an optional input needs a default"
+        "template line 2, column 17: no value has this name at this point of the run; give an optional input a default"
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awf_core.units import format_duration, parse_duration_s
+from awf_core.units import format_duration, parse_duration_s, span_ms
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,8 @@ def test_what_is_no_duration_is_refused_with_the_value_and_what_is_allowed(text:
 @given(st.integers(min_value=0, max_value=10**7))
 def test_what_is_written_reads_back(seconds: int):
     assert parse_duration_s(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(("seconds", "whole_ms"), [(0, 0), (-1, 0), (0.0001, 1), (0.25, 250), (1.0001, 1001)])
+def test_spans_are_rounded_up_never_down(seconds, whole_ms):
+    assert span_ms(seconds) == whole_ms

@@ -1,30 +1,29 @@
-"""`mq.type: sqlite`: the embedded queue as a backend. The plugin manager calls the hooks; each goes to the
-part it names.
+"""`mq.type: sqlite`: the embedded queue as a backend, and its settings. The plugin manager calls the hooks.
 
-Never decides about retries or dead letters; that is the engine's. Times are the host's wall clock, since all
-processes that share a queue file share a host.
+Never decides about retries or dead-lettering; the worker does. Times are the host's wall clock, since all processes
+that share a queue file share a host.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import unquote, urlsplit
 
-from awf_core.backends.sqlite import filesystem, outgoing, schema
-from awf_core.backends.sqlite.browse import Browsing
-from awf_core.backends.sqlite.claim import Claims
-from awf_core.backends.sqlite.connection import Connections
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from awf_core.backends.sqlite import messages, schema
+from awf_core.backends.sqlite.connection import Connections, Waker
+from awf_core.backends.sqlite.deliveries import Deliveries
 from awf_core.backends.sqlite.failures import os_error
-from awf_core.backends.sqlite.move import Moving
-from awf_core.backends.sqlite.publish import Publishing
-from awf_core.backends.sqlite.settings import SqliteSettings, queue_file
-from awf_core.backends.sqlite.settle import Settling
+from awf_core.backends.sqlite.messages import Publishing, Sweeper, WallClock
+from awf_core.backends.sqlite.opening import refuse_network
+from awf_core.backends.sqlite.operating import Operating
 from awf_core.backends.sqlite.state import State
-from awf_core.backends.sqlite.sweep import Sweeper
-from awf_core.backends.sqlite.wait import Waker
-from awf_core.backends.sqlite.wallclock import MAX_SPAN_S, WallClock
 from awf_core.contract import Capabilities
 from awf_core.hookspecs import hookimpl
+from awf_core.units import MAX_SPAN_S, DurationS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +43,43 @@ if TYPE_CHECKING:
     from awf_core.errors import BrokerError
 
 
+DEFAULT_FILE = "queue.db"
+_URL_ALLOWED = "a URL such as sqlite:///var/lib/awf/queue.db (an absolute path after three slashes)"
+
+
+class SqliteSettings(BaseModel):
+    """What `mq.sqlite` takes.
+
+    path            the queue file; relative to the configuration's directory, `~` is the home directory
+    url             the same as `sqlite:///absolute/path`; give one of the two
+    queue           the queue a worker consumes and a client submits to
+    lease_s         `lease`: how long a message stays with a worker that doesn't extend it; at least 0.2 s
+    synchronous     `full` survives a power cut, `normal` may lose the last writes in one; both survive a kill
+    busy_timeout_s  `busy_timeout`: how long to wait for another process's write
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    path: str | None = Field(default=None, min_length=1)
+    url: str | None = Field(default=None, min_length=1)
+    queue: str = Field(default="awf-workflows", min_length=1)
+    lease_s: DurationS = Field(default=60.0, alias="lease", ge=0.2)
+    synchronous: Literal["full", "normal"] = "full"
+    busy_timeout_s: DurationS = Field(default=5.0, alias="busy_timeout", ge=0.01)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.path is not None and self.url is not None:
+            raise ValueError(f"give path or url, not both (path {self.path!r}, url {self.url!r})")
+        if self.path is not None and self.path.startswith(":memory:"):
+            raise ValueError("path ':memory:' can't be shared between connections; name a file")
+        if self.url is not None:
+            _url_path(self.url)
+        return self
+
+
 class Backend:
-    """A queue in one file. Thread-safe; used after a fork, it connects anew on both sides."""
+    """A queue in one file. Thread-safe. After a fork both processes connect again."""
 
     api_version = 1
     Settings = SqliteSettings
@@ -64,25 +98,28 @@ class Backend:
         )
         parts, sweeper = (self._connections, self._clock), Sweeper()
         self._publishing = Publishing(*parts, self._waker, sweeper)
-        self._claims = Claims(*parts, self._waker, owner=context.worker, lease_s=settings.lease_s)
-        self._settling = Settling(
-            *parts, self._waker, sweeper, lease_s=settings.lease_s, reply_ttl_s=context.reply_ttl_s
+        self._deliveries = Deliveries(
+            *parts,
+            self._waker,
+            sweeper,
+            owner=context.worker,
+            lease_s=settings.lease_s,
+            reply_ttl_s=context.reply_ttl_s,
         )
-        self._browsing = Browsing(*parts)
-        self._moving = Moving(*parts, self._waker)
+        self._operating = Operating(*parts, self._waker)
         self._state = State(*parts, sweeper)
 
     @property
     def address(self) -> str:
-        """Where the queue is, for the log: the file's absolute path."""
+        """The file's absolute path, for the log."""
         return str(self.path)
 
     @hookimpl
     def awf_mq_open(self) -> None:
-        """Open the file, making it (with the umask's rights) and its directory where `declare` is auto."""
+        """Open the file. With `declare` auto, create it (its mode follows the umask) and its directory."""
         schema.refuse_old_sqlite(sqlite3.sqlite_version_info)
         try:
-            filesystem.refuse_network(self.path)
+            refuse_network(self.path)
         except OSError as error:
             raise os_error(error, path=self.path, doing="open the queue") from error
         self._connections.open()
@@ -95,93 +132,85 @@ class Backend:
         self._connections.close()
 
     @hookimpl
-    def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:  # noqa: ARG002 - no queue differs
-        """Check that the file is there: every name is a queue already. Raises QueueMissing, Unroutable for a
-        bad name.
-        """
-        for name in (queue, dead_letter):
-            error = None if name is None else outgoing.bad_queue_name(name, self.path)
-            if error is not None:
-                raise error
-        with self._connections.reading("look for the queue"):
+    def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:  # noqa: ARG002 - all queues are alike
+        """Check that the file is there: every name is a queue. Raises QueueMissing."""
+        with self._connections.reading("open the queue"):
             pass
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Take up to `limit` messages in order of their due times."""
-        return self._claims.consume(queue, limit, wait_s)
+        """Deliver up to `limit` messages in order of their due times."""
+        return self._deliveries.consume(queue, limit, wait_s)
 
     @hookimpl
     def awf_mq_interrupt(self) -> None:
-        """End waiting consumes until the next open; a claim under way is rolled back."""
+        """End waiting consumes until the next open. A claim in progress is rolled back."""
         self._waker.stop()
 
     @hookimpl
     def awf_mq_publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
-        """Store, all in one transaction."""
+        """Store all messages in one transaction."""
         return self._publishing.publish(messages)
 
     @hookimpl
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
-        """Remove, with replies and remembered state in the same transaction."""
-        return self._settling.ack(acks)
+        """Remove the messages; publish replies and write remembered state in the same transaction."""
+        return self._deliveries.ack(acks)
 
     @hookimpl
     def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
-        """Give back."""
-        return self._settling.nack(nacks)
+        """Release the messages, due after their delay."""
+        return self._deliveries.nack(nacks)
 
     @hookimpl
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
-        """Move to the dead-letter queue, with replies in the same transaction."""
-        return self._settling.dead_letter(dead_letters)
+        """Move the messages to the dead-letter queue; publish replies in the same transaction."""
+        return self._deliveries.dead_letter(dead_letters)
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew leases."""
-        return self._settling.extend(deliveries)
+        """Renew the leases; returns the deliveries that are lost."""
+        return self._deliveries.extend(deliveries)
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
-        """Count."""
-        return self._browsing.stats(queue)
+        """The counts of one moment."""
+        return self._operating.stats(queue)
 
     @hookimpl
     def awf_mq_browse(self, queue: str, limit: int, after: str | None) -> Page:
-        """Look."""
-        return self._browsing.browse(queue, limit, after)
+        """A page of messages, oldest first."""
+        return self._operating.browse(queue, limit, after)
 
     @hookimpl
     def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
-        """Move what nobody holds."""
-        return self._moving.move(source, target, ids, limit)
+        """Move messages that no consumer holds; returns how many."""
+        return self._operating.move(source, target, ids, limit)
 
     @hookimpl
     def awf_mq_purge(self, queue: str) -> int:
-        """Remove what nobody holds."""
-        return self._moving.purge(queue)
+        """Remove messages that no consumer holds; returns how many."""
+        return self._operating.purge(queue)
 
     @hookimpl
     def awf_mq_reply_queue(self, ttl_s: float) -> str:
-        """A fresh name; whatever is published to it expires when `ttl_s` from now is over."""
-        error = outgoing.bad_span("ttl_s", ttl_s, self.path)
-        if error is not None:
-            raise error
-        return outgoing.reply_queue_name(self._clock.now_ms(), ttl_s)
+        """A new name. The queue and its messages expire `ttl_s` seconds from now."""
+        messages.check_ttl(ttl_s, self.path)
+        return messages.reply_queue_name(self._clock.now_ms(), ttl_s)
 
     @hookimpl
     def awf_mq_state_get(self, keys: Sequence[str]) -> Sequence[str | None]:
-        """Read shared state."""
+        """The live value of each key."""
         return self._state.get(keys)
 
     @hookimpl
     def awf_mq_state_put(self, entries: Sequence[StateEntry]) -> Sequence[bool]:
-        """Write shared state."""
+        """Write all entries; False where `if_absent` found a live value."""
         return self._state.put(entries)
 
     @hookimpl
     def awf_mq_state_list(self, prefix: str) -> Sequence[tuple[str, str]]:
-        """List shared state."""
+        """The live pairs whose key starts with `prefix`, by key."""
         return self._state.list(prefix)
 
 
@@ -189,7 +218,7 @@ def _capabilities(lease_s: float) -> Capabilities:
     return Capabilities(
         lease_s=lease_s,
         max_delay_s=MAX_SPAN_S,
-        max_body_bytes=outgoing.MAX_BODY_BYTES,
+        max_body_bytes=messages.MAX_BODY_BYTES,
         batch=500,
         atomic_settle=True,
         stable_ids=True,
@@ -200,3 +229,20 @@ def _capabilities(lease_s: float) -> Capabilities:
         interrupt_s=0.25,
         ordered=True,
     )
+
+
+def queue_file(settings: SqliteSettings, directory: str) -> Path:
+    """The absolute path of the queue file; `directory` is where relative paths start."""
+    if settings.url is not None:
+        return Path(_url_path(settings.url))
+    path = Path(settings.path if settings.path is not None else DEFAULT_FILE).expanduser()
+    return (Path(directory) / path).absolute()
+
+
+def _url_path(url: str) -> str:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment or not path.strip("/"):
+        raise ValueError(f"{url!r} is not {_URL_ALLOWED}")
+    # SQLAlchemy writes four slashes for the same thing.
+    return "/" + path.lstrip("/")

@@ -1,8 +1,7 @@
-"""The two connections of a process to its queue file, and transactions on them. Used by every other part.
+"""The two connections of a process to its queue file, transactions on them, and the wait for a change of the file.
 
-One connection writes, one looks; each has a lock and serves one thread at a time, so writers of one process
-queue up in order instead of spinning on SQLite's lock. Nothing but the contract's errors comes out, and no
-transaction stays open.
+One connection writes, one reads. Each has a lock and serves one thread at a time, so writers of one process take turns
+instead of spinning on SQLite's lock. Only the contract's errors leave this module, and no transaction stays open.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_FORK_PATIENCE_S = 10.0
+_FORK_BROKER_AWAY_S = 10.0
 _RETRY_S = 0.001
 _LOCK_POLL_S = 0.05
-# After these a fresh connection may do better than the old one.
+_SHORTEST_PAUSE_S = 0.005
+_LONGEST_PAUSE_S = 0.05
+_PAUSE_GROWTH = 1.5
+# After these errors a new connection may work where the old one doesn't.
 _DISCARD_AFTER = frozenset({
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL,
@@ -34,16 +36,16 @@ _DISCARD_AFTER = frozenset({
 
 
 class GaveUp(Exception):
-    """The wait for the write lock was called off by `give_up`. Never leaves this package."""
+    """`give_up` ended the wait for the write lock. Never leaves this package."""
 
 
 def never() -> bool:
-    """A `give_up` that doesn't."""
+    """A `give_up` that waits on."""
     return False
 
 
 class _Slot:
-    """A connection made when first needed, and the lock that hands it to one thread at a time."""
+    """A connection, opened at its first use, and the lock that gives it to one thread at a time."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -81,7 +83,7 @@ class Connections:
             raise
 
     def close(self) -> None:
-        """Let go of the file once running calls have ended. Idempotent."""
+        """Close the file once running calls have ended. Idempotent."""
         self._is_open = False
         for slot in (self._writer, self._reader):
             with slot.lock:
@@ -99,8 +101,8 @@ class Connections:
     ) -> Iterator[QueueConnection]:
         """A write transaction: committed at the end, rolled back on any exception.
 
-        `durable=False`: this commit alone may be lost in a power cut, with nothing but a repetition as
-        consequence. Raises GaveUp when `give_up()` turns true while waiting for the write lock.
+        `durable=False`: a power cut may lose this commit, and its only consequence is a redelivery. Raises GaveUp when
+        `give_up()` turns true during the wait for the write lock.
         """
         _acquire(self._writer.lock, give_up)
         try:
@@ -124,8 +126,8 @@ class Connections:
             raise BrokerUnavailable(f"{self.path}: the queue is not open", hint="call awf_mq_open first")
         connection = slot.connection
         if connection is not None and not connection.is_of(self.path):
-            # Deleted or replaced beneath us: going on would serve a file nobody else can see. Closing is safe: SQLite
-            # leaves a log alone whose database has moved.
+            # The file was deleted or replaced: no other process sees the old one. Closing is safe: SQLite keeps the log
+            # of a database that has moved.
             slot.close()
             connection = None
         if connection is None:
@@ -137,8 +139,8 @@ class Connections:
         return connection
 
     def _begin(self, connection: sqlite3.Connection, give_up: Callable[[], bool]) -> None:
-        # SQLite's own busy handler, switched off for the writer, sleeps up to 100 ms a time; beside a process that
-        # writes without pause such a sleeper hardly ever gets its turn.
+        # SQLite's own busy handler sleeps up to 100 ms at a time. Beside a process that writes without pause, such a
+        # writer hardly ever gets the lock, so the handler is switched off here.
         deadline = time.monotonic() + self._busy_timeout_s
         while True:
             try:
@@ -159,11 +161,11 @@ class Connections:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._broken_off(slot, error, doing) from error
+            raise self._error_of(slot, error, doing) from error
         except OSError as error:
             raise failures.os_error(error, path=self.path, doing=doing) from error
 
-    def _broken_off(self, slot: _Slot, error: sqlite3.Error, doing: str) -> BrokerError:
+    def _error_of(self, slot: _Slot, error: sqlite3.Error, doing: str) -> BrokerError:
         connection, committing = slot.connection, False
         if connection is not None:
             committing, connection.committing = connection.committing, False
@@ -175,14 +177,14 @@ class Connections:
         )
 
     def before_fork(self) -> None:
-        """Close both connections: SQLite's locks and its lists of them mustn't be shared with a child."""
+        """Close both connections: a child must not share SQLite's locks."""
         for slot in (self._writer, self._reader):
-            if slot.lock.acquire(timeout=_FORK_PATIENCE_S):
+            if slot.lock.acquire(timeout=_FORK_BROKER_AWAY_S):
                 self._taken_for_fork.append(slot)
                 slot.close()
 
     def after_fork_in_parent(self) -> None:
-        """Let calls go on; they connect again."""
+        """Let calls continue; they connect again."""
         for slot in self._taken_for_fork:
             slot.lock.release()
         self._taken_for_fork.clear()
@@ -194,6 +196,65 @@ class Connections:
                 abandon(slot.connection)
         self._writer, self._reader = _Slot(), _Slot()
         self._taken_for_fork.clear()
+
+
+class Waker:
+    """How a consume sleeps until the file has changed, without busy polling. Thread-safe.
+
+    A write of this process wakes it through a condition. A write of another process shows in the file's version, which
+    is polled with growing pauses.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._changes = 0
+        self._stopped = False
+        _ALL_WAKERS.add(self)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether consumes return at once."""
+        return self._stopped
+
+    @property
+    def changes(self) -> int:
+        """Grows with every notify. Read it before the check for messages, and pass it to `wait`."""
+        return self._changes
+
+    def notify(self) -> None:
+        """A message may have become ready."""
+        with self._condition:
+            self._changes += 1
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        """End every wait until `restart`."""
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    def restart(self) -> None:
+        """Allow waits again."""
+        with self._condition:
+            self._stopped = False
+
+    def wait(self, seen_changes: int, has_changed: Callable[[], bool], wait_s: float) -> None:
+        """Return when `changes` differs from `seen_changes`, `has_changed()` is true, the waker is stopped, or `wait_s`
+        seconds are over. Calls `has_changed` every 5 to 50 ms.
+        """
+        end, pause_s = time.monotonic() + wait_s, _SHORTEST_PAUSE_S
+        while (left_s := end - time.monotonic()) > 0:
+            with self._condition:
+                if self._stopped or self._changes != seen_changes:
+                    return
+                self._condition.wait(min(pause_s, left_s))
+            if has_changed():
+                return
+            pause_s = min(pause_s * _PAUSE_GROWTH, _LONGEST_PAUSE_S)
+
+    def after_fork_in_child(self) -> None:
+        """Start with a free condition: the threads that waited on it, or held it, are not in the child."""
+        self._condition = threading.Condition()
 
 
 def _acquire(lock: threading.Lock, give_up: Callable[[], bool]) -> None:
@@ -209,18 +270,24 @@ def _rollback(connection: sqlite3.Connection) -> None:
 
 
 _ALL: weakref.WeakSet[Connections] = weakref.WeakSet()
+_ALL_WAKERS: weakref.WeakSet[Waker] = weakref.WeakSet()
 
 
-def _each(method: Callable[[Connections], None]) -> Callable[[], None]:
-    def run() -> None:
-        for connections in list(_ALL):
-            method(connections)
-
-    return run
+def _before_fork() -> None:
+    for connections in list(_ALL):
+        connections.before_fork()
 
 
-os.register_at_fork(
-    before=_each(Connections.before_fork),
-    after_in_parent=_each(Connections.after_fork_in_parent),
-    after_in_child=_each(Connections.after_fork_in_child),
-)
+def _after_fork_in_parent() -> None:
+    for connections in list(_ALL):
+        connections.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    for connections in list(_ALL):
+        connections.after_fork_in_child()
+    for waker in list(_ALL_WAKERS):
+        waker.after_fork_in_child()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

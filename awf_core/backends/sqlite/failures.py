@@ -1,6 +1,6 @@
-"""What SQLite and the operating system refused, as the contract's errors.
+"""Errors of SQLite and the operating system as the contract's errors. Pure.
 
-Called by `connection.py` around every use of the file. Pure; no sqlite3 exception leaves this package.
+Called by `connection.py` around every use of the file, so that no sqlite3 exception leaves this package.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def primary_code(error: sqlite3.Error) -> int | None:
 def broker_error(
     error: sqlite3.Error, *, path: Path, doing: str, busy_timeout_s: float, committing: bool
 ) -> BrokerError:
-    """The contract's error for `error`, met while `doing`; `committing`: the commit itself failed."""
+    """The contract's error for `error`. `doing` completes "can't ..."; `committing`: the commit itself failed."""
     code = primary_code(error)
     if code in _BUSY:
         return _locked(path, doing, busy_timeout_s)
@@ -50,7 +50,7 @@ def broker_error(
 
 
 def os_error(error: OSError, *, path: Path, doing: str) -> BrokerError:
-    """The contract's error for an operating system's refusal."""
+    """The contract's error for an error of the operating system."""
     text = error.strerror or str(error)
     if error.errno in _NO_SPACE:
         return _no_space(path, doing, text)
@@ -77,7 +77,7 @@ def _disk_error(path: Path, doing: str, error: sqlite3.Error, *, committing: boo
     text = f"{path}: the disk failed to {doing}: {error} ({getattr(error, 'sqlite_errorname', '')})"
     hint = "check free space, quota and the disk's health (`dmesg`)"
     if committing and getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_IOERR_WRITE:
-        # The commit record was written whole, and may count after a crash although the answer was an error.
+        # The commit record was written completely, so the commit may be valid after a crash although COMMIT failed.
         return BrokerUnavailable(text, hint=hint, in_doubt=True)
     return BrokerBlocked(text, hint=hint)
 

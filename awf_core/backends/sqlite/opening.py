@@ -1,34 +1,39 @@
-"""Make one connection to a queue file that is known to be ours, current and in write-ahead mode.
+"""Open one connection to a queue file of this version, in write-ahead mode. Refuse network file systems.
 
-Called by `connection.py` only, which translates what fails here. Never touches a file of something else.
+Called by `connection.py`, which translates the errors, and by `backend.py`. Never changes a file of another program.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sqlite3
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from awf_core.backends.sqlite import schema
 from awf_core.backends.sqlite.failures import primary_code
 from awf_core.errors import BrokerMisconfigured, QueueMissing
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _CACHE_KIB = 8192
 _RETRY_S = 0.005
+_MOUNT_TABLE = Path("/proc/self/mountinfo")
+_NETWORK = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.cephfs", "fuse.gcsfuse", "fuse.glusterfs",
+    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2",
+    "smb2", "smb3", "smbfs", "sshfs",
+})  # fmt: skip
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class QueueConnection(sqlite3.Connection):
-    """A connection that knows which file it belongs to.
+    """A connection that knows its file.
 
     store       the file's own name, see `schema.store_name`
-    committing  whether its last COMMIT has not answered yet
+    committing  whether its last COMMIT has not returned yet
     """
 
     store: str = ""
@@ -43,7 +48,7 @@ class QueueConnection(sqlite3.Connection):
             self._synchronous = level
 
     def data_version(self) -> tuple[int, int]:
-        """Differs from an earlier answer when another connection, of whatever process, has committed since."""
+        """Differs from an earlier value when another connection of any process has committed since."""
         version: int = self.execute("PRAGMA data_version").fetchone()[0]
         return id(self), version
 
@@ -52,17 +57,55 @@ class QueueConnection(sqlite3.Connection):
         self._file = _file_at(path)
 
     def is_of(self, path: Path) -> bool:
-        """Whether the file at `path` still is the one this connection was made for."""
+        """Whether the file at `path` still is the one this connection was opened for."""
         try:
             return _file_at(path) == self._file
         except FileNotFoundError:
             return False
 
 
+def refuse_network(path: Path) -> None:
+    """Raise BrokerMisconfigured when `path`, existing or not, lies on a network file system.
+
+    The index of the write-ahead log is memory shared between processes, which no network file system provides across
+    hosts. Without a mount table to read (not Linux), nothing is refused.
+    """
+    try:
+        table = _MOUNT_TABLE.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return
+    check_mounts(path.resolve(), table)
+
+
+def check_mounts(path: Path, mountinfo: str) -> None:
+    """As `refuse_network`, for the text of a mount table; `path` is absolute and free of symbolic links."""
+    mount_point, kind = mount_of(path, mountinfo)
+    if kind in _NETWORK:
+        raise BrokerMisconfigured(
+            f"{path}: lies on {mount_point}, a network file system ({kind}), where the queue file isn't safe",
+            hint="set mq.sqlite.path to a local disk; between hosts use redis, rabbitmq or sqs",
+        )
+
+
+def mount_of(path: Path, mountinfo: str) -> tuple[str, str]:
+    """(mount point, file system type) that `path` lies on; ("", "") when the table doesn't say."""
+    found = ("", "")
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:
+            continue
+        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
+        # The last of several mounts at one place is the one on top.
+        if path.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, after.split(" ")[0])
+    return found
+
+
 def connect(path: Path, *, may_create: bool, busy_timeout_s: float) -> QueueConnection:
     """A connection in autocommit mode. Raises QueueMissing, BrokerMisconfigured, sqlite3.Error or OSError."""
     if not path.exists():
-        _require_leave(path, may_create=may_create)
+        _check_may_create(path, may_create=may_create)
         path.parent.mkdir(parents=True, exist_ok=True)
     # The file gets the rights of the process's umask: several users or containers may share a queue.
     connection = sqlite3.connect(
@@ -85,12 +128,12 @@ def connect(path: Path, *, may_create: bool, busy_timeout_s: float) -> QueueConn
 def abandon(connection: QueueConnection) -> None:
     """Never close `connection`, not even when the interpreter ends.
 
-    For a child that inherited it: closing would take the `-wal` file away from the parent. Costs its file descriptors.
+    For a child that inherited it: a close would remove the parent's `-wal` file. Its file descriptors stay open.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-def _require_leave(path: Path, *, may_create: bool) -> None:
+def _check_may_create(path: Path, *, may_create: bool) -> None:
     if not may_create:
         raise QueueMissing(
             f"{path}: there is no queue file, and mq.declare forbids creating one",
@@ -99,7 +142,7 @@ def _require_leave(path: Path, *, may_create: bool) -> None:
 
 
 def _prepare(connection: QueueConnection, path: Path, busy_timeout_s: float) -> None:
-    # A foreign INSERT may hold any bytes as text.
+    # An external client's INSERT may hold any bytes as text.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     is_current = schema.is_current(connection, path)
     _use_write_ahead_log(connection, path, busy_timeout_s)
@@ -117,7 +160,7 @@ def _prepare(connection: QueueConnection, path: Path, busy_timeout_s: float) -> 
 def _use_write_ahead_log(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:
     deadline = time.monotonic() + busy_timeout_s
     while True:
-        # Two processes changing the mode of a new file at once: SQLite refuses one of them without waiting.
+        # When two processes change the mode of a new file at once, SQLite refuses one of them without a wait.
         try:
             mode: str = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
             break

@@ -1,9 +1,7 @@
-"""The file format: tables, versions, and whose file it is. Read and written by `connection.py` when it
-connects.
+"""The file format: tables, versions, and whether a file is a queue file. Used by `opening.py` when it connects.
 
-A foreign producer is `INSERT INTO message(queue, body) VALUES ('awf-workflows', '{...}')`; a foreign reader
-is `SELECT body FROM message WHERE queue = 'results'`. Changes go into a new entry of STEPS, never into an old
-one.
+An external producer runs `INSERT INTO message(queue, body) VALUES ('awf-workflows', '{...}')`; an external reader runs
+`SELECT body FROM message WHERE queue = 'results'`. A change is a new entry of STEPS; old entries stay as they are.
 """
 
 from __future__ import annotations
@@ -23,9 +21,9 @@ OLDEST_SQLITE = (3, 38, 0)  # STRICT tables, RETURNING, JSON functions
 # unixepoch('subsec') needs SQLite 3.42.
 _NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
-# body is ANY: a STRICT BLOB column would refuse a foreign INSERT of text. It comes last, since a column
-# behind a large body can only be read by walking through it. AUTOINCREMENT: an id is never used twice, so an
-# old receipt can't match.
+# body is ANY: a STRICT BLOB column would refuse an external client's INSERT of text. It comes last: SQLite reads a
+# column behind a large body by walking through the body. AUTOINCREMENT: an id is never used twice, so an old receipt
+# can't match.
 _VERSION_1 = f"""
 CREATE TABLE message(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,17 +31,17 @@ CREATE TABLE message(
   due INTEGER NOT NULL DEFAULT ({_NOW_MS}),      -- epoch ms: not before; with an owner, its lease's end
   created INTEGER NOT NULL DEFAULT ({_NOW_MS}),  -- epoch ms
   attempt INTEGER NOT NULL DEFAULT 1,            -- 1 + counted nacks
-  deliveries INTEGER NOT NULL DEFAULT 0,         -- times handed out: the fence
+  deliveries INTEGER NOT NULL DEFAULT 0,         -- times delivered: the fence
   released INTEGER NOT NULL DEFAULT 0,           -- of these, ended by an uncounted nack
-  owner TEXT,                                    -- who holds it, NULL = nobody
-  first_seen INTEGER,                            -- epoch ms of the first handing-out
+  owner TEXT,                                    -- the worker that holds it, NULL = none
+  first_seen INTEGER,                            -- epoch ms of the first delivery
   expires INTEGER,                               -- epoch ms, NULL = never
   message_id TEXT,
   reply_to TEXT,
   correlation_id TEXT,
   content_type TEXT,
   headers TEXT,                                  -- a JSON object of texts
-  source TEXT,                                   -- set on dead letters: the queue it comes from
+  source TEXT,                                   -- of a dead-lettered message: its work queue
   reason TEXT,
   error TEXT,
   history TEXT,                                  -- a JSON array of objects, oldest first
@@ -74,9 +72,9 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
 
 
 def is_current(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file has this version's schema; False = empty or older, and ours to change.
+    """Whether the file has this version's schema; False = it is empty or older, and is to be migrated.
 
-    Raises BrokerMisconfigured for a file of something else or of a newer version, without having touched it.
+    Raises BrokerMisconfigured for a file of another program or of a newer version, and leaves it as it is.
     """
     version, tables = _version(connection), _tables(connection)
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -95,9 +93,7 @@ def is_current(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to this version. In the caller's write transaction; whoever comes second finds nothing
-    to do.
-    """
+    """Bring the file to this version, in the caller's write transaction. Does nothing where that is already done."""
     version = _version(connection)
     for step in STEPS[version:]:
         for statement in step.split(";\n"):

@@ -1,21 +1,18 @@
-"""Small shared state with a time to live: get, put, list. Called by `backend.py`, and by `settle.py` within
-an ack.
-"""
+"""Shared state with a time to live: get, put, list. Called by `backend.py`, and by `deliveries.py` within an ack."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.backends.sqlite.outgoing import bad_span, storable
-from awf_core.backends.sqlite.wallclock import span_ms
+from awf_core.backends.sqlite.messages import check_ttl, storable
+from awf_core.units import span_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from awf_core.backends.sqlite.connection import Connections
+    from awf_core.backends.sqlite.messages import Sweeper, WallClock
     from awf_core.backends.sqlite.opening import QueueConnection
-    from awf_core.backends.sqlite.sweep import Sweeper
-    from awf_core.backends.sqlite.wallclock import WallClock
     from awf_core.contract import StateEntry
 
 _LIVE = "(expires IS NULL OR expires > :now)"
@@ -25,7 +22,7 @@ _PUT = """
 INSERT INTO state(key, value, expires) VALUES (:key, :value, :expires)
 ON CONFLICT(key) DO UPDATE SET value = excluded.value, expires = excluded.expires"""
 _PUT_IF_ABSENT = f"{_PUT} WHERE state.expires <= :now"
-# No key goes on with the last code point there is, which is no character.
+# U+10FFFF is no character, so no key continues with it.
 _LIST = f"""
 SELECT key, value FROM state
 WHERE key >= :prefix AND key < :prefix || char(1114111) AND {_LIVE} ORDER BY key"""
@@ -48,9 +45,8 @@ class State:
     def put(self, entries: Sequence[StateEntry]) -> list[bool]:
         """Write, all in one transaction; False where `if_absent` found a live value."""
         for entry in entries:
-            error = None if entry.ttl_s is None else bad_span("ttl_s", entry.ttl_s, self._connections.path)
-            if error is not None:
-                raise error
+            if entry.ttl_s is not None:
+                check_ttl(entry.ttl_s, self._connections.path)
         with self._connections.writing("write state") as connection:
             now_ms = self._clock.now_ms()
             answers = [put(connection, entry, now_ms) for entry in entries]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.engine.run.child_runs import ChildRuns
-from awf_core.engine.run.events import Events, Recorder
+from awf_core.engine.run.events import Events, NoEvents, Recorder
 from awf_core.engine.run.execution import Caller, Execution
 from awf_core.engine.run.hooks import run_end_hooks, run_start_hooks
 from awf_core.engine.run.run_end import Ending, aborted, after, arrive, make_run, stopped
@@ -65,7 +65,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._step_types = step_types
         self._templates = StepTemplates()
-        self._events = events or Events()
+        self._events = events or NoEvents()
         self._recorder = recorder or Recorder()
         self._environment = read_environment(os.environ if env is None else env)
         self._visitor = Visitor(

@@ -1,11 +1,11 @@
 """The listeners of a run: `Events` for observers and the command line, `Recorder` for records.
 
-Called by the engine on the run's thread. Both are base classes that do nothing: override what you need.
+Called by the engine on the run's thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from awf_core.lang.model import State
 
 
-class Events:
+class Events(Protocol):
     """What happens in runs, as plain values. Thread-safe; methods return quickly and do not raise.
 
     Durations are in seconds.
     """
 
-    watches_output = False
+    watches_output: bool
     """Whether `step_output` is wanted while a step runs."""
 
     def step_started(self, run_id: str, workflow: str, state: str, step_type: str) -> None:
@@ -40,8 +40,31 @@ class Events:
         """A run ended: `completed`, `failed` or `cancelled`."""
 
 
+class NoEvents:
+    """Ignores every event. Override those you need."""
+
+    watches_output = False
+
+    def step_started(self, run_id: str, workflow: str, state: str, step_type: str) -> None:
+        """See `Events`."""
+
+    def step_finished(self, run_id: str, workflow: str, state: str, status: str, duration_s: float) -> None:
+        """See `Events`."""
+
+    def step_output(self, run_id: str, state: str, stream: str, data: bytes) -> None:
+        """See `Events`."""
+
+    def run_logged(self, run_id: str, workflow: str, level: str, text: str) -> None:
+        """See `Events`."""
+
+    def run_finished(self, run_id: str, workflow: str, status: str, exit_code: int, duration_s: float) -> None:
+        """See `Events`."""
+
+
 class Recorder:
-    """What happens in runs, with the run itself. Thread-safe; methods may raise OSError only.
+    """What happens in runs, with the run itself: a base class that records nothing. Override what you need.
+
+    Thread-safe; methods may raise OSError only.
 
     A recorder only watches: nothing it does, and no failure of it, changes a run. A run whose inputs were refused never
     began: no method is called for it.

@@ -16,7 +16,7 @@ from awf_core.errors import AwfError
 from awf_core.extensions.agents import AgentFailed, AgentProvider, Conversation
 from awf_core.extensions.conversation import begin
 from awf_core.extensions.steps import StepAborted, StepContext
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,7 +26,7 @@ from awf_core.extensions.agents import (
 from awf_core.extensions.conversation import extend
 from awf_core.extensions.deadline import CANCELLED_TEXT
 from awf_core.extensions.steps import StepAborted, StepContext, StepResult
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

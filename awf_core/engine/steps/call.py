@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from awf_core.engine.run.run_end import TIMEOUT_REASON
 from awf_core.errors import AwfError, WorkflowNotFound
 from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import printed
 from awf_core.lang.problems import LoadError, Problem, StepProblem
 from awf_core.lang.templates import Template, compile_template
 

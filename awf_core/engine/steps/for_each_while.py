@@ -16,7 +16,7 @@ from awf_core.engine.steps.loop_spec import LimitProblem, LoopSpec, read_loop, r
 from awf_core.engine.steps.nested_state import Breakdown, failed, stopped
 from awf_core.errors import AwfError
 from awf_core.extensions.steps import Routing, StepResult
-from awf_core.lang.templates.escapes import trim_space
+from awf_core.lang.go.text import trim_space
 
 if TYPE_CHECKING:
     from awf_core.extensions.steps import StepContext

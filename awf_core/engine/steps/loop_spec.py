@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import AwfError
 from awf_core.lang.expressions import compile_expression, compile_late
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import trim_space
 from awf_core.lang.problems import Problem, StepProblem
 from awf_core.lang.scope import Scope
 from awf_core.lang.templates import Template, compile_template
 from awf_core.lang.templates.errors import FunctionError
-from awf_core.lang.templates.escapes import trim_space
 from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:

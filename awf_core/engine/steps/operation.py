@@ -13,8 +13,8 @@ from awf_core.engine.steps.outward import Registered, checked, compile_value, ou
 from awf_core.errors import AwfError
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
 from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.go_text import printed
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import printed
 from awf_core.lang.problems import StepProblem
 
 if TYPE_CHECKING:

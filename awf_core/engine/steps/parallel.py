@@ -14,7 +14,7 @@ from awf_core.engine.steps.nested_state import Breakdown, failed, run_inside, st
 from awf_core.extensions.deadline import CANCELLED_TEXT
 from awf_core.extensions.results import StateRecord
 from awf_core.extensions.steps import Routing, StepResult
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TERMINAL
 from awf_core.lang.problems import Problem, StepProblem
 

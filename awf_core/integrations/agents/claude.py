@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, session_of
-from awf_core.lang.go_numbers import float_text
+from awf_core.lang.go.numbers import float_text
 
 if TYPE_CHECKING:
     from awf_core.extensions.agents import AgentRequest

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from awf_core.extensions.agents import AgentRequest

@@ -21,7 +21,7 @@ from awf_core.integrations.http_exchange import (
     Response,
     exchange,
 )
-from awf_core.lang.go_text import printed, type_name
+from awf_core.lang.go.text import printed, type_name
 from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:

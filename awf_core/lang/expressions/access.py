@@ -5,22 +5,23 @@ Called by the emitter and by the builtins `get`, `first`, `last`. Texts are inde
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.moments import MOMENT_METHODS, MOMENT_METHODS_1, SPAN_METHODS, Moment, Span
-from awf_core.lang.expressions.render import value_text
-from awf_core.lang.expressions.time_layouts import write
 from awf_core.lang.expressions.values import (
+    OUTSIDE_CALENDAR,
     AnyMap,
-    Byte,
-    TextArray,
-    as_text,
     asserted,
     is_array,
+    time_text,
     to_int,
     type_name,
+    value_text,
 )
+from awf_core.lang.go.text import StringList, Uint8
+from awf_core.lang.go.times import DURATION_READERS, TIME_READERS, Duration, Time
 
 
 def fetch(base: object, key: object) -> object:
@@ -31,7 +32,7 @@ def fetch(base: object, key: object) -> object:
         return base[_position(base, key)]
     if isinstance(base, str):
         content = base.encode(errors="surrogateescape")
-        return Byte(content[_position(content, key)])
+        return Uint8(content[_position(content, key)])
     method = _method(base, key)
     if method is None:
         raise Fault(f"cannot fetch {value_text(key)} from {type_name(base)}")
@@ -82,7 +83,7 @@ def slice_of(base: object, start: object, stop: object) -> object:
     if is_array(base):
         first, last = _bounds(len(base), start, stop)
         part = base[first:last]
-        return TextArray(part) if isinstance(base, TextArray) else part
+        return StringList(part) if isinstance(base, StringList) else part
     if stop is None and not isinstance(base, Mapping):
         raise Fault(f"invalid argument for len (type {type_name(base)})")
     raise Fault(f"cannot slice {value_text(0 if start is None else start)}")
@@ -99,30 +100,47 @@ def _bounds(length: int, start: object, stop: object) -> tuple[int, int]:
 def _method(base: object, key: object) -> Callable[[Sequence[object]], object] | None:
     if not isinstance(key, str):
         return None
-    if isinstance(base, Span) and key in SPAN_METHODS:
-        of_span = SPAN_METHODS[key]
-        return lambda arguments: of_span(base) if not arguments else _too_many(key)
-    if isinstance(base, Moment):
-        return _moment_method(base, key)
+    if isinstance(base, Duration) and key in DURATION_READERS:
+        of_duration = DURATION_READERS[key]
+        return lambda arguments: of_duration(base) if not arguments else _too_many(key)
+    return _time_method(base, key) if isinstance(base, Time) else None
+
+
+def _time_method(time: Time, name: str) -> Callable[[Sequence[object]], object] | None:
+    if name in _TIME_READERS:
+        return lambda arguments: _read(time, name) if not arguments else _too_many(name)
+    if name in _TIME_METHODS:
+        wanted, compute = _TIME_METHODS[name]
+        return lambda arguments: compute(time, _argument(name, arguments, wanted))
     return None
 
 
-def _moment_method(moment: Moment, name: str) -> Callable[[Sequence[object]], object] | None:
-    if name in MOMENT_METHODS:
-        return lambda arguments: MOMENT_METHODS[name](moment) if not arguments else _too_many(name)
-    if name in MOMENT_METHODS_1:
-        wanted, compute = MOMENT_METHODS_1[name]
-        return lambda arguments: compute(moment, _argument(name, arguments, wanted))
-    if name == "Format":
-        return lambda arguments: write(as_text(_argument(name, arguments, str)), moment)
-    return None
+_TIME_READERS: Mapping[str, Callable[[Time], object]] = {
+    **TIME_READERS,
+    "UTC": lambda time: Time(time.nanoseconds),
+}
+_TIME_METHODS: Mapping[str, tuple[type, Callable[[Time, Any], object]]] = {
+    "Before": (Time, operator.lt),
+    "After": (Time, operator.gt),
+    "Equal": (Time, operator.eq),
+    "Sub": (Time, Time.since),
+    "Add": (Duration, Time.plus),
+    "Format": (str, lambda time, layout: time_text(layout, time)),
+}
+
+
+def _read(time: Time, name: str) -> object:
+    try:
+        return _TIME_READERS[name](time)
+    except OverflowError:
+        raise Fault(OUTSIDE_CALENDAR) from None
 
 
 def _argument(name: str, arguments: Sequence[object], wanted: type) -> object:
     if len(arguments) != 1:
         raise Fault(f"{'not enough' if not arguments else 'too many'} arguments to call {name}")
     if not isinstance(arguments[0], wanted):
-        raise asserted(arguments[0], {Moment: "time.Time", Span: "time.Duration"}.get(wanted, "string"))
+        raise asserted(arguments[0], {Time: "time.Time", Duration: "time.Duration"}.get(wanted, "string"))
     return arguments[0]
 
 

@@ -6,7 +6,6 @@ from functools import cmp_to_key
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.access import fetch, fetch_or_nil, hashable
-from awf_core.lang.expressions.equality import equal, less
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.natures import (
     ANY,
@@ -19,21 +18,15 @@ from awf_core.lang.expressions.natures import (
     TEXT_ARRAY,
     element,
 )
+from awf_core.lang.expressions.operators import equal, less
 from awf_core.lang.expressions.signatures import BuiltinFunction, expect_count, over, shown, takes
-from awf_core.lang.expressions.values import (
-    AnyMap,
-    TextArray,
-    as_text,
-    is_array,
-    is_int,
-    is_number,
-    type_name,
-)
+from awf_core.lang.expressions.values import AnyMap, as_text, is_array, is_int, is_number, type_name
+from awf_core.lang.go.text import StringList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
     from awf_core.lang.expressions.natures import Nature
 
 
@@ -74,7 +67,7 @@ def _take(values: Sequence[object], budget: Budget) -> object:
 
 
 def _same_type(source: object, items: list[object]) -> list[object]:
-    return TextArray(items) if isinstance(source, TextArray) else items
+    return StringList(items) if isinstance(source, StringList) else items
 
 
 def _keys(values: Sequence[object], _: Budget) -> object:

@@ -7,29 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from awf_core.lang.expressions import natures
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.natures import (
-    ANY,
-    BOOL,
-    DURATION,
-    FLOAT,
-    INT,
-    MAP,
-    NIL,
-    TEXT,
-    TIME,
-    UNKNOWN,
-    Nature,
-    array_of,
-    assignable,
-    comparable,
-    compatible,
-    element,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from awf_core.lang.expressions.natures import Nature
     from awf_core.lang.expressions.nodes import Binary, Unary
 
 _NUMBERS = ("int", "float")
@@ -39,11 +23,11 @@ def unary_nature(node: Unary, operand: Nature) -> Nature:
     """The type of `node`, whose operand has the type `operand`."""
     if node.op in {"!", "not"}:
         if operand.kind == "bool" or operand.unknown:
-            return BOOL
+            return natures.BOOL
     elif operand.number:
         return operand
     elif operand.unknown:
-        return UNKNOWN
+        return natures.UNKNOWN
     raise Fault(f"invalid operation: {node.op} (mismatched type {operand.text})", node.at)
 
 
@@ -56,100 +40,91 @@ def binary_nature(node: Binary, left: Nature, right: Nature) -> Nature:
 
 
 def _equality(left: Nature, right: Nature) -> Nature | None:
-    return BOOL if comparable(left, right) else None
-
-
-def _logic(left: Nature, right: Nature) -> Nature | None:
-    both = left.kind == right.kind == "bool"
-    return BOOL if both or compatible(left, right, "bool") else None
+    return natures.BOOL if natures.comparable(left, right) else None
 
 
 def _order(left: Nature, right: Nature) -> Nature | None:
     both_numbers = left.number and right.number
     same = left.kind == right.kind and left.kind in {"string", "time", "duration"}
-    fits = both_numbers or same or compatible(left, right, *_NUMBERS, "string", "time", "duration")
-    return BOOL if fits else None
+    fits = both_numbers or same or natures.compatible(left, right, *_NUMBERS, "string", "time", "duration")
+    return natures.BOOL if fits else None
 
 
 def _sum(left: Nature, right: Nature) -> Nature | None:
     if left.number and right.number:
         return _wider(left, right)
     known = {
-        ("string", "string"): TEXT,
-        ("time", "duration"): TIME,
-        ("duration", "time"): TIME,
-        ("duration", "duration"): DURATION,
+        ("string", "string"): natures.TEXT,
+        ("time", "duration"): natures.TIME,
+        ("duration", "time"): natures.TIME,
+        ("duration", "duration"): natures.DURATION,
     }.get((left.kind, right.kind))
     if known is not None:
         return known
-    return UNKNOWN if compatible(left, right, *_NUMBERS, "string", "time", "duration") else None
+    return natures.UNKNOWN if natures.compatible(left, right, *_NUMBERS, "string", "time", "duration") else None
 
 
 def _difference(left: Nature, right: Nature) -> Nature | None:
     if left.number and right.number:
         return _wider(left, right)
     known = {
-        ("time", "time"): DURATION,
-        ("time", "duration"): TIME,
-        ("duration", "duration"): DURATION,
+        ("time", "time"): natures.DURATION,
+        ("time", "duration"): natures.TIME,
+        ("duration", "duration"): natures.DURATION,
     }.get((left.kind, right.kind))
     if known is not None:
         return known
-    return UNKNOWN if compatible(left, right, *_NUMBERS, "time", "duration") else None
+    return natures.UNKNOWN if natures.compatible(left, right, *_NUMBERS, "time", "duration") else None
 
 
 def _product(left: Nature, right: Nature) -> Nature | None:
     if left.number and right.number:
         return _wider(left, right)
     if {left.kind, right.kind} <= {"int", "float", "duration"}:
-        return DURATION
-    return UNKNOWN if compatible(left, right, *_NUMBERS, "duration") else None
+        return natures.DURATION
+    return natures.UNKNOWN if natures.compatible(left, right, *_NUMBERS, "duration") else None
 
 
 def _wider(left: Nature, right: Nature) -> Nature:
-    return FLOAT if "float" in {left.kind, right.kind} else INT
+    return natures.FLOAT if "float" in {left.kind, right.kind} else natures.INT
 
 
 def _quotient(left: Nature, right: Nature) -> Nature | None:
-    fits = (left.number and right.number) or compatible(left, right, *_NUMBERS)
-    return FLOAT if fits else None
+    fits = (left.number and right.number) or natures.compatible(left, right, *_NUMBERS)
+    return natures.FLOAT if fits else None
 
 
-def _remainder(left: Nature, right: Nature) -> Nature | None:
-    fits = left.kind == right.kind == "int" or compatible(left, right, "int")
-    return INT if fits else None
+def _both(kind: str, *, gives: Nature) -> Callable[[Nature, Nature], Nature | None]:
+    """A rule that wants `kind` on both sides."""
 
+    def rule(left: Nature, right: Nature) -> Nature | None:
+        return gives if left.kind == right.kind == kind or natures.compatible(left, right, kind) else None
 
-def _text_test(left: Nature, right: Nature) -> Nature | None:
-    fits = left.kind == right.kind == "string" or compatible(left, right, "string")
-    return BOOL if fits else None
-
-
-def _range(left: Nature, right: Nature) -> Nature | None:
-    fits = left.kind == right.kind == "int" or compatible(left, right, "int")
-    return array_of(INT) if fits else None
+    return rule
 
 
 def _coalesce(left: Nature, right: Nature) -> Nature | None:
     if left.kind == "nil":
-        return NIL if right.kind == "nil" else right
-    return left if right.kind == "nil" or assignable(right, left) else UNKNOWN
+        return natures.NIL if right.kind == "nil" else right
+    return left if right.kind == "nil" or natures.assignable(right, left) else natures.UNKNOWN
 
 
 def _membership(node: Binary, left: Nature, right: Nature) -> Nature | None:
     if right.kind == "map":
-        key = TEXT if right is MAP else ANY
-        if not left.unknown and not assignable(left, key):
+        key = natures.TEXT if right is natures.MAP else natures.ANY
+        if not left.unknown and not natures.assignable(left, key):
             raise Fault(f"cannot use {left.text} as type {key.text} in map key", node.at)
-        return BOOL
+        return natures.BOOL
     if right.kind == "array":
-        item = element(right)
-        if not comparable(left, item):
+        item = natures.element(right)
+        if not natures.comparable(left, item):
             raise Fault(f"cannot use {left.text} as type {item.text} in array", node.at)
-        return BOOL
-    return BOOL if right.unknown or (left.unknown and right.kind == "string") else None
+        return natures.BOOL
+    return natures.BOOL if right.unknown or (left.unknown and right.kind == "string") else None
 
 
+_logic = _both("bool", gives=natures.BOOL)
+_text_test = _both("string", gives=natures.BOOL)
 _RULES: dict[str, Callable[[Nature, Nature], Nature | None]] = {
     "==": _equality,
     "!=": _equality,
@@ -167,11 +142,11 @@ _RULES: dict[str, Callable[[Nature, Nature], Nature | None]] = {
     "/": _quotient,
     "**": _quotient,
     "^": _quotient,
-    "%": _remainder,
+    "%": _both("int", gives=natures.INT),
     "matches": _text_test,
     "contains": _text_test,
     "startsWith": _text_test,
     "endsWith": _text_test,
-    "..": _range,
+    "..": _both("int", gives=natures.array_of(natures.INT)),
     "??": _coalesce,
 }

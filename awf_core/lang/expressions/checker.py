@@ -1,4 +1,4 @@
-"""Types before the run: refuses what can't work whatever the values are, such as `1 == '1'`.
+"""The type check before the run: it rejects what fails for all values, such as `1 == '1'`.
 
 Called by `expression.py` on every tree; the emitter uses nothing of it. Pure; raises Fault at the first error.
 """
@@ -7,56 +7,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import check_calls
+from awf_core.lang.expressions import natures, nodes, signatures
 from awf_core.lang.expressions.builtin_table import BUILTINS, NAMES
 from awf_core.lang.expressions.check_operators import binary_nature, unary_nature
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.natures import (
-    ANY,
-    ARRAY,
-    BOOL,
-    FLOAT,
-    FUNCTION,
-    INT,
-    MAP,
-    NIL,
-    TEXT,
-    UNKNOWN,
-    Nature,
-    array_of,
-    assignable,
-    element,
-)
-from awf_core.lang.expressions.nodes import (
-    ArrayLiteral,
-    Binary,
-    Builtin,
-    Call,
-    Chain,
-    Conditional,
-    Constant,
-    Let,
-    MapLiteral,
-    Member,
-    Name,
-    Node,
-    Pointer,
-    Predicate,
-    Sequence,
-    Slice,
-    Unary,
-)
-from awf_core.lang.expressions.regex import check_pattern
+from awf_core.lang.expressions.operators import pattern_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from awf_core.lang.expressions.natures import Nature
     from awf_core.lang.expressions.signatures import Overload
 
-_CONSTANTS: dict[type, Nature] = {bool: BOOL, int: INT, float: FLOAT, str: TEXT, type(None): NIL}
+_CONSTANTS: dict[type, Nature] = {
+    bool: natures.BOOL,
+    int: natures.INT,
+    float: natures.FLOAT,
+    str: natures.TEXT,
+    type(None): natures.NIL,
+}
+_POINTERS: dict[str, dict[str, Nature]] = {
+    "map": {"index": natures.INT},
+    "reduce": {"index": natures.INT, "acc": natures.UNKNOWN},
+}
+"""What may follow a `#` in the predicates of some builtins."""
 
 
-def check(tree: Node, names: Mapping[str, Nature], functions: Mapping[str, tuple[Overload, ...]]) -> Nature:
+def check(tree: nodes.Node, names: Mapping[str, Nature], functions: Mapping[str, tuple[Overload, ...]]) -> Nature:
     """The type of `tree`. `names` are the variables whose types are known, `functions` those that can be called."""
     return _Checker(names, functions).visit(tree)
 
@@ -67,135 +44,137 @@ class _Checker:
         self._functions = functions
         self._variables: dict[str, Nature] = {}
         self._scopes: list[tuple[Nature, dict[str, Nature]]] = []
-        self._visitors: dict[type[Node], Callable[..., Nature]] = {
-            Constant: self._constant,
-            Name: self._name,
-            Unary: self._unary,
-            Binary: self._binary,
-            Member: self._member,
-            Chain: lambda node: self.visit(node.body),
-            Slice: self._slice,
-            Call: self._call,
-            Builtin: self._builtin,
-            Predicate: lambda node: self.visit(node.body),
-            Pointer: self._pointer,
-            Let: self._let,
-            Sequence: self._sequence,
-            Conditional: self._conditional,
-            ArrayLiteral: self._array,
-            MapLiteral: self._map,
+        self._visitors: dict[type[nodes.Node], Callable[..., Nature]] = {
+            nodes.Constant: self._constant,
+            nodes.Name: self._name,
+            nodes.Unary: self._unary,
+            nodes.Binary: self._binary,
+            nodes.Member: self._member,
+            nodes.Chain: lambda node: self.visit(node.body),
+            nodes.Slice: self._slice,
+            nodes.Call: self._call,
+            nodes.Builtin: self._builtin,
+            nodes.Predicate: lambda node: self.visit(node.body),
+            nodes.Pointer: self._pointer,
+            nodes.Let: self._let,
+            nodes.Sequence: self._sequence,
+            nodes.Conditional: self._conditional,
+            nodes.ArrayLiteral: self._array,
+            nodes.MapLiteral: self._map,
         }
 
-    def visit(self, node: Node) -> Nature:
+    def visit(self, node: nodes.Node) -> Nature:
         return self._visitors[type(node)](node)
 
-    def _constant(self, node: Constant) -> Nature:
+    def _constant(self, node: nodes.Constant) -> Nature:
         return _CONSTANTS[type(node.value)]
 
-    def _name(self, node: Name) -> Nature:
+    def _name(self, node: nodes.Name) -> Nature:
         if node.name in self._variables:
             return self._variables[node.name]
         if node.name in self._functions or node.name in NAMES:
-            return FUNCTION
-        return self._names.get(node.name, UNKNOWN)
+            return natures.FUNCTION
+        return self._names.get(node.name, natures.UNKNOWN)
 
-    def _unary(self, node: Unary) -> Nature:
+    def _unary(self, node: nodes.Unary) -> Nature:
         return unary_nature(node, self.visit(node.operand))
 
-    def _binary(self, node: Binary) -> Nature:
+    def _binary(self, node: nodes.Binary) -> Nature:
         left, right = self.visit(node.left), self.visit(node.right)
-        if node.op == "matches" and isinstance(node.right, Constant) and isinstance(node.right.value, str):
-            check_pattern(node.right.value, node.at)
+        if node.op == "matches" and isinstance(node.right, nodes.Constant) and isinstance(node.right.value, str):
+            _check_pattern(node.right.value, node.at)
         return binary_nature(node, left, right)
 
-    def _member(self, node: Member) -> Nature:
+    def _member(self, node: nodes.Member) -> Nature:
         base, key = self.visit(node.base), self.visit(node.key)
         if base.unknown:
-            return UNKNOWN
-        name = node.key.value if isinstance(node.key, Constant) and isinstance(node.key.value, str) else None
+            return natures.UNKNOWN
+        name = node.key.value if isinstance(node.key, nodes.Constant) and isinstance(node.key.value, str) else None
         if name is not None and base.kind == "nil":
             raise Fault(f"type nil has no field {name}", node.at)
         if base.kind == "map":
-            if not key.unknown and key.kind != "nil" and not assignable(key, _key_of(base)):
+            if not key.unknown and key.kind != "nil" and not natures.assignable(key, _key_of(base)):
                 raise Fault(f"cannot use {key.text} to get an element from {base.text}", node.key.at)
-            return element(base)
+            return natures.element(base)
         if base.kind == "array":
             if key.kind != "int" and not key.unknown:
                 raise Fault(f"array elements can only be selected using an integer (got {key.text})", node.key.at)
-            return element(base)
+            return natures.element(base)
         if name is not None and base.kind in {"time", "duration"}:
-            return UNKNOWN
+            return natures.UNKNOWN
         if name is not None:
             raise Fault(f"type {base.text} has no field {name}", node.at)
         raise Fault(f"type {base.text}[{key.text}] is undefined", node.at)
 
-    def _slice(self, node: Slice) -> Nature:
+    def _slice(self, node: nodes.Slice) -> Nature:
         base = self.visit(node.base)
         if base.unknown:
-            return UNKNOWN
+            return natures.UNKNOWN
         if base.kind not in {"string", "array"}:
             raise Fault(f"cannot slice {base.text}", node.at)
         for bound in (node.start, node.stop):
-            nature = self.visit(bound) if bound is not None else INT
+            nature = self.visit(bound) if bound is not None else natures.INT
             if bound is not None and nature.kind != "int" and not nature.unknown:
                 raise Fault(f"non-integer slice index {nature.text}", bound.at)
         return base
 
-    def _call(self, node: Call) -> Nature:
-        if isinstance(node.callee, Name) and node.callee.name in self._functions:
+    def _call(self, node: nodes.Call) -> Nature:
+        if isinstance(node.callee, nodes.Name) and node.callee.name in self._functions:
             arguments = [(self.visit(argument), argument.at) for argument in node.arguments]
             name = node.callee.name
-            return check_calls.overloaded(name, self._functions[name], arguments, node.at)
+            return signatures.overloaded(name, self._functions[name], arguments, node.at)
         callee = self.visit(node.callee)
-        if callee.unknown or callee is FUNCTION:
-            return UNKNOWN
+        if callee.unknown or callee is natures.FUNCTION:
+            return natures.UNKNOWN
         name = _called_name(node.callee)
         if callee.kind == "nil":
             raise Fault(f"{name} is nil; cannot call nil as function", node.at)
         raise Fault(f"{callee.text} is not callable", node.at)
 
-    def _builtin(self, node: Builtin) -> Nature:
+    def _builtin(self, node: nodes.Builtin) -> Nature:
         if node.name not in BUILTINS:
             return self._predicate_call(node)
         builtin = BUILTINS[node.name]
         arguments = [(self.visit(argument), argument.at) for argument in node.arguments]
         if node.name == "get":
-            return check_calls.get(arguments, node.at)
+            return signatures.result_of_get(arguments, node.at)
         if builtin.result_of is None:
-            return check_calls.overloaded(node.name, builtin.overloads, arguments, node.at)
+            return signatures.overloaded(node.name, builtin.overloads, arguments, node.at)
         try:
             return builtin.result_of([nature for nature, _ in arguments])
         except Fault as fault:
             raise Fault(fault.message, node.at) from None
 
-    def _predicate_call(self, node: Builtin) -> Nature:
+    def _predicate_call(self, node: nodes.Builtin) -> Nature:
         subject = node.arguments[0]
         collection = self.visit(subject)
         if collection.kind != "array" and not collection.unknown:
             raise Fault(f"builtin {node.name} takes only array (got {collection.text})", subject.at)
-        extra = {"map": {"index": INT}, "reduce": {"index": INT, "acc": UNKNOWN}}.get(node.name, {})
+        extra = {"map": {"index": natures.INT}, "reduce": {"index": natures.INT, "acc": natures.UNKNOWN}}.get(
+            node.name, {}
+        )
         result: Nature | None = None
         for argument in node.arguments[1:]:
-            if not isinstance(argument, Predicate):
+            if not isinstance(argument, nodes.Predicate):
                 self.visit(argument)
                 continue
             self._scopes.append((collection, extra))
             result = self.visit(argument)
             self._scopes.pop()
-            check_calls.predicate(node.name, result, argument.at)
-        return check_calls.predicate_result(node.name, collection, result)
+            signatures.check_predicate(node.name, result, argument.at)
+        return signatures.predicate_result(node.name, collection, result)
 
-    def _pointer(self, node: Pointer) -> Nature:
+    def _pointer(self, node: nodes.Pointer) -> Nature:
         if not self._scopes:
             raise Fault("cannot use pointer accessor outside predicate", node.at)
         collection, extra = self._scopes[-1]
         if not node.name:
-            return UNKNOWN if collection.unknown else element(collection)
+            return natures.UNKNOWN if collection.unknown else natures.element(collection)
         if node.name not in extra:
             raise Fault(f"unknown pointer #{node.name}", node.at)
         return extra[node.name]
 
-    def _let(self, node: Let) -> Nature:
+    def _let(self, node: nodes.Let) -> Nature:
         if node.name in self._names or node.name in self._functions:
             raise Fault(f"cannot redeclare {node.name}", node.at)
         if node.name in NAMES:
@@ -208,40 +187,47 @@ class _Checker:
         del self._variables[node.name]
         return body
 
-    def _sequence(self, node: Sequence) -> Nature:
+    def _sequence(self, node: nodes.Sequence) -> Nature:
         return [self.visit(item) for item in node.items][-1]
 
-    def _conditional(self, node: Conditional) -> Nature:
+    def _conditional(self, node: nodes.Conditional) -> Nature:
         test = self.visit(node.test)
         if test.kind != "bool" and not test.unknown:
             raise Fault(f"non-bool expression (type {test.text}) used as condition", node.test.at)
         then, otherwise = self.visit(node.then), self.visit(node.otherwise)
         if then.kind == "nil":
             return otherwise
-        if otherwise.kind == "nil" or (assignable(then, otherwise) and then.elem == otherwise.elem):
+        if otherwise.kind == "nil" or (natures.assignable(then, otherwise) and then.elem == otherwise.elem):
             return then
-        return ARRAY if then.kind == otherwise.kind == "array" else UNKNOWN
+        return natures.ARRAY if then.kind == otherwise.kind == "array" else natures.UNKNOWN
 
-    def _array(self, node: ArrayLiteral) -> Nature:
-        natures = [self.visit(item) for item in node.items]
-        if natures and all(nature.kind == natures[0].kind for nature in natures):
-            return array_of(natures[-1])
-        return ARRAY if natures else array_of(UNKNOWN)
+    def _array(self, node: nodes.ArrayLiteral) -> Nature:
+        found = [self.visit(item) for item in node.items]
+        if found and all(nature.kind == found[0].kind for nature in found):
+            return natures.array_of(found[-1])
+        return natures.ARRAY if found else natures.array_of(natures.UNKNOWN)
 
-    def _map(self, node: MapLiteral) -> Nature:
+    def _map(self, node: nodes.MapLiteral) -> Nature:
         for key, value in node.pairs:
             self.visit(key)
             self.visit(value)
-        return MAP
+        return natures.MAP
+
+
+def _check_pattern(pattern: str, at: int) -> None:
+    try:
+        pattern_found(pattern, "")
+    except Fault as fault:
+        raise Fault(fault.message, at) from None
 
 
 def _key_of(base: Nature) -> Nature:
-    return TEXT if base is MAP else ANY
+    return natures.TEXT if base is natures.MAP else natures.ANY
 
 
-def _called_name(callee: Node) -> str:
-    if isinstance(callee, Name):
+def _called_name(callee: nodes.Node) -> str:
+    if isinstance(callee, nodes.Name):
         return callee.name
-    if isinstance(callee, Member) and isinstance(callee.key, Constant):
+    if isinstance(callee, nodes.Member) and isinstance(callee.key, nodes.Constant):
         return str(callee.key.value)
     return "function"

@@ -6,20 +6,35 @@ import base64
 import binascii
 import json
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.natures import ANY, TEXT
-from awf_core.lang.expressions.render import json_text, value_text
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
-from awf_core.lang.expressions.values import Byte, as_text, is_array, type_name
+from awf_core.lang.expressions.values import (
+    AnyMap,
+    NilMap,
+    as_text,
+    is_array,
+    time_text,
+    type_name,
+    value_bounds,
+    value_text,
+)
+from awf_core.lang.go import layouts
+from awf_core.lang.go.json import json_float, json_string
+from awf_core.lang.go.text import Uint8
+from awf_core.lang.go.times import Duration, Time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
 
-_KINDS = {bool: "bool", Byte: "uint", float: "float", str: "string"}
+_string_of = partial(json_string, keeps_bytes=True)
+_KINDS = {bool: "bool", Uint8: "uint", float: "float", str: "string"}
 
 
 def _type(values: Sequence[object], _: Budget) -> object:
@@ -40,7 +55,7 @@ def _string(values: Sequence[object], _: Budget) -> object:
 
 
 def _to_json(values: Sequence[object], _: Budget) -> object:
-    return json_text(values[0])
+    return _json_text(values[0])
 
 
 def _from_json(values: Sequence[object], budget: Budget) -> object:
@@ -75,6 +90,58 @@ def _from_base64(values: Sequence[object], _: Budget) -> object:
         return base64.b64decode(text, validate=True).decode(errors="surrogateescape")
     except (binascii.Error, ValueError):
         raise Fault("fromBase64: illegal base64 data") from None
+
+
+def _json_text(value: object) -> str:
+    """`value` as JSON, indented by two spaces, keys sorted. Raises Fault for what JSON can't say."""
+    return _json(value, "\n", value_bounds(), 0)
+
+
+def _json(value: object, newline: str, check: Callable[[object, int], None], depth: int) -> str:
+    check(value, depth)
+    inner = newline + "  "
+    if is_array(value):
+        return _block("[", [_json(item, inner, check, depth + 1) for item in value], "]", newline)
+    if not isinstance(value, Mapping) or isinstance(value, NilMap):
+        return _json_scalar(value)
+    if isinstance(value, AnyMap) or not all(isinstance(key, str) for key in value):
+        raise Fault(f"json: unsupported type: {type_name(value)}")
+    pairs = [f"{_string_of(str(key))}: {_json(value[key], inner, check, depth + 1)}" for key in sorted(value, key=str)]
+    return _block("{", pairs, "}", newline)
+
+
+def _json_scalar(value: object) -> str:
+    match value:
+        case None | NilMap():
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _string_of(value)
+        case float():
+            return _json_float(value)
+        case int():
+            return str(int(value))
+        case Time():
+            return _string_of(time_text(layouts.RFC3339, value))
+        case Duration():
+            return str(value.nanoseconds)
+        case _:
+            raise Fault(f"json: unsupported type: {type_name(value)}")
+
+
+def _json_float(value: float) -> str:
+    try:
+        return json_float(value)
+    except ValueError as error:
+        raise Fault(str(error)) from None
+
+
+def _block(opening: str, parts: list[str], closing: str, newline: str) -> str:
+    if not parts:
+        return opening + closing
+    inner = newline + "  "
+    return opening + inner + f",{inner}".join(parts) + newline + closing
 
 
 DATA_BUILTINS = (

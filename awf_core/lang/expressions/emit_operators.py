@@ -1,32 +1,32 @@
 """Code for operators. Called by the emitter with the code of the operands.
 
-`&&`, `||` and `??` look at the right side only when they have to. Comparing with a literal has a short way.
+`&&`, `||` and `??` evaluate the right side only when they have to. Comparing with a literal takes a faster path.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import operators, regex
-from awf_core.lang.expressions.arithmetic import negate
-from awf_core.lang.expressions.equality import equal
+from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import Binary, Constant, Unary
-from awf_core.lang.expressions.values import as_bool, as_text, asserted, is_nil, to_int
+from awf_core.lang.expressions.operators import negate
+from awf_core.lang.expressions.values import as_bool, asserted, is_nil, to_int
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.evaluation import Code, Frame
 
 
 def emit_unary(node: Unary, operand: Code) -> Code:
     """The code of `node`."""
     if node.op == "+":
         return operand
-    compute: Callable[[object], object] = negate if node.op == "-" else _opposite
-    at = node.at
+    return _one_sided(negate if node.op == "-" else _opposite, operand, node.at)
 
+
+def _one_sided(compute: Callable[[object], object], operand: Code, at: int) -> Code:
     def run(frame: Frame) -> object:
         value = operand(frame)
         try:
@@ -108,47 +108,21 @@ def _with_literal(node: Binary, left: Code, literal: object) -> Code | None:
     if node.op in {"==", "!="}:
         return _equals_literal(left, literal, wanted=node.op == "==")
     if node.op == "matches" and isinstance(literal, str):
-        return _matches_literal(left, literal, node.at)
+        return _one_sided(lambda value: operators.matches(value, literal), left, node.at)
     if node.op == "in" and isinstance(literal, frozenset):
-        return _in_texts(left, literal, node.at)
+        return _one_sided(lambda value: operators.is_in_texts(value, literal), left, node.at)
     return None
 
 
 def _equals_literal(left: Code, literal: object, *, wanted: bool) -> Code:
     kind = type(literal)
     if kind not in {int, str}:
-        return lambda frame: equal(left(frame), literal) is wanted
+        return lambda frame: operators.equal(left(frame), literal) is wanted
 
     def run(frame: Frame) -> object:
         value = left(frame)
         if type(value) is kind:
             return (value == literal) is wanted
-        return equal(value, literal) is wanted
-
-    return run
-
-
-def _matches_literal(left: Code, pattern: str, at: int) -> Code:
-    def run(frame: Frame) -> object:
-        value = left(frame)
-        if is_nil(value):
-            return False
-        try:
-            return regex.found(pattern, as_text(value))
-        except Fault as fault:
-            raise Fault(fault.message, at) from None
-
-    return run
-
-
-def _in_texts(left: Code, texts: frozenset[str], at: int) -> Code:
-    def run(frame: Frame) -> object:
-        value = left(frame)
-        if isinstance(value, str):
-            return value in texts
-        try:
-            return operators.is_in_texts(value, texts)
-        except Fault as fault:
-            raise Fault(fault.message, at) from None
+        return operators.equal(value, literal) is wanted
 
     return run

@@ -8,16 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.access import hashable
-from awf_core.lang.expressions.arithmetic import add
 from awf_core.lang.expressions.array_builtins import sort_by
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.values import AnyMap, Byte, as_bool, is_array, type_name
+from awf_core.lang.expressions.operators import add
+from awf_core.lang.expressions.values import AnyMap, as_bool, is_array, type_name
+from awf_core.lang.go.text import Uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeAlias
 
-    from awf_core.lang.expressions.frame import Code, Frame
+    from awf_core.lang.expressions.evaluation import Code, Frame
     from awf_core.lang.expressions.nodes import Builtin
+
+    Compute: TypeAlias = Callable[[Frame, Sequence[object], Code, Code | None], object]
 
 
 def emit_predicate_call(node: Builtin, arguments: Sequence[Code]) -> Code:
@@ -48,7 +52,7 @@ def _elements(value: object) -> Sequence[object]:
     if is_array(value):
         return value
     if isinstance(value, str):
-        return [Byte(byte) for byte in value.encode(errors="surrogateescape")]
+        return [Uint8(byte) for byte in value.encode(errors="surrogateescape")]
     if isinstance(value, dict):
         if not value:
             return []
@@ -57,19 +61,16 @@ def _elements(value: object) -> Sequence[object]:
     raise Fault(f"reflect: call of reflect.Value.Len on {kind} Value")
 
 
-def _rounds(frame: Frame, items: Sequence[object], body: Code) -> Iterator[tuple[int, object, object]]:
+def _rounds(
+    frame: Frame, items: Sequence[object], body: Code, *, backwards: bool = False
+) -> Iterator[tuple[int, object, object]]:
     """Position, element and the predicate's value, one element after the other."""
-    for position, item in enumerate(items):
+    positions = range(len(items))
+    for position in reversed(positions) if backwards else positions:
         frame.budget.round()
-        frame.item, frame.index = item, position
+        item = frame.item = items[position]
+        frame.index = position
         yield position, item, body(frame)
-
-
-def _backwards(frame: Frame, items: Sequence[object], body: Code) -> Iterator[tuple[int, object, object]]:
-    for position in range(len(items) - 1, -1, -1):
-        frame.budget.round()
-        frame.item, frame.index = items[position], position
-        yield position, items[position], body(frame)
 
 
 def _all(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
@@ -107,24 +108,14 @@ def _sum(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> o
     return total
 
 
-def _find(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    found = (item for _position, item, value in _rounds(frame, items, body) if as_bool(value))
-    return next(found, None)
+def _finder(*, gives_position: bool, backwards: bool = False) -> Compute:
+    def find(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+        for position, item, value in _rounds(frame, items, body, backwards=backwards):
+            if as_bool(value):
+                return position if gives_position else item
+        return None
 
-
-def _find_index(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    found = (position for position, _item, value in _rounds(frame, items, body) if as_bool(value))
-    return next(found, None)
-
-
-def _find_last(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    found = (item for _position, item, value in _backwards(frame, items, body) if as_bool(value))
-    return next(found, None)
-
-
-def _find_last_index(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    found = (position for position, _item, value in _backwards(frame, items, body) if as_bool(value))
-    return next(found, None)
+    return find
 
 
 def _group_by(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
@@ -159,7 +150,7 @@ def _reduce(frame: Frame, items: Sequence[object], body: Code, extra: Code | Non
     return frame.acc
 
 
-_COMPUTE: dict[str, Callable[[Frame, Sequence[object], Code, Code | None], object]] = {
+_COMPUTE: dict[str, Compute] = {
     "all": _all,
     "none": _none,
     "any": _any,
@@ -168,10 +159,10 @@ _COMPUTE: dict[str, Callable[[Frame, Sequence[object], Code, Code | None], objec
     "filter": _filter,
     "map": _map,
     "sum": _sum,
-    "find": _find,
-    "findIndex": _find_index,
-    "findLast": _find_last,
-    "findLastIndex": _find_last_index,
+    "find": _finder(gives_position=False),
+    "findIndex": _finder(gives_position=True),
+    "findLast": _finder(gives_position=False, backwards=True),
+    "findLastIndex": _finder(gives_position=True, backwards=True),
     "groupBy": _group_by,
     "sortBy": _sort_by,
     "reduce": _reduce,

@@ -1,4 +1,4 @@
-"""What an expression sees of a scope: which names there are, and what their parts are.
+"""The names that an expression can read from a scope, and their parts.
 
 Called by the emitter, which asks for readers while it compiles; the readers run at evaluation. A reader converts only
 what it returns: `inputs.mode` converts one input. Never changes the scope.
@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import parse_float, parse_int
 from awf_core.lang.expressions.natures import BOOL, MAP, TEXT, UNKNOWN, Nature
 from awf_core.lang.expressions.signatures import Overload, takes
 from awf_core.lang.expressions.text_builtins import has_prefix, has_suffix
-from awf_core.lang.expressions.values import NIL_MAP, Int64
+from awf_core.lang.expressions.values import NIL_MAP
+from awf_core.lang.go.numbers import parse_float, parse_int
+from awf_core.lang.go.text import Int64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

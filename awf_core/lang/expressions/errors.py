@@ -1,4 +1,4 @@
-"""What can go wrong with an expression, and how it is shown.
+"""The errors of expressions, and how they are shown.
 
 Raised by every module of this package; callers outside meet the two public classes only. A `Fault` is the inner form: a
 message and a place, turned into a public error (with the text and a caret under the place) by `expression.py`.
@@ -14,7 +14,7 @@ class ExpressionError(WorkflowError):
 
 
 class ExpressionEvalError(ExecutionError):
-    """An expression that compiled and failed on the values it met. Message as in ExpressionError."""
+    """An expression that compiled and failed on its values. Message as in ExpressionError."""
 
 
 class Fault(Exception):

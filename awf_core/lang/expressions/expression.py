@@ -1,4 +1,4 @@
-"""Compiled expressions: what the rest of the program calls.
+"""Compiled expressions: the interface of this package.
 
 `when`, `while` and `break_when` are mode "bool", arithmetic `max_iterations` is mode "int". Compiling is done once,
 when a workflow is loaded; an Expression is immutable and can be evaluated by any number of threads at once. Texts of
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Literal
 
 from awf_core.lang.expressions import environment
 from awf_core.lang.expressions.checker import check
-from awf_core.lang.expressions.contains_calls import rewritten
 from awf_core.lang.expressions.emit import emit
 from awf_core.lang.expressions.errors import ExpressionError, ExpressionEvalError, Fault, locate
+from awf_core.lang.expressions.evaluation import Frame
 from awf_core.lang.expressions.fold import fold
-from awf_core.lang.expressions.frame import Frame
 from awf_core.lang.expressions.parser import parse
-from awf_core.lang.expressions.text_builtins import SPACES
-from awf_core.lang.expressions.values import Byte, plain, truncated, type_name
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.expressions.values import plain, type_name
+from awf_core.lang.go.numbers import truncated
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import SPACES, Uint8
 
 if TYPE_CHECKING:
-    from awf_core.lang.expressions.frame import Code
+    from awf_core.lang.expressions.evaluation import Code
     from awf_core.lang.scope import Scope
 
 Mode = Literal["bool", "int", "any"]
@@ -38,6 +38,8 @@ _RUNNING = {
     "int": "evaluate expression: ",
     "any": "evaluate: ",
 }
+_CONTAINS = "contains("
+_NEEDLE_SPACES = "\t\n\f\r "
 _TOO_DEEP = "the expression nests too deeply to be evaluated here"
 
 
@@ -81,7 +83,7 @@ class Expression:
             if value != value:
                 raise self._unusable("invalid arithmetic operation")
             return truncated(value)
-        if isinstance(value, int) and not isinstance(value, Byte):
+        if isinstance(value, int) and not isinstance(value, Uint8):
             return truncated(value)
         raise self._unusable(f"expression did not return numeric value, got {type_name(value)}")
 
@@ -134,7 +136,7 @@ def compile_expression(text: str, *, mode: Mode = "bool") -> Expression:
 def compile_late(text: str, *, mode: Mode = "bool") -> Expression:
     """Like compile_expression, but a text that does not compile fails when it is evaluated, as ExpressionEvalError.
 
-    For expressions that are looked at only when they are reached: `while`, `break_when`, and whatever of `when` the
+    For expressions that are evaluated only when they are reached: `while`, `break_when`, and whatever of `when` the
     load-time check lets pass.
     """
     try:
@@ -160,6 +162,34 @@ def check_when(text: str) -> str | None:
     if problem is None or _problem(rewritten(text)) is None:
         return None
     return "expression compilation failed: " + problem
+
+
+def rewritten(text: str) -> str:
+    """`text` with every `contains(X,Y)` replaced by `X contains Y`, in the text, as the original does it.
+
+    Being textual, it reaches into literals too. X goes up to the first comma, Y from there to the next closing
+    parenthesis; neither may be empty.
+    """
+    parts, position = [], 0
+    while (start := text.find(_CONTAINS, position)) >= 0:
+        first = start + len(_CONTAINS)
+        comma = text.find(",", first)
+        closing = text.find(")", comma + 1) if comma >= 0 else -1
+        if closing < 0:
+            break
+        needle = _needle(text[comma + 1 : closing])
+        if comma == first or not needle:
+            parts.append(text[position:first])
+            position = first
+            continue
+        parts.append(f"{text[position:start]}{text[first:comma]} contains {needle}")
+        position = closing + 1
+    return "".join(parts) + text[position:]
+
+
+def _needle(written: str) -> str:
+    # Of nothing but spaces, the last one remains: something has to.
+    return written.lstrip(_NEEDLE_SPACES) or written[-1:]
 
 
 def _problem(source: str) -> str | None:

@@ -1,8 +1,7 @@
-"""Parts of a tree that need no values are computed before the run.
+"""Compute the constant parts of a tree before the run.
 
-Called by `expression.py` after the check. This is more than speed: `x && false` is false without looking at `x`, so an
-error in `x` does not show, and `x && true` is `x`, exactly as the original engine has it. Pure; raises Fault for
-`7 % 0`.
+Called by `expression.py` after the check. Results depend on it: `x && false` is false without evaluating `x`, so an
+error in `x` does not show, and `x && true` is `x`, as in the original engine. Pure; raises Fault for `7 % 0`.
 """
 
 from __future__ import annotations
@@ -10,23 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import arithmetic
+from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.nodes import (
     ArrayLiteral,
     Binary,
-    Builtin,
     Call,
-    Chain,
-    Conditional,
     Constant,
-    Let,
-    MapLiteral,
     Member,
     Node,
-    Predicate,
-    Sequence,
-    Slice,
     Unary,
 )
 from awf_core.lang.expressions.values import is_int, is_number
@@ -35,47 +26,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ARITHMETIC: dict[str, Callable[[object, object], object]] = {
-    "+": arithmetic.add,
-    "-": arithmetic.subtract,
-    "*": arithmetic.multiply,
-    "/": arithmetic.divide,
-    "**": arithmetic.power,
-    "^": arithmetic.power,
+    "+": operators.add,
+    "-": operators.subtract,
+    "*": operators.multiply,
+    "/": operators.divide,
+    "**": operators.power,
+    "^": operators.power,
 }
-_NODE_FIELDS = {
-    Member: ("base", "key"),
-    Chain: ("body",),
-    Slice: ("base", "start", "stop"),
-    Predicate: ("body",),
-    Let: ("value", "body"),
-    Conditional: ("test", "then", "otherwise"),
-}
-_TUPLE_FIELDS = {Builtin: ("arguments",), Call: ("arguments",), Sequence: ("items",)}
 
 
 def fold(node: Node) -> Node:
     """`node` with its constant parts computed."""
     if isinstance(node, Binary):
         return _binary(node)
+    if isinstance(node, Call) and not isinstance(node.callee, Member):
+        return replace(node, arguments=tuple(map(fold, node.arguments)))
+    node = node.with_children(fold)
     if isinstance(node, Unary):
-        return _unary(replace(node, operand=fold(node.operand)))
-    if isinstance(node, ArrayLiteral):
-        return _array(replace(node, items=tuple(map(fold, node.items))))
-    if isinstance(node, MapLiteral):
-        return replace(node, pairs=tuple((fold(key), fold(value)) for key, value in node.pairs))
-    return _folded_fields(node)
-
-
-def _folded_fields(node: Node) -> Node:
-    changes: dict[str, object] = {}
-    for name in _NODE_FIELDS.get(type(node), ()):
-        child = getattr(node, name)
-        changes[name] = None if child is None else fold(child)
-    for name in _TUPLE_FIELDS.get(type(node), ()):
-        changes[name] = tuple(map(fold, getattr(node, name)))
-    if isinstance(node, Call) and isinstance(node.callee, Member):
-        changes["callee"] = fold(node.callee)
-    return replace(node, **changes) if changes else node  # type: ignore[arg-type]
+        return _unary(node)
+    return _array(node) if isinstance(node, ArrayLiteral) else node
 
 
 def _array(node: ArrayLiteral) -> Node:
@@ -94,7 +63,7 @@ def _unary(node: Unary) -> Node:
         return Constant(at=node.at, value=not value) if isinstance(value, bool) else node
     if not is_number(value):
         return node
-    return Constant(at=node.at, value=arithmetic.negate(value) if node.op == "-" else value)
+    return Constant(at=node.at, value=operators.negate(value) if node.op == "-" else value)
 
 
 def _binary(node: Binary) -> Node:
@@ -141,7 +110,7 @@ def _constants(node: Binary, left: object, right: object) -> Node:
     if node.op == "%" and is_int(left) and is_int(right):
         if right == 0:
             raise Fault("integer divide by zero", node.at)
-        return Constant(at=node.at, value=arithmetic.modulo(left, right))
+        return Constant(at=node.at, value=operators.modulo(left, right))
     if node.op == "==" and type(left) is type(right) and isinstance(left, (int, str)):
         return Constant(at=node.at, value=left == right)
     return node

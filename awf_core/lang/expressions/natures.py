@@ -1,4 +1,4 @@
-"""What is known of a value's type before it is computed, and which types go together.
+"""Static types: what is known of a value before it is computed, and which types are compatible.
 
 Used by the checker and the table of builtins. Pure. `text` is the type's name in error messages.
 """
@@ -18,7 +18,7 @@ class Nature:
 
     @property
     def unknown(self) -> bool:
-        """Whether only the run can tell."""
+        """Whether it is known only at run time."""
         return self.kind in {"unknown", "any"}
 
     @property

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from awf_core.lang.expressions import grammar
+from awf_core.lang.expressions.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T", bound="Node")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -14,9 +23,39 @@ class Node:
 
     at: int = 0
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> Iterator[Node]:
         """The nodes directly below, in the order they are written."""
-        return ()
+        return _nodes_in(tuple(getattr(self, name) for name in _parts(self)))
+
+    def with_children(self: T, change: Callable[[Node], Node]) -> T:
+        """The same node with every child replaced by what `change` makes of it."""
+        changes = {name: _changed(getattr(self, name), change) for name in _parts(self)}
+        return replace(self, **changes) if changes else self
+
+
+def _parts(node: Node) -> tuple[str, ...]:
+    """The fields of `node` that hold nodes."""
+    kind = type(node).__name__
+    if kind not in _PARTS:
+        _PARTS[kind] = tuple(field.name for field in fields(node) if "Node" in str(field.type))
+    return _PARTS[kind]
+
+
+_PARTS: dict[str, tuple[str, ...]] = {}
+
+
+def _nodes_in(part: object) -> Iterator[Node]:
+    if isinstance(part, Node):
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _nodes_in(item)
+
+
+def _changed(part: object, change: Callable[[Node], Node]) -> Any:
+    if isinstance(part, Node):
+        return change(part)
+    return tuple(_changed(item, change) for item in part) if isinstance(part, tuple) else part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,10 +79,6 @@ class Unary(Node):
     op: str
     operand: Node
 
-    def children(self) -> tuple[Node, ...]:
-        """The operand."""
-        return (self.operand,)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Binary(Node):
@@ -52,10 +87,6 @@ class Binary(Node):
     op: str
     left: Node
     right: Node
-
-    def children(self) -> tuple[Node, ...]:
-        """Left, right."""
-        return (self.left, self.right)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,20 +97,12 @@ class Member(Node):
     key: Node
     optional: bool = False
 
-    def children(self) -> tuple[Node, ...]:
-        """Base, key."""
-        return (self.base, self.key)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chain(Node):
-    """The extent a `?.` that met nil skips; the whole chain is then nil."""
+    """The part that is skipped when a `?.` in it meets nil; the whole chain is then nil."""
 
     body: Node
-
-    def children(self) -> tuple[Node, ...]:
-        """The chained accesses."""
-        return (self.body,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,10 +113,6 @@ class Slice(Node):
     start: Node | None = None
     stop: Node | None = None
 
-    def children(self) -> tuple[Node, ...]:
-        """Base and the bounds that are written."""
-        return tuple(node for node in (self.base, self.start, self.stop) if node is not None)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Call(Node):
@@ -101,10 +120,6 @@ class Call(Node):
 
     callee: Node
     arguments: tuple[Node, ...]
-
-    def children(self) -> tuple[Node, ...]:
-        """Callee, arguments."""
-        return (self.callee, *self.arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,20 +129,12 @@ class Builtin(Node):
     name: str
     arguments: tuple[Node, ...]
 
-    def children(self) -> tuple[Node, ...]:
-        """The arguments."""
-        return self.arguments
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predicate(Node):
     """The closure given to `filter`, `all`, ...: `# > 1` or `{# > 1}`."""
 
     body: Node
-
-    def children(self) -> tuple[Node, ...]:
-        """The body."""
-        return (self.body,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,20 +152,12 @@ class Let(Node):
     value: Node
     body: Node
 
-    def children(self) -> tuple[Node, ...]:
-        """Value, body."""
-        return (self.value, self.body)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sequence(Node):
     """`a; b; c`: all are evaluated, the last one counts."""
 
     items: tuple[Node, ...]
-
-    def children(self) -> tuple[Node, ...]:
-        """The expressions."""
-        return self.items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,20 +168,12 @@ class Conditional(Node):
     then: Node
     otherwise: Node
 
-    def children(self) -> tuple[Node, ...]:
-        """Test, then, otherwise."""
-        return (self.test, self.then, self.otherwise)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ArrayLiteral(Node):
     """`[a, b]`."""
 
     items: tuple[Node, ...]
-
-    def children(self) -> tuple[Node, ...]:
-        """The elements."""
-        return self.items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -191,6 +182,15 @@ class MapLiteral(Node):
 
     pairs: tuple[tuple[Node, Node], ...]
 
-    def children(self) -> tuple[Node, ...]:
-        """Keys and values in turn."""
-        return tuple(node for pair in self.pairs for node in pair)
+
+def check_size(tree: Node) -> None:
+    """Raises Fault when `tree` is too large or too deep to be walked recursively. Shared nodes count each time."""
+    count, pending = 0, [(tree, 1)]
+    while pending:
+        node, depth = pending.pop()
+        count += 1
+        if count > grammar.MAX_NODES:
+            raise Fault("compilation failed: expression exceeds maximum allowed nodes", node.at)
+        if depth > grammar.MAX_TREE_DEPTH:
+            raise Fault(f"the expression nests or chains more than {grammar.MAX_TREE_DEPTH} operations", node.at)
+        pending.extend((child, depth + 1) for child in node.children())

@@ -5,71 +5,45 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions.arithmetic import negate
-from awf_core.lang.expressions.equality import less, more
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import parse_float, parse_int
-from awf_core.lang.expressions.moments import Span
 from awf_core.lang.expressions.natures import FLOAT, INT
-from awf_core.lang.expressions.signatures import BuiltinFunction, aggregate, one_of, rounding, takes
-from awf_core.lang.expressions.values import (
-    float_of,
-    is_array,
-    is_int,
-    is_number,
-    truncated,
-    type_name,
-    wrap,
-)
+from awf_core.lang.expressions.operators import less, more, negate
+from awf_core.lang.expressions.signatures import BuiltinFunction, aggregate, one_of, takes
+from awf_core.lang.expressions.values import float_of, is_array, is_int, is_number, type_name
+from awf_core.lang.go.numbers import parse_float, parse_int, truncated, wrapped
+from awf_core.lang.go.times import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
     from awf_core.lang.expressions.signatures import Compute
 
 
 def _int(values: Sequence[object], _: Budget) -> object:
     value = values[0]
-    if is_number(value):
-        return truncated(value)
-    if isinstance(value, Span):
+    if isinstance(value, Duration):
         return value.nanoseconds
-    if isinstance(value, str):
-        found = parse_int(value)
-        if found is not None:
-            return found
-        raise Fault(f"invalid operation: int({value})")
-    raise Fault(f"invalid operation: int({type_name(value)})")
+    return truncated(value) if is_number(value) else _parsed("int", value, parse_int)
 
 
 def _float(values: Sequence[object], _: Budget) -> object:
     value = values[0]
-    if is_number(value):
-        return float_of(value)
-    if isinstance(value, str):
-        found = parse_float(value)
-        if found is not None:
-            return found
-        raise Fault(f"invalid operation: float({value})")
-    raise Fault(f"invalid operation: float({type_name(value)})")
+    return float_of(value) if is_number(value) else _parsed("float", value, parse_float)
+
+
+def _parsed(name: str, value: object, parse: Callable[[str], int | float | None]) -> int | float:
+    if not isinstance(value, str):
+        raise Fault(f"invalid operation: {name}({type_name(value)})")
+    found = parse(value)
+    if found is None:
+        raise Fault(f"invalid operation: {name}({value})")
+    return found
 
 
 def _abs(values: Sequence[object], _: Budget) -> object:
     value = _number("abs", values[0])
     return negate(value) if value < 0 else value
-
-
-def _ceil(values: Sequence[object], _: Budget) -> object:
-    return _whole(_number("ceil", values[0]), math.ceil)
-
-
-def _floor(values: Sequence[object], _: Budget) -> object:
-    return _whole(_number("floor", values[0]), math.floor)
-
-
-def _round(values: Sequence[object], _: Budget) -> object:
-    return _whole(_number("round", values[0]), _half_away_from_zero)
 
 
 def _number(name: str, value: object) -> int | float:
@@ -78,9 +52,12 @@ def _number(name: str, value: object) -> int | float:
     raise Fault(f"invalid argument for {name} (type {type_name(value)})")
 
 
-def _whole(value: int | float, to_whole: Callable[[float], int]) -> float:
-    value = float_of(value)
-    return float(to_whole(value)) if math.isfinite(value) else value
+def _rounding(name: str, to_whole: Callable[[float], int]) -> BuiltinFunction:
+    def compute(values: Sequence[object], _: Budget) -> object:
+        value = float_of(_number(name, values[0]))
+        return float(to_whole(value)) if math.isfinite(value) else value
+
+    return BuiltinFunction(name=name, compute=compute, result_of=one_of(name, "int", "float", gives=FLOAT))
 
 
 def _half_away_from_zero(value: float) -> int:
@@ -130,7 +107,7 @@ def _numbers(name: str, values: Sequence[object], budget: Budget) -> Iterator[in
 def _bits(name: str, combine: Callable[[int, int], int]) -> BuiltinFunction:
     def compute(values: Sequence[object], _: Budget) -> object:
         left, right = _bit_operand(name, values[0]), _bit_operand(name, values[1])
-        return wrap(combine(left, right))
+        return wrapped(combine(left, right))
 
     return BuiltinFunction(name=name, compute=compute, overloads=(takes(INT, INT, gives=INT),))
 
@@ -157,9 +134,9 @@ NUMBER_BUILTINS = (
     BuiltinFunction(name="int", compute=_int, result_of=one_of("int", *_SCALARS, "duration", gives=INT)),
     BuiltinFunction(name="float", compute=_float, result_of=one_of("float", *_SCALARS, gives=FLOAT)),
     BuiltinFunction(name="abs", compute=_abs, result_of=one_of("abs", "int", "float")),
-    BuiltinFunction(name="ceil", compute=_ceil, result_of=rounding("ceil")),
-    BuiltinFunction(name="floor", compute=_floor, result_of=rounding("floor")),
-    BuiltinFunction(name="round", compute=_round, result_of=rounding("round")),
+    _rounding("ceil", math.ceil),
+    _rounding("floor", math.floor),
+    _rounding("round", _half_away_from_zero),
     BuiltinFunction(name="max", compute=_extreme("max", less), result_of=aggregate("max")),
     BuiltinFunction(name="min", compute=_extreme("min", more), result_of=aggregate("min")),
     BuiltinFunction(name="mean", compute=_mean, result_of=aggregate("mean")),

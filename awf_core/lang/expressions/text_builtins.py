@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions.budget import LIMIT, Budget, check_text_size
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import LIMIT, Budget, check_text_size
 from awf_core.lang.expressions.natures import ARRAY, BOOL, INT, TEXT, TEXT_ARRAY
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
-from awf_core.lang.expressions.values import TextArray, as_text, is_array, to_int, type_name
+from awf_core.lang.expressions.values import as_text, is_array, to_int, type_name
+from awf_core.lang.go.text import SPACES, StringList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from awf_core.lang.expressions.signatures import Compute, Overload
-
-# Without the ASCII separators 0x1c-0x1f, which Python's strip() would also take.
-SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
 def _trim(values: Sequence[object], _: Budget) -> object:
@@ -52,17 +50,18 @@ def _lower(values: Sequence[object], _: Budget) -> object:
 
 
 def _split(values: Sequence[object], budget: Budget) -> object:
-    text, separator = as_text(values[0]), as_text(values[1])
-    parts = _parts(text, separator, to_int(values[2]) if len(values) == 3 else -1)
-    budget.spend(len(parts))
-    return TextArray(parts)
+    return StringList(_split_parts(values, budget))
 
 
 def _split_after(values: Sequence[object], budget: Budget) -> object:
-    text, separator = as_text(values[0]), as_text(values[1])
-    parts = _parts(text, separator, to_int(values[2]) if len(values) == 3 else -1)
+    parts = _split_parts(values, budget)
+    return StringList([part + as_text(values[1]) for part in parts[:-1]] + parts[-1:])
+
+
+def _split_parts(values: Sequence[object], budget: Budget) -> list[str]:
+    parts = _parts(as_text(values[0]), as_text(values[1]), to_int(values[2]) if len(values) == 3 else -1)
     budget.spend(len(parts))
-    return TextArray([part + separator for part in parts[:-1]] + parts[-1:])
+    return parts
 
 
 def _parts(text: str, separator: str, limit: int) -> list[str]:

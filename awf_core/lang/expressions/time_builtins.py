@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from awf_core.lang.expressions import time_layouts
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import INT_MAX
-from awf_core.lang.expressions.moments import Moment, Span
 from awf_core.lang.expressions.natures import DURATION, LOCATION, TEXT, TIME
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
 from awf_core.lang.expressions.values import as_text
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go import layouts
+from awf_core.lang.go.durations import go_duration_ns
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.times import Duration, Time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.expressions.budget import Budget
+    from awf_core.lang.expressions.evaluation import Budget
     from awf_core.lang.expressions.natures import Nature
-
-_UNIT_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_AMOUNT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +37,15 @@ class Location:
 
 def _now(values: Sequence[object], _: Budget) -> object:
     zone = values[0].zone if values and isinstance(values[0], Location) else UTC
-    return Moment(time.time_ns(), zone)
+    return Time(time.time_ns(), zone)
 
 
 def _duration(values: Sequence[object], _: Budget) -> object:
     text = as_text(values[0])
-    body = text[1:] if text[:1] in {"+", "-"} else text
-    amounts = _AMOUNT.findall(body)
-    if body != "0" and (not body or "".join(number + unit for number, unit in amounts) != body):
-        raise Fault(f"time: invalid duration {quoted(text)}")
-    total = sum(int(Fraction(number.rstrip(".")) * _UNIT_NS[unit]) for number, unit in amounts)
-    if total > INT_MAX:
-        raise Fault(f"time: invalid duration {quoted(text)}")
-    return Span(-total if text[0] == "-" else total)
+    try:
+        return Duration(go_duration_ns(text))
+    except ValueError:
+        raise Fault(f"time: invalid duration {quoted(text)}") from None
 
 
 def _timezone(values: Sequence[object], _: Budget) -> object:
@@ -81,14 +72,14 @@ def _date(values: Sequence[object], _: Budget) -> object:
     text = as_text(values[0])
     if len(values) == 3:
         zone = _zone(as_text(values[2]))
-    layouts = time_layouts.STANDARD if len(values) == 1 else (as_text(values[1]),)
-    for layout in layouts:
-        moment = time_layouts.read(layout, text, zone)
-        if moment is not None:
-            return moment
+    wanted = layouts.STANDARD if len(values) == 1 else (as_text(values[1]),)
+    for layout in wanted:
+        found = layouts.read(layout, text, zone)
+        if found is not None:
+            return found
     if len(values) == 1:
         raise Fault(f"invalid date {text}")
-    raise Fault(f"parsing time {quoted(text)} as {quoted(layouts[0])}: cannot parse")
+    raise Fault(f"parsing time {quoted(text)} as {quoted(wanted[0])}: cannot parse")
 
 
 def _check_now(arguments: Sequence[Nature]) -> Nature:

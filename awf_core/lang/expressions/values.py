@@ -1,38 +1,26 @@
-"""Values while an expression runs: plain Python ones, plus the few types the original tells apart and Python does not.
+"""Values while an expression runs: plain Python ones, and the few types that Python does not distinguish.
 
 bool, int, float, str, None, list/tuple/range (arrays), dict (maps). Used by everything that computes. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.literals import INT_MIN
+from awf_core.lang.expressions.evaluation import MAX_WALK, Budget
+from awf_core.lang.go import layouts
+from awf_core.lang.go.numbers import truncated
+from awf_core.lang.go.text import TYPE_NAMES, Int64, Uint8, printed
+from awf_core.lang.go.times import Time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SPAN = 2**64
 
-
-class Int64(int):
-    """An integer that came from the text of an input; arithmetic turns it into a plain one."""
-
-    __slots__ = ()
-
-
-class Byte(int):
-    """An element of a text, as indexing yields it."""
-
-    __slots__ = ()
-
-
-class TextArray(list[object]):
-    """An array that holds texts only: what `split` returns."""
-
-    __slots__ = ()
+_MAX_DEPTH = 200
+OUTSIDE_CALENDAR = "the time is outside the years 1 to 9999"
 
 
 class AnyMap(dict[object, object]):
@@ -49,17 +37,7 @@ class NilMap(dict[object, object]):
 
 NIL_MAP = NilMap()
 
-_TYPE_NAMES = {
-    bool: "bool",
-    int: "int",
-    Int64: "int64",
-    Byte: "uint8",
-    float: "float64",
-    str: "string",
-    range: "[]int",
-    TextArray: "[]string",
-    AnyMap: "map[interface {}]interface {}",
-}
+_TYPE_NAMES = {**TYPE_NAMES, range: "[]int", AnyMap: "map[interface {}]interface {}"}
 
 
 def type_name(value: object) -> str:
@@ -92,22 +70,6 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def is_int(value: object) -> TypeGuard[int]:
     """Whether `value` is an integer; a bool is not."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def wrap(value: int) -> int:
-    """`value` as 64-bit arithmetic leaves it."""
-    if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
-        return value
-    return (value - INT_MIN) % _SPAN + INT_MIN
-
-
-def truncated(value: int | float) -> int:
-    """`value` cut to a 64-bit integer; what does not fit becomes the smallest one, as on the usual processors."""
-    if not isinstance(value, float):
-        return wrap(int(value))
-    if value - value != 0 or not -(2.0**63) <= value < 2.0**63:
-        return INT_MIN
-    return int(value)
 
 
 def to_int(value: object) -> int:
@@ -152,12 +114,42 @@ def as_bool(value: object) -> bool:
     raise asserted(value, "bool")
 
 
+def time_text(layout: str, time: Time) -> str:
+    """`time` written by `layout`. Raises Fault outside the years 1 to 9999."""
+    try:
+        return layouts.write(layout, time, parts=layouts.READABLE_PARTS, zone_name=layouts.known_name)
+    except OverflowError:
+        raise Fault(OUTSIDE_CALENDAR) from None
+
+
 def plain(value: object) -> object:
-    """`value` as callers outside expect it: lists, dicts and None instead of what exists in here only."""
+    """`value` for callers outside: lists, dicts and None instead of the types of this package."""
     if isinstance(value, NilMap):
         return None
     if is_array(value):
         return [plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    return int(value) if isinstance(value, (Int64, Byte)) else value
+    return int(value) if isinstance(value, (Int64, Uint8)) else value
+
+
+def value_text(value: object) -> str:
+    """`value` as `string()` gives it: `[a b]`, `map[k:v]`, `<nil>`, floats in their shortest form."""
+    return printed(value, check=value_bounds(), other=_other)
+
+
+def _other(value: object) -> str:
+    return time_text(layouts.STRING, value) if isinstance(value, Time) else str(value)
+
+
+def value_bounds() -> Callable[[object, int], None]:
+    """A check to call for every value that is written. It raises Fault for too many and too deep ones."""
+    budget = Budget(MAX_WALK)
+
+    def check(value: object, depth: int) -> None:
+        # A text counts by its length: many references to one long text would add up to more than memory holds.
+        budget.spend(1 + len(value) // 64 if isinstance(value, str) else 1)
+        if depth > _MAX_DEPTH:
+            raise Fault("recursion depth exceeded")
+
+    return check

@@ -1,37 +1,73 @@
-"""Call functions and methods with a template's arguments, checked against Go types as text/template does.
+"""Words and commands of a template, and calls with them as arguments, checked against Go types as text/template does.
 
 Called by the operand nodes. It knows no function by name but `and`, `or` and `call`, whose arguments are special.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from awf_core.lang.templates.errors import FunctionError
-from awf_core.lang.templates.limits import check_size
-from awf_core.lang.templates.values import (
-    INVALID,
-    MISSING,
-    NIL,
-    STRING,
-    StringList,
-    Value,
-    Wanted,
-    is_true,
-    kind_of,
-    type_name,
-)
+from awf_core.lang.go.text import StringList
+from awf_core.lang.templates.errors import FunctionError, check_size
+from awf_core.lang.templates.values import INVALID, MISSING, Kind, Value, Wanted, is_true, kind_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from awf_core.lang.templates.operands import Operand
     from awf_core.lang.templates.state import Located, State
 
 CHARS_PER_STEP: Final = 256
 _GO_NAMES: Final = {"string": "string", "strings": "[]string"}
 _STOPS_AT: Final = {"and": False, "or": True}
+
+
+class Operand(ABC):
+    """A word of a command."""
+
+    __slots__ = ("constant", "position")
+    is_nil: ClassVar[bool] = False
+    is_constant: ClassVar[bool] = False
+    has_parentheses: ClassVar[bool] = False
+
+    def __init__(self, position: int, constant: Value = None) -> None:
+        self.position = position
+        self.constant = constant
+
+    @abstractmethod
+    def text(self) -> str:
+        """The word as error texts show it."""
+
+    def inner_text(self) -> str:
+        """The word as a part of another one's text."""
+        return f"({self.text()})" if self.has_parentheses else self.text()
+
+    @abstractmethod
+    def value(self, state: State, dot: Value) -> Value:
+        """The word's value as an argument."""
+
+    def run(self, state: State, dot: Value, command: Command, final: Value) -> Value:
+        """The value of the command this is the first word of. Only functions and fields take arguments."""
+        state.node = self
+        if command.rest or final is not MISSING:
+            state.fail(f"can't give argument to non-function {self.text()}")
+        return self.value(state, dot)
+
+
+class Command:
+    """Words separated by spaces: a function or field and its arguments, or one value."""
+
+    __slots__ = ("first", "position", "rest")
+
+    def __init__(self, position: int, words: Sequence[Operand]) -> None:
+        self.position = position
+        self.first = words[0]
+        self.rest = tuple(words[1:])
+
+    def text(self) -> str:
+        """The command as error texts show it."""
+        return " ".join(word.inner_text() for word in (self.first, *self.rest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +188,8 @@ def conform(state: State, value: Value, wanted: Wanted) -> Value:
         return StringList()
     if value is INVALID:
         state.fail(f"invalid value; expected {_GO_NAMES[wanted]}")
-    fits = kind_of(value) == STRING if wanted == "string" else isinstance(value, StringList)
+    fits = kind_of(value) == Kind.STRING if wanted == "string" else isinstance(value, StringList)
     if not fits:
-        found = "interface {}" if kind_of(value) == NIL else type_name(value)
+        found = "interface {}" if kind_of(value) == Kind.NIL else type_name(value)
         state.fail(f"wrong type for value; expected {_GO_NAMES[wanted]}; got {found}")
     return value

@@ -8,33 +8,15 @@ from __future__ import annotations
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.formatting import sprint, sprintf
 from awf_core.lang.templates.timestamps import Timestamp
-from awf_core.lang.templates.values import (
-    BOOL,
-    COMPLEX,
-    FLOAT,
-    INT,
-    MAP,
-    NIL,
-    POINTER,
-    SLICE,
-    STRING,
-    UINT,
-    MapView,
-    Opaque,
-    Pointer,
-    Struct,
-    Value,
-    kind_of,
-    type_name,
-)
+from awf_core.lang.templates.values import Kind, MapView, Opaque, Pointer, Struct, Value, kind_of, type_name
 
-_BASIC = frozenset((BOOL, INT, UINT, FLOAT, COMPLEX, STRING))
-_ORDERED = frozenset((INT, UINT, FLOAT, STRING))
-_INTEGERS = frozenset((INT, UINT))
+_BASIC = frozenset((Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.COMPLEX, Kind.STRING))
+_ORDERED = frozenset((Kind.INT, Kind.UINT, Kind.FLOAT, Kind.STRING))
+_INTEGERS = frozenset((Kind.INT, Kind.UINT))
 
 
 def equal(first: Value, *others: Value) -> bool:
-    """Whether `first` equals one of `others`; those after the first match are not looked at."""
+    """Whether `first` equals one of `others`; those after the first match are not compared."""
     if not others:
         raise FunctionError("missing argument for comparison")
     return any(_equal(first, other) for other in others)
@@ -82,7 +64,7 @@ def _equal(first: Value, second: Value) -> bool:
         if kinds[0] != kinds[1] and not _INTEGERS.issuperset(kinds):
             raise _incompatible(first, second)
         return bool(first == second)
-    if NIL in kinds:
+    if Kind.NIL in kinds:
         return _is_nil(first) and _is_nil(second)
     if kinds[0] in _BASIC or kinds[1] in _BASIC:
         raise _incompatible(first, second)
@@ -90,7 +72,7 @@ def _equal(first: Value, second: Value) -> bool:
 
 
 def _is_nil(value: Value) -> bool:
-    if kind_of(value) == NIL:
+    if kind_of(value) == Kind.NIL:
         return True
     if isinstance(value, Pointer):
         return value.target is None
@@ -112,24 +94,24 @@ def _equal_composites(first: Value, second: Value) -> bool:
 def _is_comparable(value: Value) -> bool:
     if isinstance(value, Struct):
         return value.type.is_comparable
-    return kind_of(value) not in (MAP, SLICE)
+    return kind_of(value) not in (Kind.MAP, Kind.SLICE)
 
 
 def _same(first: Value, second: Value) -> bool:
     if isinstance(first, Timestamp):
-        return (first.second, first.nanosecond) == (second.second, second.nanosecond)
+        return bool(first.time == second.time)
     if isinstance(first, Opaque):
         return _same_hidden(first.hidden_values(), second.hidden_values())
     if isinstance(first, Struct):
         return all(_equal(first.get(name), second.get(name)) for name in first.type.fields)
-    if kind_of(first) == POINTER:
+    if kind_of(first) == Kind.POINTER:
         return first.target is second.target or first.target.data is second.target.data
     return bool(first == second)
 
 
 def _same_hidden(first: tuple[Value, ...], second: tuple[Value, ...]) -> bool:
     for one, other in zip(first, second, strict=True):
-        if kind_of(one) in (MAP, SLICE) and kind_of(other) == kind_of(one):
+        if kind_of(one) in (Kind.MAP, Kind.SLICE) and kind_of(other) == kind_of(one):
             raise FunctionError(f"runtime error: comparing uncomparable type {type_name(one)}")
         if type_name(one) != type_name(other) or one != other:
             return False

@@ -1,6 +1,7 @@
-"""What a template can fail with, and how the original tool words it.
+"""The errors of templates in the original tool's words, and the largest text a template may make.
 
-Called by the parser and the execution state. It only builds errors: it never decides what is one.
+Called by the parser, the execution state and everything that makes texts. The other bounds stand where they are kept:
+steps and depth in `state.py`, nesting in `pipelines.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import NoReturn
 from awf_core.errors import ExecutionError
 
 PREFIX = "failed to parse template: "
-UNDEFINED_HINT = "nothing of that name is known at this point of the run; an optional input needs a default"
+MAX_TEXT_CHARS = 32 * 1024 * 1024
+MAX_PIECES = 1_000_000
+UNDEFINED_HINT = "no value has this name at this point of the run; give an optional input a default"
 
 
 class TemplateError(ExecutionError):
@@ -47,6 +50,18 @@ class FunctionError(Exception):
 
 class LimitError(Exception):
     """A bound of this implementation was reached; the text says which and how large it is."""
+
+
+def check_size(chars: int) -> None:
+    """Raise LimitError when a text of so many characters is more than a template may make."""
+    if chars > MAX_TEXT_CHARS:
+        raise LimitError(f"the text grows beyond {MAX_TEXT_CHARS} characters")
+
+
+def check_pieces(pieces: int) -> None:
+    """Raise LimitError when a text of so many values and separators is more than a template may make."""
+    if pieces > MAX_PIECES:
+        raise LimitError(f"the text is made of more than {MAX_PIECES} pieces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

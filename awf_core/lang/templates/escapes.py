@@ -1,4 +1,4 @@
-"""Escapes a template can ask for: shell words, HTML, JavaScript, URL queries, trimmed space.
+"""Escapes a template can ask for: shell words (`escape`), HTML, JavaScript, URL queries.
 
 Called by the function table only. Pure text to text.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote_plus
 
-from awf_core.lang.go_quoting import is_printable, to_bytes
+from awf_core.lang.go.quoting import is_printable, to_bytes
 
-GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _SHELL_SPECIAL = re.compile(r"[ \t\n\"'\\$`!*?\[\](){}<>|&;]")
 _HTML = str.maketrans({'"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "\0": "�"})
 _JS_SPECIAL = re.compile(r"""[\\'"<>&=\x00-\x1f]|[^\x00-\x7f]""")
@@ -49,8 +48,3 @@ def _js_char(char: str) -> str:
 def url_query(text: str) -> str:
     """`text` for the query of a URL, a space as `+`."""
     return quote_plus(to_bytes(text), safe="")
-
-
-def trim_space(text: str) -> str:
-    """`text` without white space at either end, by Go's idea of white space."""
-    return text.strip(GO_SPACE)

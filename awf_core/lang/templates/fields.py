@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.calls import Function, call_function
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.values import (
     INVALID,
-    MAP,
     MISSING,
+    Kind,
     Method,
     Opaque,
     Pointer,
@@ -27,7 +27,7 @@ from awf_core.lang.templates.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.templates.operands import Operand
+    from awf_core.lang.templates.calls import Operand
     from awf_core.lang.templates.state import Located, State
 
 NIL_POINTER_PANIC = "runtime error: invalid memory address or nil pointer dereference"
@@ -54,7 +54,7 @@ def find_field(
         return _call_method(state, dot, receiver, method, name, node, operands, final)
     has_arguments = bool(operands) or final is not MISSING
     target = receiver.target if isinstance(receiver, Pointer) else receiver
-    if kind_of(target) == MAP:
+    if kind_of(target) == Kind.MAP:
         return _map_element(state, target, name, has_arguments=has_arguments)
     return _struct_field(state, receiver, target, name, has_arguments=has_arguments)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from awf_core.lang.go_numbers import int_text
+from awf_core.lang.go.numbers import int_text
 from awf_core.lang.templates.printer import Printer
-from awf_core.lang.templates.values import INT, INVALID, STRING, UINT, Pointer, Value, kind_of, type_name
+from awf_core.lang.templates.values import INVALID, Kind, Pointer, Value, kind_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def sprint(values: Sequence[Value]) -> str:
     printer = Printer()
     was_string = True
     for index, value in enumerate(values):
-        is_string = kind_of(value) == STRING
+        is_string = kind_of(value) == Kind.STRING
         if index and not is_string and not was_string:
             printer.write(" ")
         printer.argument(value, "v")
@@ -152,7 +152,7 @@ class _Directives:
             return None
         value = self.values[self.argument]
         self.argument += 1
-        is_number = kind_of(value) in (INT, UINT) and abs(value) <= _MAX_NUMBER
+        is_number = kind_of(value) in (Kind.INT, Kind.UINT) and abs(value) <= _MAX_NUMBER
         return int(value) if is_number else None
 
     def _index(self) -> None:

@@ -10,14 +10,14 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from awf_core.lang.go_quoting import from_bytes, quoted, to_bytes
+from awf_core.lang.go.quoting import from_bytes, quoted, to_bytes
+from awf_core.lang.go.text import StringList, trim_space
 from awf_core.lang.templates import comparisons, escapes, formatting, indexing
 from awf_core.lang.templates.calls import Function
-from awf_core.lang.templates.errors import FunctionError, LimitError
+from awf_core.lang.templates.errors import MAX_PIECES, FunctionError, LimitError, check_size
 from awf_core.lang.templates.json_text import to_json
-from awf_core.lang.templates.limits import MAX_PIECES, check_size
 from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
-from awf_core.lang.templates.values import NIL, STRING, StringList, Value, is_true, kind_of, type_name
+from awf_core.lang.templates.values import Kind, Value, is_true, kind_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ MAX_FILE_BYTES = 1 << 20
 
 
 def _text_of(values: Sequence[Value]) -> str:
-    if len(values) == 1 and kind_of(values[0]) == STRING:
+    if len(values) == 1 and kind_of(values[0]) == Kind.STRING:
         return str(values[0])
     return formatting.sprint([formatting.printable(value) for value in values])
 
@@ -36,7 +36,7 @@ def _escaper(escape: Callable[[str], str]) -> Function:
 
 
 def _call(name: str, value: Value, *_arguments: Value) -> Value:
-    if kind_of(value) == NIL:
+    if kind_of(value) == Kind.NIL:
         raise FunctionError("call of nil")
     raise FunctionError(f"non-function {name} of type {type_name(value)}")
 
@@ -57,7 +57,7 @@ def _split(text: str, separator: str) -> StringList:
     if pieces > MAX_PIECES:
         raise LimitError(f"split makes more than {MAX_PIECES} items")
     parts = text.split(separator) if separator else list(text)
-    return StringList(escapes.trim_space(part) for part in parts)
+    return StringList(trim_space(part) for part in parts)
 
 
 def _join(items: StringList, separator: str) -> str:
@@ -125,7 +125,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "json": Function(call=_json, params=("any",)),
     "split": Function(call=_split, params=("string", "string")),
     "join": Function(call=_join, params=("strings", "string")),
-    "trimSpace": Function(call=escapes.trim_space, params=("string",)),
+    "trimSpace": Function(call=trim_space, params=("string",)),
     "readFile": Function(call=_read_file, params=("string",)),
     **{name: _accessor(name) for name in ROOT_NAMES},
 }

@@ -5,23 +5,15 @@ Called by the function table only. Pure. Raises FunctionError in Go's words.
 
 from __future__ import annotations
 
-from awf_core.lang.go_quoting import from_bytes, to_bytes
+from awf_core.lang.go.quoting import from_bytes, to_bytes
+from awf_core.lang.go.text import StringList, Uint8, has_text_keys
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.values import (
-    INT,
     INVALID,
-    MAP,
     MISSING,
-    NIL,
-    POINTER,
-    SLICE,
-    STRING,
-    UINT,
+    Kind,
     MapView,
-    StringList,
-    Uint8,
     Value,
-    has_text_keys,
     kind_of,
     length_of,
     map_get,
@@ -33,16 +25,16 @@ def length(value: Value) -> int:
     """Elements of a list or map, bytes of a string."""
     value = _indirect(value, "len")
     kind = kind_of(value)
-    if kind == STRING:
+    if kind == Kind.STRING:
         return len(value) if value.isascii() else len(to_bytes(value))
-    if kind in (MAP, SLICE):
+    if kind in (Kind.MAP, Kind.SLICE):
         return length_of(value)
     raise FunctionError(f"len of type {type_name(value)}")
 
 
 def index(value: Value, *keys: Value) -> Value:
     """`value[key][key]…` for lists, strings and maps."""
-    if kind_of(value) == NIL:
+    if kind_of(value) == Kind.NIL:
         raise FunctionError("index of untyped nil")
     for key in keys:
         value = _element(_indirect(value, "index"), key)
@@ -52,15 +44,15 @@ def index(value: Value, *keys: Value) -> Value:
 def cut(value: Value, *bounds: Value) -> Value:
     """`value[low:high]` for lists and strings; up to three bounds for lists."""
     kind = kind_of(value)
-    if kind == NIL:
+    if kind == Kind.NIL:
         raise FunctionError("slice of untyped nil")
     if len(bounds) > 3:
         raise FunctionError(f"too many slice indexes: {len(bounds)}")
-    if kind == STRING and len(bounds) == 3:
+    if kind == Kind.STRING and len(bounds) == 3:
         raise FunctionError("cannot 3-index slice a string")
-    if kind not in (STRING, SLICE):
+    if kind not in (Kind.STRING, Kind.SLICE):
         raise FunctionError(f"can't slice item of type {type_name(value)}")
-    items = to_bytes(value) if kind == STRING else value
+    items = to_bytes(value) if kind == Kind.STRING else value
     low, high = _bounds(bounds, len(items))
     piece = items[low:high]
     if isinstance(piece, bytes):
@@ -83,7 +75,7 @@ def _indirect(value: Value, function: str) -> Value:
         raise FunctionError("reflect: call of reflect.Value.Type on zero Value")
     if value is None:
         raise FunctionError(f"{function} of nil pointer")
-    if kind_of(value) != POINTER:
+    if kind_of(value) != Kind.POINTER:
         return value
     if value.target is None:
         raise FunctionError(f"{function} of nil pointer")
@@ -92,20 +84,20 @@ def _indirect(value: Value, function: str) -> Value:
 
 def _element(value: Value, key: Value) -> Value:
     kind = kind_of(value)
-    if kind == MAP:
+    if kind == Kind.MAP:
         return _map_element(value, key)
-    if kind not in (SLICE, STRING):
+    if kind not in (Kind.SLICE, Kind.STRING):
         raise FunctionError(f"can't index item of type {type_name(value)}")
-    items = to_bytes(value) if kind == STRING else value
+    items = to_bytes(value) if kind == Kind.STRING else value
     position = _position(key, len(items))
     if position == len(items):
-        raise FunctionError(f"reflect: {'string' if kind == STRING else 'slice'} index out of range")
-    return Uint8(items[position]) if kind == STRING else items[position]
+        raise FunctionError(f"reflect: {'string' if kind == Kind.STRING else 'slice'} index out of range")
+    return Uint8(items[position]) if kind == Kind.STRING else items[position]
 
 
 def _map_element(value: Value, key: Value) -> Value:
-    if kind_of(key) != STRING and (type(value) is MapView or has_text_keys(value)):
-        if kind_of(key) == NIL:
+    if kind_of(key) != Kind.STRING and (type(value) is MapView or has_text_keys(value)):
+        if kind_of(key) == Kind.NIL:
             raise FunctionError("value is nil; should be of type string")
         raise FunctionError(f"value has type {type_name(key)}; should be string")
     element = map_get(value, key)
@@ -116,9 +108,9 @@ def _map_element(value: Value, key: Value) -> Value:
 
 def _position(key: Value, size: int) -> int:
     kind = kind_of(key)
-    if kind == NIL:
+    if kind == Kind.NIL:
         raise FunctionError("cannot index slice/array with nil")
-    if kind not in (INT, UINT):
+    if kind not in (Kind.INT, Kind.UINT):
         raise FunctionError(f"cannot index slice/array with type {type_name(key)}")
     if not 0 <= key <= size:
         raise FunctionError(f"index out of range: {int(key)}")

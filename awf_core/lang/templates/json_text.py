@@ -5,39 +5,18 @@ Called by the function `json` and for the items of loops. Pure. Raises FunctionE
 
 from __future__ import annotations
 
-import math
-import re
 from typing import TYPE_CHECKING, Final
 
-from awf_core.lang.go_numbers import format_float, int_text
-from awf_core.lang.templates.errors import FunctionError
-from awf_core.lang.templates.limits import check_pieces, check_size
+from awf_core.lang.go import layouts
+from awf_core.lang.go.json import json_float, json_string
+from awf_core.lang.go.numbers import int_text
+from awf_core.lang.go.text import has_text_keys
+from awf_core.lang.templates.errors import FunctionError, check_pieces, check_size
 from awf_core.lang.templates.timestamps import Timestamp
-from awf_core.lang.templates.values import (
-    BOOL,
-    FLOAT,
-    INT,
-    MAP,
-    NIL,
-    POINTER,
-    SLICE,
-    STRING,
-    STRUCT,
-    UINT,
-    MapView,
-    Struct,
-    Value,
-    has_text_keys,
-    kind_of,
-    map_items,
-    type_name,
-)
+from awf_core.lang.templates.values import Kind, MapView, Struct, Value, kind_of, map_items, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"', "\\": "\\\\"}
 
 
 def to_json(value: Value) -> str:
@@ -58,13 +37,13 @@ class _Writer:
         kind = kind_of(value)
         if kind in _SCALARS:
             self._write(_SCALARS[kind](value))
-        elif kind == SLICE:
+        elif kind == Kind.SLICE:
             self._list(value)
-        elif kind == MAP:
+        elif kind == Kind.MAP:
             self._map(value)
-        elif kind == POINTER:
+        elif kind == Kind.POINTER:
             self.add(value.target)
-        elif kind == STRUCT:
+        elif kind == Kind.STRUCT:
             self._struct(value)
         else:
             raise FunctionError(f"json: unsupported type: {type_name(value)}")
@@ -93,46 +72,32 @@ class _Writer:
     def _members(self, members: Iterable[tuple[str, Value]]) -> None:
         mark = "{"
         for name, item in members:
-            self._write(f"{mark}{_text(name)}:")
+            self._write(f"{mark}{json_string(name)}:")
             self.add(item)
             mark = ","
         self._write("{}" if mark == "{" else "}")
 
     def _struct(self, value: Value) -> None:
         if isinstance(value, Timestamp):
-            self._write(_text(value.rfc3339()))
+            self._write(json_string(value.format(layouts.RFC3339)))
         elif isinstance(value, Struct):
             self._members((name, value.get(name)) for name in value.type.fields)
         else:
             self.add(value.original)
 
 
-def _text(value: str) -> str:
-    return '"' + _SPECIAL.sub(lambda match: _escape(match[0]), value) + '"'
-
-
-def _escape(char: str) -> str:
-    if char in _SHORT:
-        return _SHORT[char]
-    code = ord(char)
-    return "\\ufffd" if 0xD800 <= code < 0xE000 else f"\\u{code:04x}"
-
-
 def _number(value: float) -> str:
-    if math.isnan(value) or math.isinf(value):
-        raise FunctionError(f"json: unsupported value: {format_float(value, 'g')}")
-    size = abs(value)
-    if size and not 1e-6 <= size < 1e21:
-        mantissa, _, exponent = format_float(value, "e").partition("e")
-        return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}"
-    return format_float(value, "f")
+    try:
+        return json_float(value)
+    except ValueError as error:
+        raise FunctionError(str(error)) from None
 
 
 _SCALARS: Final[dict[int, Callable[[Value], str]]] = {
-    NIL: lambda _: "null",
-    BOOL: lambda value: "true" if value else "false",
-    INT: int_text,
-    UINT: int_text,
-    FLOAT: _number,
-    STRING: _text,
+    Kind.NIL: lambda _: "null",
+    Kind.BOOL: lambda value: "true" if value else "false",
+    Kind.INT: int_text,
+    Kind.UINT: int_text,
+    Kind.FLOAT: _number,
+    Kind.STRING: json_string,
 }

@@ -1,16 +1,19 @@
-"""Cut a template into tokens as Go's text/template does, trim markers and comments included.
+"""Cut a template into tokens as Go's text/template does, trim markers and comments included, and read its numbers.
 
-Called by the parser only, once a template. It never fails: what can't be read becomes a last token of kind `error`,
-whose text is the reason, so that an earlier mistake of the parser's is reported first. Takes linear time.
+Called by the parser only, once a template. Cutting never fails: unreadable text becomes a last token of kind `error`,
+whose text is the reason, so that the parser can report an earlier error first. Takes linear time. Reading a number
+raises ValueError in Go's words.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from awf_core.lang.go_quoting import is_printable, quoted
+from awf_core.lang.go.numbers import INT_MAX, INT_MIN, UINT_MAX, parse_float
+from awf_core.lang.go.quoting import is_printable, quoted, unquote_char
 
 KEYWORDS = frozenset(("block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with"))
 _SPACE = " \t\r\n"
@@ -236,7 +239,7 @@ class _Lexer:
 
 
 def _word_end(text: str, at: int) -> int:
-    """End of the run of letters, decimal digits and underscores that starts at `at`."""
+    """End of the run of alphabetic characters, decimal digits and underscores that starts at `at`."""
     match = _WORD.match(text, at)
     end = match.end() if match else at
     if text[at:end].isascii():
@@ -251,3 +254,66 @@ def _word_end(text: str, at: int) -> int:
 def _code_point(char: str) -> str:
     code = f"U+{ord(char):04X}"
     return f"{code} '{char}'" if is_printable(char) else code
+
+
+_OCTAL = re.compile(r"[+-]?0[0-7_]*")
+_PREFIXED = re.compile(r"[+-]?0[xXoObB]")
+_COMPLEX = re.compile(r"(?P<real>[+-]?.+?(?<![eEpP]))(?P<imaginary>[+-].+)i")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A number literal. `overflows`: an integer that fits no `int`, which is an error only when it is used."""
+
+    text: str
+    value: int | float | complex
+    overflows: bool = False
+
+
+def read_number(text: str, *, kind: str) -> Number:
+    """The number of a token of `kind` number, complex or character."""
+    if kind == "character":
+        return Number(text=text, value=unquote_char(text))
+    if kind == "complex":
+        return Number(text=text, value=_read_complex(text))
+    if text.endswith("i"):
+        return Number(text=text, value=_imaginary(text))
+    integer = _integer(text)
+    if integer is None:
+        return Number(text=text, value=_read_float(text))
+    if not INT_MIN <= integer <= UINT_MAX or (integer > INT_MAX and text[0] in "+-"):
+        raise ValueError(f"{'illegal number syntax' if _PREFIXED.match(text) else 'integer overflow'}: {quoted(text)}")
+    return Number(text=text, value=integer, overflows=integer > INT_MAX)
+
+
+def _integer(text: str) -> int | None:
+    try:
+        if _OCTAL.fullmatch(text):
+            return int(text, 8)
+        return int(text, 0)
+    except ValueError:
+        return None
+
+
+def _read_float(text: str) -> float:
+    value = parse_float(text)
+    if value is None:
+        raise ValueError(f"illegal number syntax: {quoted(text)}")
+    if not any(char in text for char in ".eEpP"):
+        raise ValueError(f"integer overflow: {quoted(text)}")
+    return value
+
+
+def _imaginary(text: str) -> complex:
+    value = parse_float(text[:-1])
+    if value is None:
+        raise ValueError(f"illegal number syntax: {quoted(text)}")
+    return complex(0, value)
+
+
+def _read_complex(text: str) -> complex:
+    match = _COMPLEX.fullmatch(text)
+    parts = (parse_float(match["real"]), parse_float(match["imaginary"])) if match else (None, None)
+    if parts[0] is None or parts[1] is None:
+        raise ValueError("syntax error scanning complex number")
+    return complex(parts[0], parts[1])

@@ -1,27 +1,23 @@
-"""What a template sees of a Scope: the root map, its structs, and the same under dotless names.
+"""The names that a template can read from a Scope: the root map, its structs, and the same under dotless names.
 
 Called by the execution state, once a rendering and only for the names a template uses. It never copies the data.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from awf_core.lang.go_numbers import format_float
+from awf_core.lang.go.numbers import format_float
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.timestamps import ZERO_TIME, read_timestamp
 from awf_core.lang.templates.values import (
-    BOOL,
-    FLOAT,
-    MAP,
     MISSING,
-    NIL,
     NIL_MAP,
-    STRING,
-    STRUCT,
     Field,
+    Kind,
     MapView,
     Method,
     Opaque,
@@ -60,13 +56,13 @@ class LoopItem(Opaque):
 
 def _item_text(item: Value) -> str:
     kind = kind_of(item)
-    if kind == NIL:
+    if kind == Kind.NIL:
         return "null"
-    if kind == STRING:
+    if kind == Kind.STRING:
         return str(item)
-    if kind == BOOL:
+    if kind == Kind.BOOL:
         return "true" if item else "false"
-    if kind == FLOAT:
+    if kind == Kind.FLOAT:
         return format_float(item, "f")
     try:
         return to_json(item)
@@ -75,47 +71,42 @@ def _item_text(item: Value) -> str:
 
 
 LoopItem.methods = {"String": Method(call=LoopItem.go_string)}
-register_kind(LoopItem, STRUCT)
+register_kind(LoopItem, Kind.STRUCT)
+
+
+def _fields(**zeros: Value) -> dict[str, Field]:
+    return {name: Field(zero=zero) for name, zero in zeros.items()}
+
 
 STEP_STATE: Final = StructType(
     name="interpolation.StepStateData",
-    fields={
-        "Output": Field(zero=""),
-        "Stderr": Field(zero=""),
-        "ExitCode": Field(zero=0),
-        "Status": Field(zero=""),
-        "Response": Field(zero=NIL_MAP),
-        "TokensUsed": Field(zero=0),
-        "TokensInput": Field(zero=0),
-        "TokensOutput": Field(zero=0),
-        "TokensEstimated": Field(zero=False),
-        "JSON": Field(),
-        "Data": Field(zero=NIL_MAP),
-    },
+    fields=_fields(
+        Output="",
+        Stderr="",
+        ExitCode=0,
+        Status="",
+        Response=NIL_MAP,
+        TokensUsed=0,
+        TokensInput=0,
+        TokensOutput=0,
+        TokensEstimated=False,
+        JSON=None,
+        Data=NIL_MAP,
+    ),
     is_comparable=False,
 )
 WORKFLOW: Final = StructType(
     name="interpolation.WorkflowData",
-    fields={
-        "ID": Field(zero=""),
-        "Name": Field(zero=""),
-        "CurrentState": Field(zero=""),
-        "StartedAt": Field(zero=ZERO_TIME, wrap=read_timestamp),
-    },
+    fields={**_fields(ID="", Name="", CurrentState=""), "StartedAt": Field(zero=ZERO_TIME, wrap=read_timestamp)},
     methods={"Duration": Method(call=lambda workflow: workflow.data.get("Duration") or "0s")},
 )
 CONTEXT: Final = StructType(
     name="interpolation.ContextData",
-    fields={name: Field(zero="") for name in ("WorkingDir", "User", "Hostname")},
+    fields=_fields(WorkingDir="", User="", Hostname=""),
 )
 ERROR: Final = StructType(
     name="interpolation.ErrorData",
-    fields={
-        "Message": Field(zero=""),
-        "State": Field(zero=""),
-        "ExitCode": Field(zero=0),
-        "Type": Field(zero=""),
-    },
+    fields=_fields(Message="", State="", ExitCode=0, Type=""),
 )
 
 
@@ -210,7 +201,7 @@ class Root(Mapping[str, Any]):
         return _DOTLESS[name](value.target if type(value) is Pointer else value)
 
 
-register_kind(Root, MAP)
+register_kind(Root, Kind.MAP)
 
 
 def _snake_loop(loop: Struct) -> dict[str, Value]:
@@ -219,16 +210,19 @@ def _snake_loop(loop: Struct) -> dict[str, Value]:
     return {**by_name, "index1": _index1(loop), "parent": None if parent is None else _snake_loop(parent)}
 
 
-def _snake(names: Mapping[str, str]) -> Callable[[Struct], dict[str, Value]]:
-    def convert(value: Struct) -> dict[str, Value]:
-        return {names[name]: value.get(name) for name in value.type.fields}
-
-    return convert
+def _snake(value: Struct) -> dict[str, Value]:
+    return {_snake_name(name): value.get(name) for name in value.type.fields}
 
 
-_DOTLESS: Final[dict[str, Callable[[Value], Value]]] = {
-    "loop": _snake_loop,
-    "context": _snake({"WorkingDir": "working_dir", "User": "user", "Hostname": "hostname"}),
-    "error": _snake({"Message": "message", "State": "state", "ExitCode": "exit_code", "Type": "type"}),
+def _snake_name(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+_DOTLESS: Final[dict[str, Callable[[Value], Value]]] = {"loop": _snake_loop, "context": _snake, "error": _snake}
+SNAKE_NAMES: Final[Mapping[str, frozenset[str]]] = {
+    "loop": frozenset(map(_snake_name, (*LOOP.fields, *LOOP.methods))),
+    "context": frozenset(map(_snake_name, CONTEXT.fields)),
+    "error": frozenset(map(_snake_name, ERROR.fields)),
 }
+"""What the parts of these have for names where the name has no dot."""
 ROOT_NAMES: Final = frozenset(_ROOTS)

@@ -9,10 +9,10 @@ Before anything that can fail a node sets `state.node`, and errors point there; 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from abc import abstractmethod
+from typing import TYPE_CHECKING
 
-from awf_core.lang.templates.calls import argument, call_function
+from awf_core.lang.templates.calls import Command, Operand, argument, call_function
 from awf_core.lang.templates.fields import find_field
 from awf_core.lang.templates.functions import FUNCTIONS
 from awf_core.lang.templates.values import INVALID, MISSING, MapView, Value
@@ -20,35 +20,8 @@ from awf_core.lang.templates.values import INVALID, MISSING, MapView, Value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from awf_core.lang.templates.literals import Number
+    from awf_core.lang.templates.lexer import Number
     from awf_core.lang.templates.state import State
-
-
-class Operand(ABC):
-    """A word of a command."""
-
-    __slots__ = ("constant", "position")
-    is_nil: ClassVar[bool] = False
-    is_constant: ClassVar[bool] = False
-
-    def __init__(self, position: int, constant: Value = None) -> None:
-        self.position = position
-        self.constant = constant
-
-    @abstractmethod
-    def text(self) -> str:
-        """The word as error texts show it."""
-
-    @abstractmethod
-    def value(self, state: State, dot: Value) -> Value:
-        """The word's value as an argument."""
-
-    def run(self, state: State, dot: Value, command: Command, final: Value) -> Value:
-        """The value of the command this is the first word of. Only functions and fields take arguments."""
-        state.node = self
-        if command.rest or final is not MISSING:
-            state.fail(f"can't give argument to non-function {self.text()}")
-        return self.value(state, dot)
 
 
 class Constant(Operand):
@@ -186,8 +159,7 @@ class Chain(_Path):
         self.start = start
 
     def text(self) -> str:
-        start = f"({self.start.text()})" if isinstance(self.start, Pipeline) else self.start.text()
-        return ".".join((start, *self.names))
+        return ".".join((self.start.inner_text(), *self.names))
 
     def receiver(self, state: State, dot: Value) -> Value:
         return argument(state, dot, self.start, "value")
@@ -215,26 +187,11 @@ class Identifier(Operand):
         return call_function(state, dot, self.function, self.name, command, command.rest, final)
 
 
-class Command:
-    """Words separated by spaces: a function or field and its arguments, or one value."""
-
-    __slots__ = ("first", "position", "rest")
-
-    def __init__(self, position: int, words: Sequence[Operand]) -> None:
-        self.position = position
-        self.first = words[0]
-        self.rest = tuple(words[1:])
-
-    def text(self) -> str:
-        """The command as error texts show it."""
-        words = (self.first, *self.rest)
-        return " ".join(f"({word.text()})" if isinstance(word, Pipeline) else word.text() for word in words)
-
-
 class Pipeline(Operand):
     """Commands joined by `|`, perhaps with the variables that take the result. In parentheses it is an operand."""
 
     __slots__ = ("assigns", "commands", "names")
+    has_parentheses = True
 
     def __init__(
         self, position: int, commands: Sequence[Command], names: Sequence[str] = (), *, assigns: bool = False

@@ -9,20 +9,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.templates import statements
 from awf_core.lang.templates.pipelines import PipelineReader
-from awf_core.lang.templates.statements import (
-    BREAK,
-    CONTINUE,
-    Action,
-    Body,
-    Choice,
-    Include,
-    Jump,
-    Range,
-    Statement,
-    Text,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +22,7 @@ if TYPE_CHECKING:
 MAIN = "cmd"
 
 
-def parse(text: str) -> dict[str, Body]:
+def parse(text: str) -> dict[str, statements.Body]:
     """The templates in `text` by name: those it defines, and itself as `cmd`."""
     return _Parser(text).run()
 
@@ -41,9 +30,9 @@ def parse(text: str) -> dict[str, Body]:
 class _Parser(PipelineReader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.templates: dict[str, Body] = {}
+        self.templates: dict[str, statements.Body] = {}
         self.ranges = 0
-        self.actions: dict[str, Callable[[Token], Statement]] = {
+        self.actions: dict[str, Callable[[Token], statements.Statement]] = {
             "block": self._block,
             "break": self._jump,
             "continue": self._jump,
@@ -53,8 +42,8 @@ class _Parser(PipelineReader):
             "with": self._choice,
         }
 
-    def run(self) -> dict[str, Body]:
-        statements: list[Statement] = []
+    def run(self) -> dict[str, statements.Body]:
+        items: list[statements.Statement] = []
         while (token := self.peek()).kind != "eof":
             if token.kind == "left" and self._starts_definition():
                 self._definition()
@@ -62,8 +51,8 @@ class _Parser(PipelineReader):
             item = self._statement()
             if isinstance(item, str):
                 self.error(f"unexpected {{{{{item}}}}}")
-            statements.append(item)
-        self._add(MAIN, Body(statements))
+            items.append(item)
+        self._add(MAIN, statements.Body(items))
         return self.templates
 
     def _starts_definition(self) -> bool:
@@ -92,7 +81,7 @@ class _Parser(PipelineReader):
             yield
         self.variables, self.ranges, self.action = kept
 
-    def _add(self, name: str, body: Body) -> None:
+    def _add(self, name: str, body: statements.Body) -> None:
         known = self.templates.get(name)
         if known is None or known.is_blank():
             self.templates[name] = body
@@ -104,21 +93,21 @@ class _Parser(PipelineReader):
             self.unexpected(token, context)
         return self.unquoted(token)
 
-    def _items(self) -> tuple[Body, str]:
+    def _items(self) -> tuple[statements.Body, str]:
         """Statements up to an `end` or `else`, and which it was."""
-        statements: list[Statement] = []
+        items: list[statements.Statement] = []
         while True:
             if self.peek_word().kind == "eof":
                 self.error("unexpected EOF")
             item = self._statement()
             if isinstance(item, str):
-                return Body(statements), item
-            statements.append(item)
+                return statements.Body(items), item
+            items.append(item)
 
-    def _statement(self) -> Statement | str:
+    def _statement(self) -> statements.Statement | str:
         token = self.next_word()
         if token.kind == "text":
-            return Text(token.position, token.text)
+            return statements.Text(token.position, token.text)
         if token.kind != "left":
             self.unexpected(token, "input")
         self.action = token
@@ -126,7 +115,7 @@ class _Parser(PipelineReader):
         self.action = None
         return item
 
-    def _action(self) -> Statement | str:
+    def _action(self) -> statements.Statement | str:
         token = self.next_word()
         if token.kind == "end":
             self.expect("right", "end")
@@ -138,20 +127,20 @@ class _Parser(PipelineReader):
         if token.kind in self.actions:
             return self.actions[token.kind](token)
         self.at -= 1
-        return Action(self.pipeline("command", "right"))
+        return statements.Action(self.pipeline("command", "right"))
 
-    def _jump(self, token: Token) -> Statement:
+    def _jump(self, token: Token) -> statements.Statement:
         name = f"{{{{{token.kind}}}}}"
         following = self.next_word()
         if following.kind != "right":
             self.unexpected(following, name)
         if not self.ranges:
             self.error(f"{name} outside {{{{range}}}}")
-        return Jump(token.position, BREAK if token.kind == "break" else CONTINUE)
+        return statements.Jump(token.position, statements.BREAK if token.kind == "break" else statements.CONTINUE)
 
-    def _choice(self, token: Token) -> Statement:
+    def _choice(self, token: Token) -> statements.Statement:
         mark = len(self.variables)
-        branches: list[tuple[Pipeline, Body]] = []
+        branches: list[tuple[Pipeline, statements.Body]] = []
         otherwise = None
         with self.nested():
             while True:
@@ -165,9 +154,9 @@ class _Parser(PipelineReader):
                     otherwise = self._last_items()
                 break
         del self.variables[mark:]
-        return Choice(branches, otherwise, moves_dot=token.kind == "with")
+        return statements.Choice(branches, otherwise, moves_dot=token.kind == "with")
 
-    def _range(self, _token: Token) -> Statement:
+    def _range(self, _token: Token) -> statements.Statement:
         mark = len(self.variables)
         with self.nested():
             pipeline = self.pipeline("range", "right")
@@ -176,15 +165,15 @@ class _Parser(PipelineReader):
             self.ranges -= 1
             otherwise = self._last_items() if end == "else" else None
         del self.variables[mark:]
-        return Range(pipeline, body, otherwise)
+        return statements.Range(pipeline, body, otherwise)
 
-    def _last_items(self) -> Body:
+    def _last_items(self) -> statements.Body:
         body, end = self._items()
         if end != "end":
             self.error(f"expected end; found {{{{{end}}}}}")
         return body
 
-    def _template(self, _token: Token) -> Statement:
+    def _template(self, _token: Token) -> statements.Statement:
         context = "template clause"
         token = self.next_word()
         name = self._template_name(token, context)
@@ -192,9 +181,9 @@ class _Parser(PipelineReader):
         if self.next_word().kind != "right":
             self.at -= 1
             pipeline = self.pipeline(context, "right")
-        return Include(token.position, name, pipeline)
+        return statements.Include(token.position, name, pipeline)
 
-    def _block(self, _token: Token) -> Statement:
+    def _block(self, _token: Token) -> statements.Statement:
         context = "block clause"
         token = self.next_word()
         name = self._template_name(token, context)
@@ -204,4 +193,4 @@ class _Parser(PipelineReader):
             if end != "end":
                 self.error(f"unexpected {{{{{end}}}}} in {context}")
         self._add(name, body)
-        return Include(token.position, name, pipeline)
+        return statements.Include(token.position, name, pipeline)

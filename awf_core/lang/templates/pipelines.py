@@ -1,38 +1,104 @@
 """Read the pipelines of a template: commands, words, literals, declarations of variables.
 
-Base of the parser, above the cursor. It keeps the names of the variables that are in scope.
+Base of the parser. The cursor walks over the tokens and says where a template went wrong; the reader of pipelines keeps
+the names of the variables that are in scope.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
 
-from awf_core.lang.go_quoting import quoted, unquote
-from awf_core.lang.templates.cursor import Cursor
+from awf_core.lang.go.quoting import quoted, unquote
+from awf_core.lang.templates import operands
+from awf_core.lang.templates.calls import Command
+from awf_core.lang.templates.errors import fail_parse, place_of
 from awf_core.lang.templates.functions import FUNCTIONS
-from awf_core.lang.templates.literals import read_number
-from awf_core.lang.templates.operands import (
-    Chain,
-    Command,
-    Constant,
-    Dot,
-    Identifier,
-    Nil,
-    Operand,
-    Path,
-    Pipeline,
-    Variable,
-    number_operand,
-)
+from awf_core.lang.templates.lexer import Token, read_number, tokenize
 
 if TYPE_CHECKING:
-    from awf_core.lang.templates.lexer import Token
+    from collections.abc import Iterator
+
+    from awf_core.lang.templates.calls import Operand
 
 _OPERANDS = frozenset(
     ("bool", "character", "complex", "dot", "field", "identifier", "number", "nil", "raw", "string", "variable", "(")
 )
+MAX_NESTING = 100
 MAX_VARIABLES = 1000
-_VALUES_ONLY = (Constant, Dot, Nil)
+_VALUES_ONLY = (operands.Constant, operands.Dot, operands.Nil)
+
+
+class Cursor:
+    """A place among the tokens of a template. `action` is the token that opened the action being read."""
+
+    def __init__(self, text: str) -> None:
+        self.source = text
+        self.tokens = tokenize(text)
+        self.at = 0
+        self.furthest = 0
+        self.nesting = 0
+        self.action: Token | None = None
+
+    def next(self) -> Token:
+        """The next token, which is passed over."""
+        token = self.tokens[min(self.at, len(self.tokens) - 1)]
+        self.at += 1
+        self.furthest = max(self.furthest, min(self.at, len(self.tokens)))
+        return token
+
+    def peek(self) -> Token:
+        """The next token, which stays next."""
+        token = self.next()
+        self.at -= 1
+        return token
+
+    def next_word(self) -> Token:
+        """The next token that is no space; it is passed over."""
+        token = self.next()
+        while token.kind == "space":
+            token = self.next()
+        return token
+
+    def peek_word(self) -> Token:
+        """The next token that is no space; it stays next, the spaces before it are passed over."""
+        token = self.next_word()
+        self.at -= 1
+        return token
+
+    def expect(self, kind: str, context: str) -> Token:
+        """The next word, which has to be of that kind."""
+        token = self.next_word()
+        if token.kind != kind:
+            self.unexpected(token, context)
+        return token
+
+    def error(self, reason: str) -> NoReturn:
+        """Raise the error of a template that goes wrong where reading has come to."""
+        fail_parse(self.source, self.tokens[max(self.furthest, 1) - 1].position, reason)
+
+    def unexpected(self, token: Token, context: str) -> NoReturn:
+        """Raise the error of a token that does not belong here."""
+        if token.kind != "error":
+            self.error(f"unexpected {token} in {context}")
+        self.error(f"{token}{self._started(token)}")
+
+    def _started(self, token: Token) -> str:
+        """Where the action began, if that is on another line than `token`."""
+        line = place_of(self.source, self.action.position).line if self.action else 0
+        if not line or line == place_of(self.source, token.position).line:
+            return ""
+        # Avoids "unclosed action in action".
+        return f"{'' if token.text.endswith(' action') else ' in action'} started at cmd:{line}"
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """One level of nesting more inside; too many are an error."""
+        self.nesting += 1
+        if self.nesting > MAX_NESTING:
+            self.error(f"nested more than {MAX_NESTING} levels deep")
+        yield
+        self.nesting -= 1
 
 
 class PipelineReader(Cursor):
@@ -42,7 +108,7 @@ class PipelineReader(Cursor):
         super().__init__(text)
         self.variables = ["$"]
 
-    def pipeline(self, context: str, end: str) -> Pipeline:
+    def pipeline(self, context: str, end: str) -> operands.Pipeline:
         """The pipeline up to a token of the kind `end`; `context` names in errors what it belongs to."""
         position = self.peek_word().position
         names, assigns = self._declarations(context)
@@ -53,7 +119,7 @@ class PipelineReader(Cursor):
             self.at -= 1
             commands.append(self._command())
         self._check(commands, context)
-        return Pipeline(position, commands, names, assigns=assigns)
+        return operands.Pipeline(position, commands, names, assigns=assigns)
 
     def _declarations(self, context: str) -> tuple[list[str], bool]:
         names: list[str] = []
@@ -115,13 +181,13 @@ class PipelineReader(Cursor):
         names: list[str] = []
         while self.peek().kind == "field":
             names.append(self.next().text[1:])
-        if isinstance(word, Path):
-            return Path(position, (*word.names, *names))
-        if isinstance(word, Variable):
-            return Variable(position, word.name, tuple(names))
+        if isinstance(word, operands.Path):
+            return operands.Path(position, (*word.names, *names))
+        if isinstance(word, operands.Variable):
+            return operands.Variable(position, word.name, tuple(names))
         if isinstance(word, _VALUES_ONLY):
             self.error(f"unexpected . after term {quoted(word.text())}")
-        return Chain(position, word, tuple(names))
+        return operands.Chain(position, word, tuple(names))
 
     def _term(self) -> Operand | None:
         token = self.next_word()
@@ -137,7 +203,7 @@ class PipelineReader(Cursor):
 
     def _number(self, token: Token) -> Operand:
         try:
-            return number_operand(token.position, read_number(token.text, kind=token.kind))
+            return operands.number_operand(token.position, read_number(token.text, kind=token.kind))
         except ValueError as error:
             self.error(str(error))
 
@@ -146,21 +212,21 @@ class PipelineReader(Cursor):
             case "identifier":
                 if token.text not in FUNCTIONS:
                     self.error(f"function {quoted(token.text)} not defined")
-                return Identifier(token.position, token.text)
+                return operands.Identifier(token.position, token.text)
             case "variable":
                 if token.text not in self.variables:
                     self.error(f"undefined variable {quoted(token.text)}")
-                return Variable(token.position, token.text)
+                return operands.Variable(token.position, token.text)
             case "field":
-                return Path(token.position, (token.text[1:],))
+                return operands.Path(token.position, (token.text[1:],))
             case "bool":
-                return Constant(token.position, token.text == "true", token.text)
+                return operands.Constant(token.position, token.text == "true", token.text)
             case "dot":
-                return Dot(token.position)
+                return operands.Dot(token.position)
             case "nil":
-                return Nil(token.position)
+                return operands.Nil(token.position)
             case _:
-                return Constant(token.position, self.unquoted(token), token.text)
+                return operands.Constant(token.position, self.unquoted(token), token.text)
 
     def unquoted(self, token: Token) -> str:
         """The text of a string token."""

@@ -8,30 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from awf_core.lang.go_numbers import format_float, int_text
-from awf_core.lang.go_quoting import can_backquote, is_printable, quoted, to_bytes
-from awf_core.lang.templates.limits import check_pieces, check_size
-from awf_core.lang.templates.values import (
-    BOOL,
-    COMPLEX,
-    FLOAT,
-    INT,
-    INVALID,
-    MAP,
-    OTHER,
-    POINTER,
-    SLICE,
-    STRING,
-    STRUCT,
-    UINT,
-    MapView,
-    Opaque,
-    Struct,
-    Value,
-    kind_of,
-    map_items,
-    type_name,
-)
+from awf_core.lang.go.numbers import format_float, int_text
+from awf_core.lang.go.quoting import can_backquote, is_printable, quoted, to_bytes
+from awf_core.lang.templates.errors import check_pieces, check_size
+from awf_core.lang.templates.values import INVALID, Kind, MapView, Opaque, Struct, Value, kind_of, map_items, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,11 +244,11 @@ class Printer:
         self.write("}")
 
     def _pointer(self, value: Value, verb: str, depth: int = 1) -> None:
-        target = value.target if kind_of(value) == POINTER else value
+        target = value.target if kind_of(value) == Kind.POINTER else value
         if depth == 0 and target is not None:
             self.write("&")
             return self._value(target, verb, 1)
-        if kind_of(value) not in (POINTER, MAP, SLICE) or verb not in "vp":
+        if kind_of(value) not in (Kind.POINTER, Kind.MAP, Kind.SLICE) or verb not in "vp":
             return self._bad_verb(value, verb)
         if target is None:
             return self.pad("<nil>" if verb == "v" else "%!p(nil)")
@@ -278,17 +258,17 @@ class Printer:
         self._string(str(value), verb)
 
     _writers: ClassVar[dict[int, Callable[[Printer, Value, str, int], None]]] = {
-        BOOL: _bool,
-        INT: _integer,
-        UINT: _integer,
-        FLOAT: _float,
-        COMPLEX: _complex,
-        STRING: _string,
-        SLICE: _list,
-        MAP: _map,
-        STRUCT: _struct,
-        POINTER: _pointer,
-        OTHER: _other,
+        Kind.BOOL: _bool,
+        Kind.INT: _integer,
+        Kind.UINT: _integer,
+        Kind.FLOAT: _float,
+        Kind.COMPLEX: _complex,
+        Kind.STRING: _string,
+        Kind.SLICE: _list,
+        Kind.MAP: _map,
+        Kind.STRUCT: _struct,
+        Kind.POINTER: _pointer,
+        Kind.OTHER: _other,
     }
 
 

@@ -1,7 +1,7 @@
 """The names a template is certain to look up whenever it is rendered. Called by `awf validate`. Pure.
 
-What stands in a branch of an `if`, the body of a `range` or a template of its own may never be looked at, and is left
-out: nothing here is a guess.
+A branch of an `if`, the body of a `range` and a template of its own may never be evaluated, so references in them are
+left out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from awf_core.lang.templates.statements import Action, Choice, Include, Range
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from awf_core.lang.templates.operands import Command, Operand
+    from awf_core.lang.templates.calls import Command, Operand
     from awf_core.lang.templates.statements import Body
 
 _LAZY = frozenset({"and", "or"})
-"""Functions that may not look at their later arguments."""
+"""Functions that may not evaluate their later arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,15 @@
-"""One rendering: its output so far, its variables, the node it is at, and how much it may still do.
+"""The state of one rendering: its output so far, its variables, its current node and its budget.
 
-Made by `Template.render`, used by every node. Belongs to one thread. It decides the bounds that keep a template from
-running away: output size, steps, depth of templates within templates.
+Made by `Template.render`, used by every node. Belongs to one thread. It limits the output
+size, the steps and the depth of templates within templates.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from awf_core.lang.go_quoting import quoted
-from awf_core.lang.templates.errors import LimitError, execution_error, place_of
-from awf_core.lang.templates.limits import check_size
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.templates.errors import LimitError, check_size, execution_error, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The nodes of a template that write: text, actions, if, with, range, template.
 
 Made by the parser, run by `Template.render`. Immutable, shared by all renderings. A statement returns what the range
-around it has to do next: go on, break or continue.
+around it does next: go on, break or continue.
 """
 
 # Overrides take what their base takes, and are documented there.
@@ -12,23 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
-from awf_core.lang.go_quoting import quoted
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.formatting import printed, sprint
 from awf_core.lang.templates.state import MAX_DEPTH
-from awf_core.lang.templates.values import (
-    INT,
-    INVALID,
-    MAP,
-    NIL,
-    SLICE,
-    UINT,
-    Pointer,
-    Value,
-    is_true,
-    kind_of,
-    length_of,
-    map_items,
-)
+from awf_core.lang.templates.values import INVALID, Kind, Pointer, Value, is_true, kind_of, length_of, map_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -187,14 +174,14 @@ class Range(Statement):
 
     def _items(self, state: State, value: Value) -> Iterable[tuple[Value, Value]]:
         kind = kind_of(value)
-        if kind == NIL:
+        if kind == Kind.NIL:
             return ()
-        if kind == SLICE:
+        if kind == Kind.SLICE:
             return enumerate(value)
-        if kind == MAP:
+        if kind == Kind.MAP:
             state.spend(length_of(value))  # sorting them all is work even if the first ends the loop
             return map_items(value)
-        if kind not in (INT, UINT):
+        if kind not in (Kind.INT, Kind.UINT):
             state.fail(f"range can't iterate over {sprint([value])}")
         if len(self.pipeline.names) > 1:
             state.fail(f"can't use {sprint([value])} to iterate over more than one variable")

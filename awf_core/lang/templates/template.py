@@ -1,4 +1,4 @@
-"""A compiled template and how it is filled in.
+"""A compiled template, and its rendering.
 
 Made once when a workflow loads, rendered many times by many threads at once. Rendering reads files only where the
 template calls `readFile`, and changes nothing.

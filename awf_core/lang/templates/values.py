@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+from awf_core.lang.go.text import TYPE_NAMES, Int64, StringList, Uint8, has_text_keys, map_type_name
+
 Value: TypeAlias = Any
 """A value of a template: whatever a scope holds, or one of the classes below."""
 
-NIL, BOOL, INT, UINT, FLOAT, COMPLEX, STRING, SLICE, MAP, STRUCT, POINTER, OTHER = range(12)
+
+class Kind:
+    """Go's kinds of types, as far as templates distinguish them."""
+
+    NIL, BOOL, INT, UINT, FLOAT, COMPLEX, STRING, SLICE, MAP, STRUCT, POINTER, OTHER = range(12)
 
 
 class _Mark:
@@ -28,30 +34,12 @@ class _Mark:
 
 
 Wanted = Literal["any", "value", "string", "strings"]
-"""Types of parameters: `interface {}`, Go's `reflect.Value` (which tells no value from nil), `string`, `[]string`."""
+"""Types of parameters: `interface {}`, Go's `reflect.Value` (which has no value beside nil), `string`, `[]string`."""
 
 INVALID: Final = _Mark("no value")
-"""Go's zero reflect.Value: what is left of a nil that was looked into. Prints as `<no value>`."""
+"""Go's zero reflect.Value: what is left of a nil that was read from. Prints as `<no value>`."""
 MISSING: Final = _Mark("missing")
 """No value at all: a pipeline's first command has no previous one; a map has no such key."""
-
-
-class StringList(list[str]):
-    """A Go `[]string`, as only `split` makes them; YAML and JSON lists are `[]interface {}`."""
-
-    __slots__ = ()
-
-
-class Uint8(int):
-    """A byte, as indexing a string gives."""
-
-    __slots__ = ()
-
-
-class Int64(int):
-    """An integer whose type is `int64`, not `int`."""
-
-    __slots__ = ()
 
 
 class MapView:
@@ -169,20 +157,33 @@ class Opaque:
 
 
 _KINDS: Final[dict[type, int]] = {
-    type(None): NIL, _Mark: NIL, bool: BOOL, int: INT, Int64: INT, Uint8: UINT, float: FLOAT, complex: COMPLEX,
-    str: STRING, list: SLICE, tuple: SLICE, StringList: SLICE, dict: MAP, MapView: MAP, Struct: STRUCT,
-    Pointer: POINTER,
-}  # fmt: skip
-_NAMES: Final[dict[type, str]] = {
-    bool: "bool", int: "int", Int64: "int64", Uint8: "uint8", float: "float64", complex: "complex128", str: "string",
-    list: "[]interface {}", tuple: "[]interface {}", StringList: "[]string",
-}  # fmt: skip
+    **dict.fromkeys((type(None), _Mark), Kind.NIL),
+    **dict.fromkeys((int, Int64), Kind.INT),
+    **dict.fromkeys((list, tuple, StringList), Kind.SLICE),
+    **dict.fromkeys((dict, MapView), Kind.MAP),
+    bool: Kind.BOOL,
+    Uint8: Kind.UINT,
+    float: Kind.FLOAT,
+    complex: Kind.COMPLEX,
+    str: Kind.STRING,
+    Struct: Kind.STRUCT,
+    Pointer: Kind.POINTER,
+}
+_FAMILIES: Final[tuple[tuple[type, int, str], ...]] = (
+    (bool, Kind.BOOL, "bool"),
+    (int, Kind.INT, "int"),
+    (float, Kind.FLOAT, "float64"),
+    (str, Kind.STRING, "string"),
+    (Mapping, Kind.MAP, ""),
+    (Opaque, Kind.STRUCT, ""),
+)
+"""Kinds and names of subclasses that are not known themselves."""
 
 
 def kind_of(value: Value) -> int:
     """The kind of `value`, one of the constants above."""
     known = _KINDS.get(type(value))
-    return known if known is not None else _kind_of_stranger(value)
+    return known if known is not None else _kind_of_other(value)
 
 
 def register_kind(kind: type, number: int) -> None:
@@ -190,16 +191,16 @@ def register_kind(kind: type, number: int) -> None:
     _KINDS[kind] = number
 
 
-def _kind_of_stranger(value: Value) -> int:
-    for family, number in ((bool, BOOL), (int, INT), (float, FLOAT), (str, STRING), (Mapping, MAP), (Opaque, STRUCT)):
+def _kind_of_other(value: Value) -> int:
+    for family, kind, _ in _FAMILIES:
         if isinstance(value, family):
-            return number
-    return SLICE if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)) else OTHER
+            return kind
+    return Kind.SLICE if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)) else Kind.OTHER
 
 
 def type_name(value: Value) -> str:
     """Go's name of the type of `value`."""
-    known = _NAMES.get(type(value))
+    known = TYPE_NAMES.get(type(value))
     if known is not None:
         return known
     if isinstance(value, (MapView, Opaque)):
@@ -208,32 +209,27 @@ def type_name(value: Value) -> str:
         return value.type.name
     if isinstance(value, Pointer):
         return "*" + value.type.name
-    return _stranger_name(value)
+    if isinstance(value, Mapping):
+        return map_type_name(value)
+    return _NAMES_BY_KIND.get(kind_of(value)) or type(value).__name__
 
 
-def _stranger_name(value: Value) -> str:
-    kind = kind_of(value)
-    if kind == MAP:
-        return f"map[{'string' if has_text_keys(value) else 'interface {}'}]interface {{}}"
-    plain = {NIL: "interface {}", BOOL: "bool", INT: "int", FLOAT: "float64", STRING: "string", SLICE: "[]interface {}"}
-    return plain.get(kind) or type(value).__name__
-
-
-def has_text_keys(value: Mapping[Any, Any]) -> bool:
-    """Whether all keys of a plain mapping are texts."""
-    return all(isinstance(key, str) for key in value)
+_NAMES_BY_KIND: Final = {kind: name for _, kind, name in _FAMILIES} | {
+    Kind.NIL: "interface {}",
+    Kind.SLICE: "[]interface {}",
+}
 
 
 def is_true(value: Value) -> bool:
     """Go's truth: not nil, zero or empty. Structs are always true."""
     kind = kind_of(value)
-    if kind in (STRUCT, OTHER):
+    if kind in (Kind.STRUCT, Kind.OTHER):
         return True
-    if kind == POINTER:
+    if kind == Kind.POINTER:
         return value.target is not None
-    if kind == NIL:
+    if kind == Kind.NIL:
         return False
-    return bool(length_of(value)) if kind in (MAP, SLICE) else bool(value)
+    return bool(length_of(value)) if kind in (Kind.MAP, Kind.SLICE) else bool(value)
 
 
 def length_of(value: Value) -> int:
@@ -262,7 +258,7 @@ def map_items(value: Value) -> Iterator[tuple[Value, Value]]:
 
 def _key_order(key: Value) -> tuple[int, bool, float, str]:
     kind = kind_of(key)
-    number = float(key) if kind in (BOOL, FLOAT) else 0.0
-    if kind == INT:
+    number = float(key) if kind in (Kind.BOOL, Kind.FLOAT) else 0.0
+    if kind == Kind.INT:
         number = float(max(min(key, 2**63), -(2**63)))
     return kind, number != number, number if number == number else 0.0, str(key)

@@ -1,9 +1,9 @@
-"""The conformance kit: every guarantee a backend gives the worker, as a test named by the sentence it proves.
+"""The conformance kit: every guarantee a backend gives the worker, as a test whose name states it.
 
     class TestMine(MqConformance):
-        skips = {}          # what the kit reports as skipped for this backend, by case and reason
+            skips = {}          # the cases that this backend skips, with their reasons
 
-Needs the fixtures of `awf_core.testing.pytest_plugin` and one of the author's, `mq_target`.
+It needs the fixtures of `awf_core.testing.pytest_plugin`, and your fixture `mq_target`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""H: counts that are true, and nothing left behind. Cases of the kit; part of `MqConformance`."""
+"""H: correct counts, and no leaks. Cases of `MqConformance`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from awf_core.contract import Outgoing
-from awf_core.testing.actions import ack, bury, drain, finish, nack, numbered, publish, send, take, take_one
+from awf_core.testing.actions import ack, dead_letter, drain, finish, nack, numbered, publish, send, take, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.contract import Stats
     from awf_core.mq import Mq
     from awf_core.testing.kit import Kit
 
@@ -32,11 +31,11 @@ FDS = Path("/proc/self/fd")
 
 
 class Hygiene:
-    """An operator can trust the numbers, and a long life leaves no trace."""
+    """The counts are correct, and a backend that runs for long leaks nothing."""
 
     @case("H1")
-    def test_counts_follow_a_message_through_its_life(self, kit: Kit) -> None:
-        """H1: ready, delayed, in flight and dead are true after every step, where the broker can tell them."""
+    def test_counts_are_correct_after_each_step_of_a_message(self, kit: Kit) -> None:
+        """H1: ready, delayed, in flight and dead are correct after each step, where the broker knows them."""
         mq = kit.mq()
         _assert_counts(mq, kit, ready=0, delayed=0, in_flight=0, dead=0)
 
@@ -49,22 +48,22 @@ class Hygiene:
             _assert_counts(mq, kit, ready=1, delayed=1, in_flight=2, dead=0)
         else:
             ack(mq, first)
-        bury(mq, second, kit.names.dead)
+        dead_letter(mq, second, kit.names.dead)
         ack(mq, third)
 
         _assert_counts(mq, kit, ready=1, delayed=1 if mq.capabilities.delay else 0, in_flight=0, dead=1)
 
     @case("H1b")
-    def test_a_queue_nobody_used_counts_nothing(self, kit: Kit) -> None:
-        """H1b: an absent queue is zero, not an error."""
+    def test_the_counts_of_an_absent_queue_are_zero(self, kit: Kit) -> None:
+        """H1b: an absent queue is no error."""
         stats = kit.mq().stats(f"{kit.names.work}-absent")
 
         assert {stats.ready, stats.delayed, stats.in_flight, stats.dead} <= {0, None}
         assert stats.oldest_age_s is None
 
     @case("H2")
-    def test_the_age_of_the_oldest_message_grows_and_ends(self, kit: Kit) -> None:
-        """H2: seconds since the oldest ready message came, where the broker can tell; None without one."""
+    def test_the_age_of_the_oldest_ready_message_is_correct(self, kit: Kit) -> None:
+        """H2: seconds since the oldest ready message was published, where the broker knows it; None without one."""
         mq = kit.mq()
         assert mq.stats(kit.names.work).oldest_age_s is None
         send(mq, kit.names.work, b"old")
@@ -79,21 +78,21 @@ class Hygiene:
         assert mq.stats(kit.names.work).oldest_age_s is None
 
     @case("H3", "storage")
-    def test_storage_returns_to_where_it_began(self, kit: Kit) -> None:
-        """H3: after everything is done, no key, row or file of a message is left."""
+    def test_settled_messages_leave_nothing_in_storage(self, kit: Kit) -> None:
+        """H3: after all messages are settled, no key, row or file of them is left."""
         size = kit.target.storage_size
         assert size is not None
         mq = kit.mq()
-        _live_a_life(mq, kit)
+        _use_every_operation(mq, kit)
         before = size()
 
-        _live_a_life(mq, kit)
+        _use_every_operation(mq, kit)
 
         eventually(lambda: size() <= before, kit.target.late_s, what=f"storage back to {before}")
 
     @case("H4")
-    def test_opening_and_closing_a_hundred_times_leaks_nothing(self, kit: Kit) -> None:
-        """H4: no file descriptor and no thread stays behind."""
+    def test_opening_and_closing_a_hundred_times_leaks_no_file_and_no_thread(self, kit: Kit) -> None:
+        """H4: the numbers of file descriptors and threads don't grow."""
         mq = kit.mq()
         _use_once(mq, kit)
         fds, threads = len(list(FDS.iterdir())), threading.active_count()
@@ -111,8 +110,8 @@ class Hygiene:
 
     @case("H5", "processes")
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-    def test_a_backend_that_was_made_before_a_fork_works_on_both_sides(self, kit: Kit) -> None:
-        """H5: constructed and not opened, then forked: both processes open and use it."""
+    def test_a_backend_constructed_before_a_fork_works_in_both_processes(self, kit: Kit) -> None:
+        """H5: parent and child open the backend after the fork and use it."""
         mq = kit.mq(worker="kit-forked", is_open=False)
         other = kit.mq()
 
@@ -120,25 +119,25 @@ class Hygiene:
         mq.open()
         send(mq, kit.names.work, b"parent")
 
-        assert said == "done"
+        assert said == "done", f"in the forked child: {said}"
         assert finish(other, kit.names.work, 2) == [b"child", b"parent"]
 
     @case("H5b", "processes")
     def test_a_spawned_process_needs_nothing_but_the_configuration(self, kit: Kit) -> None:
-        """H5b: no state of the parent is needed: a fresh interpreter takes over."""
+        """H5b: a new interpreter works without any state of its parent."""
         mq = kit.mq()
         send(mq, kit.names.work, *numbered(3))
         child = kit.child("drain", kit.names.work)
         child.await_line("ready")
 
-        child.say()
+        child.write_line()
 
         assert child.end() == 0
         assert sorted(body for line in child.lines("drained") for body in line["bodies"]) == ["0", "1", "2"]
 
     @case("H7")
-    def test_poison_among_good_messages_holds_up_none_of_them(self, kit: Kit) -> None:
-        """H7: messages that fail again and again let every other through."""
+    def test_messages_that_always_fail_block_no_other_message(self, kit: Kit) -> None:
+        """H7: the messages between those that fail again and again are delivered."""
         mq = kit.mq()
         good = numbered(kit.count(30, least=10))
         poison = [b"poison-a", b"poison-b"]
@@ -147,7 +146,9 @@ class Hygiene:
         failures = 0
 
         while len(done) < len(good):
-            assert failures < MOST_FAILURES, f"{len(done)} of {len(good)} good messages done after {failures} failures"
+            assert failures < MOST_FAILURES, (
+                f"expected {len(good)} good messages, got {len(done)} after {failures} failures"
+            )
             for delivery in mq.consume(kit.names.work, limit=5, wait_s=1.0):
                 if delivery.body in poison:
                     failures += 1
@@ -162,7 +163,7 @@ class Hygiene:
 
     @case("H8")
     def test_one_connection_serves_many_threads(self, kit: Kit) -> None:
-        """H8: threads that publish, take and settle on one connection at once get each message once."""
+        """H8: threads that publish, consume and settle on one connection at once get each message once."""
         mq = kit.mq()
         total, threads = kit.count(120, least=40), 4
         done: list[bytes] = []
@@ -183,28 +184,30 @@ class Hygiene:
         for thread in crew:
             thread.join(60.0)
 
-        assert broken == []
-        assert len(done) == len(set(done)) == total // threads * threads
+        assert broken == [], f"expected no error in a thread, got {broken}"
+        assert len(done) == len(set(done)) == total // threads * threads, f"expected each message once, got {done}"
 
 
 def _assert_counts(mq: Mq, kit: Kit, **expected: int) -> None:
-    """What the broker can tell is true; some need a moment to count."""
+    """The counts that the broker knows are correct, within `late_s` seconds."""
 
-    def lies(stats: Stats) -> dict[str, tuple[int | None, int]]:
-        told = {name: getattr(stats, name) for name in expected}
-        return {name: (told[name], expected[name]) for name in expected if told[name] not in (None, expected[name])}
+    def is_correct() -> bool:
+        stats = mq.stats(kit.names.work)
+        return all(getattr(stats, name) in (None, count) for name, count in expected.items())
 
-    within_s = kit.target.late_s
-    eventually(lambda: not lies(mq.stats(kit.names.work)), within_s, what=f"{expected}, not {mq.stats(kit.names.work)}")
+    try:
+        eventually(is_correct, kit.target.late_s, what="correct counts")
+    except AssertionError:
+        raise AssertionError(f"expected the counts {expected}, got {mq.stats(kit.names.work)}") from None
 
 
-def _live_a_life(mq: Mq, kit: Kit) -> None:
-    """Everything that can happen to messages, and then they are gone."""
+def _use_every_operation(mq: Mq, kit: Kit) -> None:
+    """Publish messages, settle them in every way, and remove them."""
     send(mq, kit.names.work, *numbered(12))
     deliveries = take(mq, kit.names.work, 12)
     nack(mq, *deliveries[:4])
     for delivery in deliveries[4:6]:
-        bury(mq, delivery, kit.names.dead)
+        dead_letter(mq, delivery, kit.names.dead)
     for delivery in deliveries[6:]:
         ack(mq, delivery, replies=[Outgoing(queue=kit.names.replies, body=b"answer")])
     if mq.capabilities.delay:
@@ -229,7 +232,7 @@ def _open_and_send(mq: Mq, queue: str, body: bytes) -> None:
 
 
 def _in_a_fork(act: Callable[[], None]) -> str:
-    """What became of `act` in a forked child: `done`, or its traceback."""
+    """Run `act` in a forked child; returns `done` or its traceback."""
     context = multiprocessing.get_context("fork")
     mine, its = context.Pipe()
 
@@ -240,12 +243,12 @@ def _in_a_fork(act: Callable[[], None]) -> str:
         except BaseException:  # noqa: BLE001 - it has to reach the parent, whatever it is
             its.send(traceback.format_exc())
         finally:
-            # No clean-up of the test process in its copy.
+            # The child must not run the clean-up of the test process.
             os._exit(0)
 
     child = context.Process(target=run)
     child.start()
-    said = str(mine.recv()) if mine.poll(CHILD_S) else "no word from the child"
+    said = str(mine.recv()) if mine.poll(CHILD_S) else "the child did not answer"
     child.kill()
     child.join(CHILD_S)
     return said

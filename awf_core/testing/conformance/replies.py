@@ -1,4 +1,4 @@
-"""F: publishing and answering. Cases of the kit; part of `MqConformance`."""
+"""F: publishing and replying. Cases of `MqConformance`."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ ROUNDS = 30
 
 
 class Replies:
-    """A publish that is accepted is there; a result is there before its message is gone."""
+    """An accepted message is in its queue; a result is in its queue before its message is removed."""
 
     @case("F1")
-    def test_what_publish_accepted_is_there_for_everybody(self, kit: Kit) -> None:
-        """F1: when publish returns None, another connection finds the message; results keep length and order."""
+    def test_an_accepted_message_is_visible_to_every_connection(self, kit: Kit) -> None:
+        """F1: when publish returns None, another connection gets the message; answers have the order of the items."""
         producer, consumer = kit.mq(), kit.mq(worker="kit-2")
         bodies = numbered(50)
 
         results = list(producer.publish([Outgoing(queue=kit.names.work, body=body) for body in bodies]))
 
-        assert results == [None] * 50
+        assert results == [None] * 50, f"expected 50 times None, got {results}"
         assert finish(consumer, kit.names.work, 50) == sorted(bodies)
 
     @case("F1b")
-    def test_calls_without_items_do_nothing(self, kit: Kit) -> None:
-        """F1b: empty batches are answered with empty results."""
+    def test_a_call_without_items_does_nothing(self, kit: Kit) -> None:
+        """F1b: the answer to an empty batch is empty."""
         mq = kit.mq()
 
         answers = [mq.publish([]), mq.ack([]), mq.nack([]), mq.dead_letter([]), mq.extend([])]
@@ -42,10 +42,10 @@ class Replies:
         assert [list(answer) for answer in answers] == [[]] * 5
 
     @case("F2")
-    def test_a_publish_to_an_unknown_queue_arrives_or_is_refused(self, kit: Kit) -> None:
-        """F2: never None for a message that is nowhere."""
+    def test_a_publish_to_an_unknown_queue_is_delivered_or_refused(self, kit: Kit) -> None:
+        """F2: the answer is never None for a message that is lost."""
         mq = kit.mq()
-        unknown = f"{kit.names.work}-nobody"
+        unknown = f"{kit.names.work}-absent"
 
         (answer,) = mq.publish([Outgoing(queue=unknown, body=b"x")])
 
@@ -56,8 +56,8 @@ class Replies:
             assert unknown in str(answer)
 
     @case("F3")
-    def test_a_reply_is_there_before_its_message_is_gone(self, kit: Kit) -> None:
-        """F3: whoever sees the work queue empty finds the reply; watched over many acks by another connection."""
+    def test_a_reply_is_published_before_its_message_is_removed(self, kit: Kit) -> None:
+        """F3: a connection that sees the work queue empty finds the reply; checked over many acks."""
         mq, watcher = kit.mq(), kit.mq(worker="kit-2")
         gone_without_reply: list[int] = []
 
@@ -76,11 +76,11 @@ class Replies:
             ack(watcher, answer)
             assert answer.body == b"%d" % number
 
-        assert gone_without_reply == []
+        assert gone_without_reply == [], f"expected each reply before its ack, not so in rounds {gone_without_reply}"
 
     @case("F4")
-    def test_a_reply_that_cannot_be_published_keeps_the_message(self, kit: Kit) -> None:
-        """F4: either reply and ack, or neither: never an ack without its reply."""
+    def test_a_message_whose_reply_cannot_be_published_is_not_acked(self, kit: Kit) -> None:
+        """F4: either both reply and ack, or neither."""
         mq = kit.mq()
         send(mq, kit.names.work, b"x")
         delivery = take_one(mq, kit.names.work)
@@ -97,8 +97,8 @@ class Replies:
             assert take_one(mq, kit.names.work).body == b"x"
 
     @case("F4b", "max_body_bytes")
-    def test_a_reply_over_the_limit_keeps_the_message(self, kit: Kit) -> None:
-        """F4b: BodyTooLarge, not acked; the same delivery can then be acked without the reply."""
+    def test_a_message_whose_reply_is_over_the_limit_is_not_acked(self, kit: Kit) -> None:
+        """F4b: the answer is BodyTooLarge; the same delivery can then be acked without the reply."""
         mq = kit.mq()
         limit = mq.capabilities.max_body_bytes
         assert limit is not None
@@ -108,14 +108,14 @@ class Replies:
         reply = Outgoing(queue=kit.names.replies, body=b"x" * (limit + 1))
         (answer,) = mq.ack([Ack(delivery=delivery, replies=[reply])])
 
-        assert isinstance(answer, BodyTooLarge)
+        assert isinstance(answer, BodyTooLarge), f"expected BodyTooLarge, got {answer!r}"
         ack(mq, delivery)
         assert_quiet(mq, kit.names.replies)
         assert_quiet(mq, kit.names.work)
 
     @case("F5", "headers")
-    def test_correlation_id_reply_address_and_headers_travel_with_a_message(self, kit: Kit) -> None:
-        """F5: what a requester needs to match an answer comes with the delivery and with the reply."""
+    def test_correlation_id_reply_queue_and_headers_are_delivered_with_a_message(self, kit: Kit) -> None:
+        """F5: what a requester needs to match a reply is in the delivery and in the reply."""
         mq = kit.mq()
         sent = Outgoing(
             queue=kit.names.work,
@@ -138,8 +138,8 @@ class Replies:
         assert (answer.correlation_id, answer.headers.get("traceparent")) == ("kit-7", "00-a-c-01")
 
     @case("F6")
-    def test_a_deduplication_id_is_honoured_or_ignored_but_no_error(self, kit: Kit) -> None:
-        """F6: the same id twice is one message or two, never none."""
+    def test_a_deduplication_id_is_used_or_ignored_and_is_no_error(self, kit: Kit) -> None:
+        """F6: the same id twice is one message or two."""
         mq = kit.mq()
         twice = [Outgoing(queue=kit.names.work, body=b"x", group="g", dedup_id="same") for _ in range(2)]
 
@@ -148,8 +148,8 @@ class Replies:
         assert drain(mq, kit.names.work) in ([b"x"], [b"x", b"x"])
 
     @case("F7")
-    def test_an_unsupported_priority_is_an_error_and_not_silence(self, kit: Kit) -> None:
-        """F7: a priority is honoured where the capability is there, and refused by name where it isn't."""
+    def test_an_unsupported_priority_is_an_error(self, kit: Kit) -> None:
+        """F7: a priority is accepted with the capability; without it the answer is an error that names it."""
         mq = kit.mq()
 
         (answer,) = mq.publish([Outgoing(queue=kit.names.work, body=b"x", priority=5)])
@@ -163,8 +163,8 @@ class Replies:
             assert_quiet(mq, kit.names.work)
 
     @case("F8", "temporary_reply")
-    def test_a_private_reply_queue_takes_an_answer_and_is_nobody_elses(self, kit: Kit) -> None:
-        """F8: two names differ, and an answer published to one is found there."""
+    def test_each_private_reply_queue_is_unique_and_takes_a_reply(self, kit: Kit) -> None:
+        """F8: two names differ, and a reply published to one is delivered only there."""
         mq, worker = kit.mq(), kit.mq(worker="kit-2")
         mine, other = mq.reply_queue(ttl_s=60.0), mq.reply_queue(ttl_s=60.0)
 
@@ -177,8 +177,8 @@ class Replies:
         assert_quiet(mq, other)
 
     @case("F9", "state")
-    def test_shared_state_is_written_once_by_one_and_read_by_all(self, kit: Kit) -> None:
-        """F9: if_absent lets one writer win; None deletes; a list is sorted and bounded by its prefix."""
+    def test_shared_state_has_one_writer_with_if_absent_and_many_readers(self, kit: Kit) -> None:
+        """F9: `if_absent` lets one writer win; None deletes; a list is sorted and has only its prefix."""
         mq, other = kit.mq(), kit.mq(worker="kit-2")
         prefix = kit.names.work
         key, second = f"{prefix}:a", f"{prefix}:b"
@@ -187,7 +187,7 @@ class Replies:
         lost = list(other.state_put([StateEntry(key=key, value="2", ttl_s=60.0, if_absent=True)]))
         other.state_put([StateEntry(key=second, value="3", ttl_s=60.0)])
 
-        assert (won, lost) == ([True], [False])
+        assert (won, lost) == ([True], [False]), f"expected the first writer to win, got {won} and {lost}"
         assert list(other.state_get([key, f"{prefix}:none"])) == ["1", None]
         assert [tuple(pair) for pair in mq.state_list(prefix)] == [(key, "1"), (second, "3")]
         mq.state_put([StateEntry(key=key, value=None), StateEntry(key=second, value=None)])
@@ -195,13 +195,13 @@ class Replies:
 
     @case("F9b", "state")
     def test_shared_state_expires_and_can_be_written_with_an_ack(self, kit: Kit) -> None:
-        """F9b: a value is gone after its time; `remember` is there when the ack returns."""
+        """F9b: a value expires; `remember` is written when the ack returns."""
         mq = kit.mq()
         key, brief = f"{kit.names.work}:r", f"{kit.names.work}:brief"
         send(mq, kit.names.work, b"x")
         delivery = take_one(mq, kit.names.work)
 
-        mq.state_put([StateEntry(key=brief, value="soon gone", ttl_s=0.3)])
+        mq.state_put([StateEntry(key=brief, value="expires soon", ttl_s=0.3)])
         answers = list(mq.ack([Ack(delivery=delivery, remember=Remember(key=key, value="done", ttl_s=60.0))]))
 
         assert answers == [None]

@@ -1,4 +1,7 @@
-"""All cases in one class, and the pin on what a backend skips. Subclassed by backends' tests; holds no case itself."""
+"""All cases in one class, and the check of what a backend skips. Backends' tests subclass it.
+
+`awf plugins conformance` runs this file: the backend then comes from the options.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,25 @@ if TYPE_CHECKING:
     from awf_core.testing.kit import Kit
 
 
-# Last first: pytest runs the methods of the last base first.
+# In reverse: pytest runs the methods of the last base first.
 class MqConformance(WorkerCases, Hygiene, Outages, Replies, DeadLetters, Leases, Retry, DeliveryCases, Basics):
-    """The whole kit. `skips`: case id -> reason, exactly what the backend can't do; None pins nothing."""
+    """The whole kit. `skips`: case id -> reason, for exactly the cases that the backend skips; None = no check."""
 
     skips: ClassVar[Mapping[str, str] | None] = {}
 
     def test_exactly_the_declared_cases_are_skipped(self, kit: Kit) -> None:
-        """A broken broker can't hide as a skipped case."""
+        """Fails when a case is skipped that isn't declared, for example because the broker is broken."""
         assert_skips(type(self), kit, type(self).skips)
 
 
+class TestConformance(MqConformance):
+    """Every case, for `awf plugins conformance`. The certificate lists what is skipped."""
+
+    skips = None
+
+
 def assert_skips(suite: type, kit: Kit, declared: Mapping[str, str] | None) -> None:
-    """What `suite` skips for this backend is what was declared; None declares nothing and checks nothing."""
+    """Check that `suite` skips exactly the declared cases for this backend; None = no check."""
     if declared is None:
         return
     skipped = skipped_cases(suite, kit)

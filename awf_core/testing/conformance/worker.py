@@ -1,4 +1,4 @@
-"""D6, D7 and W: real workers, killed and stopped at every step. Cases of the kit; part of `MqConformance`."""
+"""D6, D7 and W: real workers, killed and stopped at each step. Cases of `MqConformance`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 
 RECOVERY_S = 60.0
 SAME_SIGNAL_S = 0.3
-"""Two signals closer than a tenth of a second count as one."""
+"""Two signals within a tenth of a second count as one."""
 
 REDIRECTS = frozenset({"settle.before_redirect", "settle.redirected"})
-"""Only passed where the broker refuses a reply address that the worker lets through."""
+"""Reached only where the broker refuses a reply queue that the worker accepts."""
 
 
 class WorkerCases:
-    """The worker on this backend: results for all, whatever kills it, and nothing lost when it is stopped."""
+    """The worker on this backend: a result for every message, over kills and stops."""
 
     @case("D6", "processes")
-    def test_a_worker_killed_after_the_run_and_before_the_ack_leaves_a_message_that_is_done_again(
-        self, kit: Kit
-    ) -> None:
+    def test_a_message_is_run_again_after_a_kill_between_run_and_ack(self, kit: Kit) -> None:
         """D6: at least once: the run repeats, the requester gets one result."""
         mq = kit.mq()
         send(mq, kit.names.work, kit.message("kit-done", "m1"))
@@ -49,7 +47,7 @@ class WorkerCases:
 
     @case("D7", "processes")
     def test_a_worker_killed_at_any_step_of_settling_loses_nothing(self, kit: Kit) -> None:
-        """D7: at every crash point: each message ends in one result (two where settling isn't atomic), none in zero."""
+        """D7: at every crash point each message has one result, or two where settling isn't atomic."""
         mq = kit.mq()
         points = (*CRASH_POINTS, *kit.target.crash_points)
         queues = {point: f"{kit.names.work}-{number}" for number, point in enumerate(points)}
@@ -57,29 +55,31 @@ class WorkerCases:
             mq.ensure(queue, "work", dead_letter=kit.names.dead)
             send(mq, queue, *_one_of_each(kit, point))
 
-        doomed = {p: kit.worker("--burst", queue=q, is_short=True, env={VARIABLE: p}) for p, q in queues.items()}
-        ends = {point: worker.end(RECOVERY_S) for point, worker in doomed.items()}
+        killed = {p: kit.worker("--burst", queue=q, is_short=True, env={VARIABLE: p}) for p, q in queues.items()}
+        ends = {point: worker.end(RECOVERY_S) for point, worker in killed.items()}
         more = [word for queue in list(queues.values())[1:] for word in ("--queue", queue)]
-        heir = kit.worker(*more, "--concurrency", "8", queue=queues[points[0]], is_short=True)
-        _await_all_settled(heir, mq, list(queues.values()))
-        heir.stop()
+        successor = kit.worker(*more, "--concurrency", "8", queue=queues[points[0]], is_short=True)
+        _await_all_settled(successor, mq, list(queues.values()))
+        successor.stop()
 
         survived = {point for point, code in ends.items() if code != -signal.SIGKILL}
-        assert survived <= REDIRECTS | set(kit.target.crash_points), f"never reached: {sorted(survived)}"
+        assert survived <= REDIRECTS | set(kit.target.crash_points), (
+            f"expected every crash point to be reached, not reached: {sorted(survived)}"
+        )
         answers = Counter(r["message_id"] for r in _results(kit, mq))
-        letters = kit.letters(mq, len(points))
+        dead = kit.dead_messages(mq, len(points))
         most = 1 if mq.capabilities.atomic_settle else 2
         for point in points:
             for kind in ("done", "fail"):
                 count = answers.pop(f"{point}/{kind}", 0)
-                assert 1 <= count <= most, f"{count} results of the {kind} message that met {point}"
-            count = letters.count(_malformed(point))
-            assert 1 <= count <= most, f"{count} letters of the malformed message that met {point}"
-        assert not answers, f"results nobody asked for: {answers}"
+                assert 1 <= count <= most, f"{point}, {kind}: expected 1 to {most} results, got {count}"
+            count = dead.count(_malformed(point))
+            assert 1 <= count <= most, f"{point}, malformed: expected 1 to {most} dead-lettered messages, got {count}"
+        assert not answers, f"expected no other results, got {answers}"
 
     @case("W1", "processes")
-    def test_every_message_is_answered_once_by_two_workers(self, kit: Kit) -> None:
-        """W1: two workers, many messages: as many results, each once, and empty queues."""
+    def test_two_workers_answer_every_message_once(self, kit: Kit) -> None:
+        """W1: each of many messages has one result, and the queues are empty."""
         mq = kit.mq()
         total = kit.count(60, least=20)
         workers = [kit.worker(), kit.worker()]
@@ -92,13 +92,13 @@ class WorkerCases:
 
         assert sorted(r["message_id"] for r in results) == sorted(f"m{number}" for number in range(total))
         assert {r["status"] for r in results} == {"completed"}
-        assert codes == [0, 0]
+        assert codes == [0, 0], f"expected both workers to exit with 0, got {codes}"
         assert_quiet(mq, kit.names.replies)
         assert_quiet(mq, kit.names.work)
 
     @case("W2", "processes")
-    def test_a_failing_message_is_retried_then_buried_and_answered_once(self, kit: Kit) -> None:
-        """W2: as many runs as attempts, one letter, one result."""
+    def test_a_failing_message_is_retried_then_dead_lettered_and_answered_once(self, kit: Kit) -> None:
+        """W2: as many runs as attempts, one dead-lettered message, one result."""
         mq = kit.mq()
         send(mq, kit.names.work, kit.message("kit-fail", "bad"))
 
@@ -108,12 +108,12 @@ class WorkerCases:
 
         assert (result["status"], result["dead_lettered"], result["attempt"]) == ("failed", True, 2)
         assert kit.project.runs("kit-fail") == ["bad", "bad"]
-        assert len(kit.letters(mq, 1)) == 1
+        assert len(kit.dead_messages(mq, 1)) == 1
         assert_quiet(mq, kit.names.replies)
 
     @case("W3", "processes")
-    def test_a_worker_told_to_stop_finishes_what_runs(self, kit: Kit) -> None:
-        """W3: TERM: the run ends, its result is published, what was not begun stays for others, exit 0."""
+    def test_a_stopped_worker_finishes_its_run(self, kit: Kit) -> None:
+        """W3: on SIGTERM the run ends, its result is published, other messages stay ready, and the exit code is 0."""
         mq = kit.mq()
         worker = kit.worker("--concurrency", "1")
         send(mq, kit.names.work, kit.message("kit-slow", "running"))
@@ -128,12 +128,12 @@ class WorkerCases:
         assert [r["message_id"] for r in kit.results(mq, 1)] == ["running"]
         waiting = take_one(mq, kit.names.work)
         assert b"waiting" in waiting.body
-        assert waiting.attempt == 1
+        assert waiting.attempt == 1, f"expected attempt 1, got {waiting.attempt}"
         assert kit.project.runs("kit-done") == []
 
     @case("W4", "processes")
-    def test_a_worker_told_twice_gives_back_what_runs_without_counting_it(self, kit: Kit) -> None:
-        """W4: a second TERM stops the run at once; the message comes again as the same attempt, exit 5."""
+    def test_a_worker_stopped_twice_releases_its_message_without_counting_an_attempt(self, kit: Kit) -> None:
+        """W4: a second SIGTERM ends the run at once; the message is redelivered as the same attempt, exit code 5."""
         mq = kit.mq()
         worker = kit.worker("--concurrency", "1")
         send(mq, kit.names.work, kit.message("kit-slow", "m1"))
@@ -147,13 +147,13 @@ class WorkerCases:
         code = worker.end()
         again = take_one(mq, kit.names.work)
 
-        assert code == 5
-        assert again.attempt == 1
+        assert code == 5, f"expected exit code 5, got {code}"
+        assert again.attempt == 1, f"expected attempt 1, got {again.attempt}"
         assert_quiet(mq, kit.names.replies)
 
     @case("W5", "processes")
-    def test_a_result_that_may_not_be_delivered_is_kept_and_the_run_not_repeated(self, kit: Kit) -> None:
-        """W5: a reply address the worker refuses: one run, the result in the undeliverable queue."""
+    def test_an_undeliverable_result_is_kept_and_the_run_is_not_repeated(self, kit: Kit) -> None:
+        """W5: with a reply queue that the worker refuses there is one run, its result in the undeliverable queue."""
         mq = kit.mq()
         send(mq, kit.names.work, kit.message("kit-done", "m1", reply_to=kit.names.dead))
 
@@ -163,16 +163,16 @@ class WorkerCases:
 
         assert result["message_id"] == "m1"
         assert kit.project.runs("kit-done") == ["m1"]
-        assert kit.letters(mq) == []
+        assert kit.dead_messages(mq) == []
 
 
 def _one_of_each(kit: Kit, point: str) -> tuple[bytes, ...]:
-    """Messages that between them pass every crash point: one that is done, one that fails, one that can't be read."""
+    """Messages that together pass every crash point: one that succeeds, one that fails, one that is malformed."""
     bodies = (kit.message("kit-done", f"{point}/done"), kit.message("kit-fail", f"{point}/fail"), _malformed(point))
     if point not in REDIRECTS:
         return bodies
-    # Let through by the worker, refused by brokers whose reply queues have to exist.
-    return (*bodies, kit.message("kit-done", f"{point}/lost", reply_to=f"{kit.names.replies}-nobody"))
+    # The worker accepts this reply queue; brokers whose reply queues have to exist refuse it.
+    return (*bodies, kit.message("kit-done", f"{point}/lost", reply_to=f"{kit.names.replies}-absent"))
 
 
 def _malformed(point: str) -> bytes:
@@ -180,9 +180,9 @@ def _malformed(point: str) -> bytes:
 
 
 def _await_all_settled(worker: LoggedProcess, mq: Mq, queues: list[str]) -> None:
-    """Nothing ready, delayed or in flight in any queue, for as long as it takes.
+    """Wait until no message is ready, delayed or in flight in any queue.
 
-    Not every broker tells what is in flight, so the worker's own log has to say that it settled all it claimed, too.
+    Not every broker knows what is in flight, so the worker's log also has to show that it settled all it claimed.
     """
     worker.await_line("worker.ready", within_s=RECOVERY_S)
     since = [0, time.monotonic()]
@@ -198,7 +198,7 @@ def _await_all_settled(worker: LoggedProcess, mq: Mq, queues: list[str]) -> None
         has_settled = len(worker.lines("message.claimed")) == len(worker.lines("message.settled"))
         return has_settled and time.monotonic() - since[1] > QUIET_S
 
-    eventually(lambda: not left() and is_quiet(), RECOVERY_S, what="every queue dry")
+    eventually(lambda: not left() and is_quiet(), RECOVERY_S, what="all queues empty")
 
 
 def _results(kit: Kit, mq: Mq) -> list[dict[str, Any]]:

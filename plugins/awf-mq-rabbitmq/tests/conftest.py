@@ -15,13 +15,13 @@ import pika
 import pytest
 from awf_mq_rabbitmq.backend import Backend
 from awf_mq_rabbitmq.settings import RabbitMqSettings
+from tls_files import make_certificates
 
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext
-from awf_core.testing.certificates import TlsFiles, make_certificates
+from awf_core.testing.brokers import PrivateRabbitMq, TlsFiles, rabbitmq_script
 from awf_core.testing.proxy import Proxy
 from awf_core.testing.pytest_plugin import kit
-from awf_core.testing.rabbitmq_server import PrivateRabbitMq, rabbitmq_script
 from awf_core.testing.server_process import free_port
 
 __all__ = ["kit"]

@@ -18,8 +18,8 @@ from awf_core.errors import BrokerMisconfigured, LeaseLost
 from awf_core.testing.eventually import eventually
 
 if TYPE_CHECKING:
+    from awf_core.testing.brokers import PrivateRabbitMq
     from awf_core.testing.proxy import Proxy
-    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
 
 MakeBackend = Callable[..., Any]
 AWF = str(Path(sys.executable).with_name("awf"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from awf_core.testing.kit import Kit
 
     Evaluate = Callable[[str], str]
-    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+    from awf_core.testing.brokers import PrivateRabbitMq
 
 
 class Control:

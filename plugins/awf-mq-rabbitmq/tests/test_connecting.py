@@ -12,8 +12,7 @@ from awf_core.contract import Outgoing
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable
 
 if TYPE_CHECKING:
-    from awf_core.testing.certificates import TlsFiles
-    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+    from awf_core.testing.brokers import PrivateRabbitMq, TlsFiles
 
 MakeBackend = Callable[..., Any]
 GUEST = "amqp://guest:guest@"

@@ -25,8 +25,8 @@ from awf_core.testing.eventually import eventually
 
 if TYPE_CHECKING:
     from awf_core.contract import Delivery
+    from awf_core.testing.brokers import PrivateRabbitMq
     from awf_core.testing.proxy import Proxy
-    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
 
 MakeBackend = Callable[..., Any]
 Evaluate = Callable[[str], str]

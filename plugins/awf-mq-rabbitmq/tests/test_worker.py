@@ -15,7 +15,7 @@ import pika
 import pytest
 
 if TYPE_CHECKING:
-    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
+    from awf_core.testing.brokers import PrivateRabbitMq
 
 Run = Callable[..., list[dict[str, Any]]]
 WORKFLOW = """

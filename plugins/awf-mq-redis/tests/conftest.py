@@ -18,12 +18,11 @@ from awf_mq_redis.settings import RedisSettings
 
 from awf_core.clock import SystemClock
 from awf_core.contract import BackendContext, Delivery, Outgoing
+from awf_core.testing.brokers import PrivateRedis, redis_program
 from awf_core.testing.eventually import eventually
-from awf_core.testing.process import LoggedProcess, awf_command
-from awf_core.testing.project import Project
+from awf_core.testing.process import LoggedProcess, Project, awf_command
 from awf_core.testing.proxy import Proxy
 from awf_core.testing.pytest_plugin import kit  # noqa: F401 - the conformance kit's fixture
-from awf_core.testing.redis_server import PrivateRedis, redis_program
 from awf_core.testing.server_process import LOCAL, free_port
 
 if TYPE_CHECKING:

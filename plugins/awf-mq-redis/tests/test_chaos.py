@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from awf_core.testing.redis_server import redis_program
+from awf_core.testing.brokers import redis_program
 from bench.chaos_redis import run
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 import redis
 
+from awf_core.testing.brokers import PrivateRedis
 from awf_core.testing.conformance import MqConformance
-from awf_core.testing.redis_server import PrivateRedis
 from awf_core.testing.target import MqTarget
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import time
 
 import pytest
 import redis
+from tls_files import can_make_certificates, make_certificates
 
 from awf_core.contract import Ack, Outgoing
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable
-from awf_core.testing.certificates import can_make_certificates, make_certificates
+from awf_core.testing.brokers import PrivateRedis
 from awf_core.testing.eventually import eventually
-from awf_core.testing.redis_server import PrivateRedis
 from awf_core.testing.server_process import ServerFailed
 
 pytestmark = pytest.mark.skipif(not can_make_certificates(), reason="no openssl to make certificates with")

@@ -85,7 +85,7 @@ REFUSED = {
     "a bad delay": (("hello", "--delay", "soon"), 1, "Error: --delay: 'soon' is not a duration"),
     "a bad timeout": (("hello", "--wait", "--timeout", "x"), 1, "Error: --timeout: 'x' is not a duration"),
     "no inputs file": (("hello", "--inputs-file", "none"), 1, "Error: --inputs-file none: No such file or directory"),
-    "an empty workflow": ((" ",), 1, "Error: no worker would take this message: 'workflow' must be a non-empty text"),
+    "an empty workflow": ((" ",), 1, "Error: message rejected: 'workflow' must be a non-empty text"),
     "an id too long": (("hello", "--id", "x" * 256), 1, "'id' must be a text of 1 to 255 characters"),
     "an unknown backend": (("hello", "--type", "redsi"), 2, "--type: mq.type 'redsi': no such backend is installed"),
     "no configuration": (
@@ -129,7 +129,7 @@ def test_waiting_ends_with_124_when_the_timeout_is_over_and_the_message_stays(
 
     assert ended.exit_code == 124
     assert "Error: no result of message 'm-1' within 50ms" in ended.stderr
-    assert "Hint: it goes its way; its result will be in queue" in ended.stderr
+    assert "Hint: it will still be processed; its result will be in queue" in ended.stderr
     assert ended.stdout == ""
     assert project.count() == 1
 

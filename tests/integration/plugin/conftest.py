@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from awf_core.config import backend_names as backend_names_module
-from awf_core.plugin import entries as entries_module
+from awf_core.plugin import loader as loader_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _NUMBERS = count()
 
@@ -56,7 +56,7 @@ class Backend:
     @hookimpl
     def awf_mq_nack(self, nacks): return [None for _ in nacks]
     @hookimpl
-    def awf_mq_dead_letter(self, letters): return [None for _ in letters]
+    def awf_mq_dead_letter(self, dead_letters): return [None for _ in dead_letters]
     @hookimpl
     def awf_mq_extend(self, deliveries): return []
     @hookimpl
@@ -72,7 +72,14 @@ class Packages:
     modules: list[str] = field(default_factory=list)
 
     def install(
-        self, name: str, *, source: str = BACKEND, version: str = "1.0", value: str = "{module}:Backend", **groups: str
+        self,
+        name: str,
+        *,
+        source: str = BACKEND,
+        version: str = "1.0",
+        value: str = "{module}:Backend",
+        requires: Sequence[str] = (),
+        **groups: str,
     ) -> str:
         """Install distribution `name` with one module of `source`; returns the module's name.
 
@@ -82,8 +89,9 @@ class Packages:
         (self.site / f"{module}.py").write_text(source)
         info = self.site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        points = {"mq": "awf.mq", "env": "awf.mq.env", "plugins": "awf.plugins"}
+        required = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}")
+        points = {"mq": "awf.mq", "env": "awf.mq.env", "plugins": "awf.plugins", "scripts": "console_scripts"}
         lines = [f"[{points[key]}]\n{entry} = {value.format(module=module)}\n" for key, entry in groups.items()]
         (info / "entry_points.txt").write_text("\n".join(lines))
         self.modules.append(module)
@@ -104,7 +112,7 @@ def only_the_core_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             and (point.dist.name == "awf-core" or tmp_path in Path(str(point.dist.locate_file(""))).parents)
         )
 
-    for module in (entries_module, backend_names_module):
+    for module in (loader_module, backend_names_module):
         monkeypatch.setattr(module, "entry_points", seen)
 
 

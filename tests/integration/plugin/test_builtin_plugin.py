@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
+from awf_core.config.backend_names import has_third_party_plugins
 from awf_core.errors import ConfigError
 from awf_core.extensions.executors import Executor
 from awf_core.integrations import CLI_AGENTS, GITHUB_OPERATIONS
 from awf_core.integrations.agents import dialects
 from awf_core.integrations.github import github_operations
-from awf_core.plugin.entries import has_third_party_plugins
 from awf_core.plugin.manager import build_plugins
 
 REGISTERS = """

@@ -50,7 +50,7 @@ def test_the_backend_gets_its_settings_and_what_the_core_knows(packages, configu
     assert not hasattr(backend, "opened")
 
 
-def test_the_facade_reaches_the_backend(packages, configured):
+def test_mq_calls_the_backend(packages, configured):
     packages.install("awf-mq-fake", mq="fake")
 
     assembly = assemble(configured("mq: {type: fake}"), worker="w")
@@ -154,7 +154,7 @@ def test_a_required_setting_that_is_missing_names_its_variable(packages, configu
     assert error.message == ("mq.fake.url: required, and not set (set it in the file, or as AWF_MQ_FAKE_URL)")
 
 
-def test_sections_of_backends_that_are_not_chosen_are_not_looked_into(packages, configured):
+def test_sections_of_backends_that_are_not_chosen_are_not_checked(packages, configured):
     packages.install("awf-mq-fake", mq="fake")
 
     config = configured("mq: {type: fake, redis: {nonsense: [1]}, sqs: 5}")
@@ -170,7 +170,7 @@ def test_unknown_variables_of_the_chosen_backend_are_warned_of(packages, configu
     assert assembly.warnings == ("AWF_MQ_FAKE_LEESE: unknown variable is ignored. Did you mean 'AWF_MQ_FAKE_LEASE'?",)
 
 
-def test_an_address_nobody_reads_is_refused_even_with_a_type(packages, configured):
+def test_an_address_that_no_backend_reads_is_refused_even_with_a_type(packages, configured):
     packages.install("awf-mq-fake", mq="fake")
 
     error = refusal(configured("mq: {type: fake}", {"AWF_MQ_NATS_URL": "nats://h"}))

@@ -1,12 +1,19 @@
-"""The doctor looks at everything installed and survives it."""
+"""The doctor checks everything installed and survives it."""
 
 from __future__ import annotations
 
 import sys
+from importlib.metadata import PathDistribution, version
+from typing import TYPE_CHECKING
+
+import pytest
 
 from awf_core.contract import API_VERSION
 from awf_core.hookspecs import REQUIRED_HOOKS
-from awf_core.plugin.doctor import diagnose, list_plugins
+from awf_core.plugin.doctor import diagnose, list_plugins, script_facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def facts_of(name: str):
@@ -79,3 +86,61 @@ def test_a_variable_declared_for_no_backend_is_a_problem(packages):
         f"awf-mq-odd 1.0 ({module}:Backend) is declared for variable AWF_MQ_ODD_URL, "
         "but the package has no such backend"
     )
+
+
+def test_a_requirement_that_is_not_met_is_a_problem_with_the_line_that_installs_it(packages):
+    requires = [
+        "pluggy>=999",
+        "pluggy>=1",
+        "awf-absent~=2.0",
+        "awf-absent; extra == 'more'",
+        "awf-absent; sys_platform == 'no'",
+    ]
+    packages.install("awf-mq-fake", mq="fake", requires=requires)
+
+    unmet = [fact for fact in diagnose() if fact.group == "requires" and fact.distribution == "awf-mq-fake"]
+
+    assert [fact.value for fact in unmet] == ["pluggy>=999", "awf-absent~=2.0"]
+    assert unmet[0].problem == (
+        f"awf-mq-fake 1.0 requires pluggy>=999, installed is {version('pluggy')}. "
+        "Install it with: pip install 'pluggy>=999'"
+    )
+    assert "installed is none. Install it with: pip install 'awf-absent~=2.0'" in (unmet[1].problem or "")
+
+
+def test_the_doctor_says_whose_the_script_is():
+    (fact,) = [fact for fact in diagnose() if fact.group == "console_scripts"]
+
+    assert (fact.distribution, fact.problem) == ("awf-core", None)
+    assert fact.value.endswith("/bin/awf")
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> PathDistribution:
+    """A core that was installed into a directory of its own, where its script was not."""
+    info = tmp_path / "core" / "awf_core-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: awf-core\nVersion: 1.0\n")
+    (info / "RECORD").write_text("bin/awf,,\n")
+    return PathDistribution(info)
+
+
+def test_a_script_that_another_package_replaced_is_a_problem_with_another_way_in(packages, core, tmp_path):
+    module = packages.install("awf", value="{module}:main", scripts="awf")
+    script = tmp_path / "core" / "bin" / "awf"
+    script.parent.mkdir()
+    script.write_text(f"from {module} import main\nmain()\n")
+
+    (fact,) = script_facts(core)
+
+    assert fact.distribution == "awf"
+    assert fact.problem == (
+        f"{script} is the script of awf 1.0 ({module}:main). "
+        "Use `awfq` or `python -m awf_core`, or: pip install --force-reinstall --no-deps awf-core"
+    )
+
+
+def test_a_script_that_is_missing_is_a_problem(core):
+    (fact,) = script_facts(core)
+
+    assert "bin/awf is missing. Use `awfq` or `python -m awf_core`" in (fact.problem or "")

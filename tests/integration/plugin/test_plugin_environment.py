@@ -20,7 +20,7 @@ def test_a_declared_variable_selects_its_backend_without_importing_it(packages):
 
 
 @pytest.mark.parametrize("variable", ["AWF_MQ_FAKE_URL", "AWF_MQ_FAKE_QUEUE_URL"])
-def test_the_twin_of_an_installed_backends_address_selects_it(packages, variable):
+def test_the_variable_of_an_installed_backends_address_selects_it(packages, variable):
     packages.install("awf-mq-fake", mq="fake")
 
     assert backend_from_environment({variable: "fake://host"}) == ("fake", variable)
@@ -66,7 +66,7 @@ def test_variables_of_two_backends_are_an_error_naming_both(packages):
         ("AWF_MQ_NATS_URL", "awf-mq-nats"),
     ],
 )
-def test_a_set_address_nobody_reads_says_what_to_install(packages, monkeypatch, variable, package):
+def test_a_set_address_that_no_backend_reads_says_what_to_install(packages, monkeypatch, variable, package):
     monkeypatch.setattr(sys, "path", [str(packages.site)])
 
     with pytest.raises(ConfigError) as caught:

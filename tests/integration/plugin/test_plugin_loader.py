@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from awf_core.config.backend_names import BACKEND_GROUP
 from awf_core.errors import ConfigError
-from awf_core.plugin.loader import installed_backends, load_backend
+from awf_core.plugin.loader import entries, load_backend
 
 
 def refusal(name: str) -> ConfigError:
@@ -40,7 +41,7 @@ def test_only_the_named_backend_is_imported(packages):
 def test_listing_the_backends_imports_none_and_names_their_packages(packages):
     module = packages.install("awf-mq-fake", version="3.2", mq="fake")
 
-    listed = {info.name: info for info in installed_backends()}
+    listed = {info.name: info for info in entries(BACKEND_GROUP)}
 
     assert listed["fake"].distribution == "awf-mq-fake"
     assert listed["fake"].version == "3.2"
@@ -134,7 +135,7 @@ def test_an_inherited_api_version_does_not_count(packages, changed):
     assert "states no api_version in its own class body" in error.message
 
 
-def test_an_incomplete_backend_is_told_what_is_missing(packages, changed):
+def test_of_an_incomplete_backend_the_error_says_what_is_missing(packages, changed):
     source = changed("    @hookimpl\n    def awf_mq_nack(self, nacks): return [None for _ in nacks]\n", "")
     module = packages.install("awf-mq-part", source=source, mq="part")
 
@@ -143,11 +144,11 @@ def test_an_incomplete_backend_is_told_what_is_missing(packages, changed):
     assert error.message == f"mq.type 'part': awf-mq-part 1.0 ({module}:Backend) does not implement awf_mq_nack."
 
 
-def test_hooks_marked_with_a_foreign_marker_are_asked_about_their_decorator(packages, changed):
+def test_of_hooks_with_another_marker_the_error_names_the_right_decorator(packages, changed):
     source = changed("from awf_core import hookimpl", "import pluggy; hookimpl = pluggy.HookimplMarker('awf_core')")
-    packages.install("awf-mq-foreign", source=source, mq="foreign")
+    packages.install("awf-mq-marked", source=source, mq="marked")
 
-    error = refusal("foreign")
+    error = refusal("marked")
 
     assert "does not implement awf_mq_open, awf_mq_close" in error.message
     assert error.message.endswith("(is it decorated with awf_core.hookimpl?).")
@@ -209,7 +210,7 @@ def test_a_changed_entry_point_is_not_served_from_a_stale_cache(packages, tmp_pa
     module = packages.install("awf-mq-edit", mq="edit")
     env = {**os.environ, "PYTHONPATH": str(packages.site), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     show = "from awf_core.plugin.loader import load_backend; print(load_backend('edit').__name__)"
-    # stevedore's own look fills its file cache, as another tool on the machine would.
+    # stevedore itself fills its file cache, as another tool on the machine would.
     fill = "import stevedore; stevedore.ExtensionManager('awf.mq.none'); " + show
     before = subprocess.run([sys.executable, "-c", fill], env=env, capture_output=True, text=True, check=True)
 

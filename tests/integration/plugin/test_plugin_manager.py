@@ -164,7 +164,7 @@ def test_a_plugin_that_fails_to_import_is_named_with_its_package(packages, sourc
         ),
     ],
 )
-def test_a_plugin_that_does_not_fit_the_hooks_is_told_why(packages, body, said):
+def test_of_a_plugin_that_does_not_fit_the_hooks_the_error_says_why(packages, body, said):
     source = f"from awf_core import hookimpl\n{body}\n"
     module = packages.install("awf-odd", source=source, value="{module}", plugins="odd")
 
@@ -186,7 +186,7 @@ def test_a_class_in_place_of_an_instance_is_refused(packages):
     )
 
 
-def test_an_optional_hook_of_another_version_is_let_be(packages):
+def test_an_optional_hook_of_another_version_is_accepted(packages):
     source = "from awf_core import hookimpl\n@hookimpl(optionalhook=True)\ndef awf_of_tomorrow(x): pass\n"
     packages.install("awf-next", source=source, value="{module}", plugins="next")
 

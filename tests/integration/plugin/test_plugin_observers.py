@@ -1,4 +1,4 @@
-"""Observers are told what they ask for, and can't hurt the worker or each other."""
+"""Observers get what they ask for, and can't harm the worker or each other."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_an_observer_gets_the_values_it_names_in_its_own_order(packages):
 
 
 def test_every_event_of_the_hook_specifications_has_a_method():
-    from awf_core.plugin.hook_checks import EVENTS
+    from awf_core.plugin.checks import EVENTS
 
     assert [hook for hook in EVENTS if not callable(getattr(Observers, hook.removeprefix("awf_"), None))] == []
 
 
 @pytest.mark.parametrize("error", ["ValueError('amqp://u:hunter2@h')", "SystemExit(1)"])
-def test_a_raising_observer_is_logged_counted_and_hurts_nobody(packages, written, error):
+def test_a_raising_observer_is_logged_and_counted_and_harms_no_other(packages, written, error):
     module = module_of(packages, "good", GOOD)
     module_of(packages, "raising", RAISING.format(error=error))
     observers = Observers(build_plugins(None, None, env={}), clock=StillClock())
@@ -78,7 +78,7 @@ def test_a_raising_observer_is_logged_counted_and_hurts_nobody(packages, written
     assert module.seen == [("ack", 0.5), ("nack", 0.5)]
     assert observers.failures == {("raising", "awf_message_settled"): 2}
     assert [(line["event"], line["plugin"], line["hook"]) for line in lines] == [
-        ("plugin_failed", "raising", "awf_message_settled")
+        ("plugin.failed", "raising", "awf_message_settled")
     ]
     assert error.split("(")[0] in lines[0]["exception"]
     assert "hunter2" not in written.getvalue()
@@ -94,7 +94,7 @@ def test_without_observers_nothing_is_active():
     assert observers.failures == {}
 
 
-def test_tracing_shows_who_is_told_without_bodies(packages, capsys):
+def test_tracing_shows_which_plugins_are_notified_without_bodies(packages, capsys):
     module_of(packages, "good", GOOD)
     observers = Observers(build_plugins(None, None, env={"AWF_TRACE_HOOKS": "1"}))
 

@@ -12,7 +12,7 @@ import pytest
 from awf_core.cli.main import main
 from awf_core.cli.resume_flow import AskedAgain, resume_here
 from awf_core.cli.run_flow import Asked, run_here
-from awf_core.engine.run.events import Events
+from awf_core.engine.run.events import NoEvents
 from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Place:
             "cwd": self.directory,
             "env": self.env,
             "cancel": cancel or Cancel(),
-            "events": Events(),
+            "events": NoEvents(),
             "warn": self.warnings.append,
         }
 

@@ -1,4 +1,4 @@
-"""What the tests of the embedded queue share: backends on a fresh file, a clock to set, a foreign SQLite client."""
+"""What the tests of the embedded queue share: backends on a new file, a clock to set, an external SQLite client."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pluggy
 import pytest
 
-from awf_core.backends.sqlite.backend import Backend
-from awf_core.backends.sqlite.settings import SqliteSettings
+from awf_core.backends.sqlite.backend import Backend, SqliteSettings
 from awf_core.contract import BackendContext, Delivery, Outgoing
+from awf_core.hookspecs import PROJECT, BackendSpecs
+from awf_core.mq import Mq
+from awf_core.testing.clocks import SetClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,34 +23,25 @@ if TYPE_CHECKING:
 MakeBackend = Callable[..., Backend]
 
 
-class SetClock:
-    """The time of the test's choosing. It starts a little ahead, so that rows of foreign clients are due."""
+class HookedClock(SetClock):
+    """Calls `on_monotonic` whenever the monotonic time is read."""
 
-    def __init__(self) -> None:
-        self.wall_s = time.time() + 10
-        self.monotonic_s = 1000.0
-        self.on_monotonic: Callable[[], None] | None = None
-
-    def now(self) -> float:
-        return self.wall_s
+    on_monotonic: Callable[[], None] | None = None
 
     def monotonic(self) -> float:
         if self.on_monotonic is not None:
             self.on_monotonic()
-        return self.monotonic_s
-
-    def advance(self, seconds: float) -> None:
-        self.wall_s += seconds
-        self.monotonic_s += seconds
+        return super().monotonic()
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> HookedClock:
+    # A little ahead, so that rows of external clients are due.
+    return HookedClock(time.time() + 10)
 
 
 @pytest.fixture
-def make_backend(tmp_path: Path, clock: SetClock) -> Iterator[MakeBackend]:
+def make_backend(tmp_path: Path, clock: HookedClock) -> Iterator[MakeBackend]:
     """Make (and open) a backend on the test's directory; all are closed at the end."""
     made: list[Backend] = []
 
@@ -70,15 +64,24 @@ def backend(make_backend: MakeBackend) -> Backend:
 
 
 @pytest.fixture
-def foreign(backend: Backend) -> Iterator[sqlite3.Connection]:
-    """Somebody else's connection to the same file, in autocommit mode."""
+def mq(backend: Backend) -> Mq:
+    """The backend as the core calls it."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(BackendSpecs)
+    manager.register(backend)
+    return Mq(manager.hook, backend.capabilities, backend="sqlite")
+
+
+@pytest.fixture
+def external(backend: Backend) -> Iterator[sqlite3.Connection]:
+    """Another program's connection to the same file, in autocommit mode."""
     with closing(sqlite3.connect(backend.path, isolation_level=None, check_same_thread=False)) as connection:
         yield connection
 
 
 @pytest.fixture
 def take(backend: Backend) -> Callable[..., Delivery]:
-    """Publish one message (unless told not to) and take it."""
+    """Publish one message, unless `publish` is false, and consume it."""
 
     def run(queue: str = "work", *, publish: bool = True, **values: object) -> Delivery:
         if publish:

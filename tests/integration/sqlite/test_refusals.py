@@ -1,4 +1,4 @@
-"""What the embedded queue refuses, and in which words: every text names the file, the cause and the remedy."""
+"""What the embedded queue refuses: every error names the file, the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from awf_core.backends.sqlite import failures, filesystem, schema
-from awf_core.backends.sqlite.settings import SqliteSettings, queue_file
+from awf_core.backends.sqlite import failures, opening, schema
+from awf_core.backends.sqlite.backend import SqliteSettings, queue_file
 from awf_core.contract import Ack, Outgoing
 from awf_core.errors import (
     BodyTooLarge,
@@ -38,7 +38,7 @@ MOUNTS = r"""
 
 @contextmanager
 def refused(kind: type[BrokerError], *texts: str):
-    """The block raises `kind`, whose text and remedy hold `texts`."""
+    """The block raises `kind`; its text and hint contain `texts`."""
     with pytest.raises(kind) as caught:
         yield
     said = f"{caught.value}\n{caught.value.hint}"
@@ -55,7 +55,7 @@ def file_with(path: Path, *statements: str) -> Path:
     return path
 
 
-def test_a_database_of_something_else_is_refused_and_left_as_it_is(make_backend, tmp_path):
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(make_backend, tmp_path):
     path = file_with(tmp_path / "queue.db", "CREATE TABLE invoice(x)")
     before = path.read_bytes()
 
@@ -112,7 +112,7 @@ def test_a_file_in_place_of_the_directory_is_refused(make_backend, tmp_path):
         make_backend(path="a/b/queue.db")
 
 
-def test_the_file_and_its_directories_are_made_when_that_is_allowed(make_backend, tmp_path):
+def test_the_file_and_its_directories_are_created_where_declaring_is_allowed(make_backend, tmp_path):
     backend = make_backend(path="deep/down/queue.db")
 
     backend.awf_mq_ensure("work", "work", "dead")
@@ -121,7 +121,7 @@ def test_the_file_and_its_directories_are_made_when_that_is_allowed(make_backend
 
 
 @pytest.mark.parametrize("declare", ["passive", "never"])
-def test_a_missing_file_is_not_made_when_declaring_is_forbidden(make_backend, tmp_path, declare):
+def test_a_missing_file_is_not_created_where_declaring_is_forbidden(make_backend, tmp_path, declare):
     with refused(QueueMissing, str(tmp_path / "queue.db"), "mq.declare forbids creating one", "awf queue ensure"):
         make_backend(context={"declare": declare})
 
@@ -129,7 +129,7 @@ def test_a_missing_file_is_not_made_when_declaring_is_forbidden(make_backend, tm
 
 
 @pytest.mark.parametrize("declare", ["passive", "never"])
-def test_an_existing_file_serves_every_queue_when_declaring_is_forbidden(make_backend, backend, declare):
+def test_an_existing_file_has_every_queue_where_declaring_is_forbidden(make_backend, backend, declare):
     other = make_backend(context={"declare": declare})
 
     other.awf_mq_ensure("any queue", "reply", None)
@@ -137,7 +137,7 @@ def test_an_existing_file_serves_every_queue_when_declaring_is_forbidden(make_ba
     assert other.awf_mq_publish([Outgoing(queue="any queue", body=b"x")]) == [None]
 
 
-def test_ensure_misses_a_file_that_went_away(make_backend, backend):
+def test_ensure_reports_a_file_that_was_deleted(make_backend, backend):
     other = make_backend(context={"declare": "never"})
     backend.awf_mq_close()
     backend.path.unlink()
@@ -146,9 +146,9 @@ def test_ensure_misses_a_file_that_went_away(make_backend, backend):
         other.awf_mq_ensure("work", "work", None)
 
 
-def test_ensure_refuses_a_name_no_queue_can_have(backend):
+def test_ensure_refuses_a_name_no_queue_can_have(mq):
     with refused(BrokerError, "can't be the name of a queue"):
-        backend.awf_mq_ensure("a\0b", "work", None)
+        mq.ensure("a\0b", "work")
 
 
 def test_calls_before_open_and_after_close_say_so(make_backend):
@@ -179,16 +179,16 @@ def test_a_network_file_system_is_refused(path, point, kind):
     with refused(
         BrokerMisconfigured, f"{path}: lies on {point}, a network file system ({kind})", "mq.sqlite.path", "redis"
     ):
-        filesystem.check_mounts(Path(path), MOUNTS)
+        opening.check_mounts(Path(path), MOUNTS)
 
 
 @pytest.mark.parametrize("path", ["/mnt/team/local/queue.db", "/mnt/teamwork/queue.db", "/over/queue.db", "/queue.db"])
 def test_a_local_file_system_is_accepted_also_below_and_above_network_ones(path):
-    filesystem.check_mounts(Path(path), MOUNTS)
+    opening.check_mounts(Path(path), MOUNTS)
 
 
-def test_a_mount_table_that_makes_no_sense_refuses_nothing():
-    assert filesystem.mount_of(Path("/x"), "garbage\n1 2 - \n - ext4") == ("", "")
+def test_a_mount_table_that_cannot_be_read_refuses_nothing():
+    assert opening.mount_of(Path("/x"), "garbage\n1 2 - \n - ext4") == ("", "")
 
 
 def test_an_old_sqlite_library_is_refused():
@@ -198,20 +198,20 @@ def test_an_old_sqlite_library_is_refused():
     schema.refuse_old_sqlite((3, 38, 0))
 
 
-def test_a_file_locked_beyond_the_busy_timeout_is_unavailable_for_now(make_backend, foreign, backend):
+def test_a_file_locked_longer_than_the_busy_timeout_is_unavailable(make_backend, external, backend):
     impatient = make_backend(busy_timeout="50ms")
-    foreign.execute("BEGIN IMMEDIATE")
+    external.execute("BEGIN IMMEDIATE")
 
     with refused(BrokerUnavailable, str(backend.path), "can't publish", "locked, for 50ms", "fuser", "busy_timeout"):
         impatient.awf_mq_publish([Outgoing(queue="work", body=b"x")])
 
-    foreign.execute("ROLLBACK")
+    external.execute("ROLLBACK")
     assert impatient.awf_mq_publish([Outgoing(queue="work", body=b"x")]) == [None]
 
 
-def test_a_locked_file_is_waited_for_and_can_be_read_meanwhile(backend, foreign):
-    foreign.execute("BEGIN IMMEDIATE")
-    foreign.execute("INSERT INTO message(queue, body) VALUES ('work', 'first')")
+def test_a_writer_waits_for_a_locked_file_and_readers_do_not(backend, external):
+    external.execute("BEGIN IMMEDIATE")
+    external.execute("INSERT INTO message(queue, body) VALUES ('work', 'first')")
     answers = []
     thread = threading.Thread(
         target=lambda: answers.extend(backend.awf_mq_publish([Outgoing(queue="work", body=b"second")]))
@@ -219,7 +219,7 @@ def test_a_locked_file_is_waited_for_and_can_be_read_meanwhile(backend, foreign)
     thread.start()
 
     before = backend.awf_mq_stats("work").ready
-    foreign.execute("COMMIT")
+    external.execute("COMMIT")
     thread.join(10)
 
     assert (before, answers) == (0, [None])
@@ -227,8 +227,8 @@ def test_a_locked_file_is_waited_for_and_can_be_read_meanwhile(backend, foreign)
 
 
 @contextmanager
-def as_nobody():
-    """Without root's power to write what it may not."""
+def as_unprivileged_user():
+    """Without root's right to write any file."""
     if os.geteuid() != 0:
         yield
         return
@@ -239,7 +239,7 @@ def as_nobody():
         os.seteuid(0)
 
 
-def test_a_file_that_may_not_be_written_is_a_matter_of_rights(make_backend, backend, tmp_path):
+def test_a_file_without_write_permission_is_an_error_that_says_so(make_backend, backend, tmp_path):
     backend.awf_mq_close()
     for directory in (tmp_path, *tmp_path.parents):
         if directory.stat().st_uid == os.getuid() and directory != Path("/"):
@@ -249,7 +249,7 @@ def test_a_file_that_may_not_be_written_is_a_matter_of_rights(make_backend, back
 
     try:
         with (
-            as_nobody(),
+            as_unprivileged_user(),
             refused(BrokerMisconfigured, str(backend.path), "not allowed to open", "must be able to write"),
         ):
             make_backend()
@@ -269,7 +269,7 @@ def a_small_disk(path: Path):
         subprocess.run(["umount", "-l", path], check=True)
 
 
-def test_a_full_disk_blocks_and_all_goes_on_when_there_is_room_again(make_backend, tmp_path):
+def test_a_full_disk_blocks_until_there_is_room_again(make_backend, tmp_path):
     with a_small_disk(tmp_path / "disk"):
         backend = make_backend(path="disk/queue.db")
         backend.awf_mq_publish([Outgoing(queue="work", body=b"small")])
@@ -287,7 +287,7 @@ def test_a_full_disk_blocks_and_all_goes_on_when_there_is_room_again(make_backen
         backend.awf_mq_close()
 
 
-def test_a_disk_error_blocks_and_all_goes_on_afterwards(backend):
+def test_a_disk_error_blocks_and_later_calls_work(backend):
     (_, hard), limit = resource.getrlimit(resource.RLIMIT_FSIZE), backend.path.stat().st_size + 100_000
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 
@@ -302,7 +302,7 @@ def test_a_disk_error_blocks_and_all_goes_on_afterwards(backend):
 
 
 def raised_by_sqlite(code: int | None) -> sqlite3.Error:
-    error = sqlite3.OperationalError("words of SQLite")
+    error = sqlite3.OperationalError("text of SQLite")
     if code is not None:
         error.sqlite_errorcode = code
         error.sqlite_errorname = "SQLITE_SOMETHING"
@@ -330,7 +330,7 @@ CODES = {
 
 
 @pytest.mark.parametrize("code", CODES, ids=str)
-def test_every_error_of_sqlite_becomes_one_of_the_contracts(code):
+def test_every_error_of_sqlite_becomes_an_error_of_the_contract(code):
     error = failures.broker_error(
         raised_by_sqlite(code), path=Path("/q/queue.db"), doing="publish", busy_timeout_s=5, committing=False
     )
@@ -344,7 +344,7 @@ def test_every_error_of_sqlite_becomes_one_of_the_contracts(code):
 @pytest.mark.parametrize(
     ("committing", "code"), [(False, sqlite3.SQLITE_IOERR_FSYNC), (True, sqlite3.SQLITE_IOERR_WRITE)]
 )
-def test_before_the_commit_record_is_written_nothing_is_in_doubt(committing, code):
+def test_an_error_before_the_commit_record_is_written_is_not_in_doubt(committing, code):
     error = failures.broker_error(
         raised_by_sqlite(code), path=Path("/q"), doing="publish", busy_timeout_s=5, committing=committing
     )
@@ -352,7 +352,7 @@ def test_before_the_commit_record_is_written_nothing_is_in_doubt(committing, cod
     assert isinstance(error, BrokerBlocked)
 
 
-def test_a_commit_the_disk_did_not_confirm_is_in_doubt():
+def test_a_commit_that_the_disk_did_not_confirm_is_in_doubt():
     error = failures.broker_error(
         raised_by_sqlite(sqlite3.SQLITE_IOERR_FSYNC),
         path=Path("/q"),
@@ -363,7 +363,7 @@ def test_a_commit_the_disk_did_not_confirm_is_in_doubt():
 
     assert isinstance(error, BrokerUnavailable)
     assert error.in_doubt
-    assert "/q: the disk failed to publish: words of SQLite (SQLITE_SOMETHING)" in str(error)
+    assert "/q: the disk failed to publish: text of SQLite (SQLITE_SOMETHING)" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -380,17 +380,17 @@ def test_a_commit_the_disk_did_not_confirm_is_in_doubt():
     ],
     ids=["publish", "consume", "stats", "browse", "move", "purge", "state_get", "state_list"],
 )
-def test_no_error_of_sqlite_escapes_and_no_transaction_stays_open(backend, foreign, call):
-    foreign.execute("DROP TABLE message")
-    foreign.execute("DROP TABLE state")
+def test_an_error_of_sqlite_does_not_leave_the_backend_and_no_transaction_stays_open(backend, external, call):
+    external.execute("DROP TABLE message")
+    external.execute("DROP TABLE state")
 
     with refused(BrokerMisconfigured, f"{backend.path}: can't ", "no such table", "schema changed by hand"):
         call(backend)
 
-    foreign.execute("BEGIN IMMEDIATE")
+    external.execute("BEGIN IMMEDIATE")
 
 
-def test_a_damaged_file_is_refused_with_the_way_to_recover_it(make_backend, backend):
+def test_a_damaged_file_is_refused_with_the_command_to_recover_it(make_backend, backend):
     backend.awf_mq_publish([Outgoing(queue="work", body=b"x" * 3000)] * 50)
     backend.awf_mq_close()
     content = bytearray(backend.path.read_bytes())
@@ -434,14 +434,14 @@ def test_a_tilde_is_the_home_directory(clean_environment):
         ({"leese": "1m"}, "Extra inputs are not permitted"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused_with_what_is_allowed(settings, text):
+def test_invalid_settings_are_refused_with_what_is_allowed(settings, text):
     with pytest.raises(ValidationError, match=r".") as caught:
         SqliteSettings.model_validate(settings)
 
     assert text in str(caught.value)
 
 
-def test_durations_are_read_as_people_write_them(make_backend):
+def test_durations_have_units(make_backend):
     backend = make_backend(lease="1m30s", busy_timeout="250ms", is_open=False)
 
     assert backend.capabilities.lease_s == 90

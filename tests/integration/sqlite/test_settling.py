@@ -1,4 +1,4 @@
-"""Ending deliveries: exactly those that are still ours, with what goes along in the same instant."""
+"""Settle deliveries: only those that are still held, with replies and state in the same transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bodies(backend, queue):
     return [item.body for item in backend.awf_mq_browse(queue, 100, None).items]
 
 
-def test_an_ack_ends_the_message_and_publishes_its_replies(backend, clock, take):
+def test_an_ack_removes_the_message_and_publishes_its_replies(backend, clock, take):
     delivery = take()
 
     answers = backend.awf_mq_ack([Ack(delivery=delivery, replies=[answer_to(delivery), answer_to(delivery)])])
@@ -29,7 +29,7 @@ def test_an_ack_ends_the_message_and_publishes_its_replies(backend, clock, take)
     assert bodies(backend, "answers") == [b"{}", b"{}"]
 
 
-def test_a_batch_is_acknowledged_with_one_delete_and_looked_at_closer_only_when_one_is_lost(backend, clock, take):
+def test_a_batch_is_acknowledged_with_one_delete_and_one_by_one_only_when_one_is_lost(backend, clock, take):
     deliveries = [take() for _ in range(12)]
     statements: list[str] = []
     backend._connections._writer.connection.set_trace_callback(statements.append)
@@ -47,10 +47,10 @@ def test_a_batch_is_acknowledged_with_one_delete_and_looked_at_closer_only_when_
     assert statements[deletes[1] + 1] == "ROLLBACK"
 
 
-def test_nobody_ever_sees_an_ack_without_its_reply(backend, foreign, take):
+def test_no_reader_sees_an_ack_without_its_reply(backend, external, take):
     delivery = take()
-    foreign.execute(
-        "CREATE TRIGGER look AFTER INSERT ON message WHEN NEW.queue = 'answers' BEGIN "
+    external.execute(
+        "CREATE TRIGGER no_replies AFTER INSERT ON message WHEN NEW.queue = 'answers' BEGIN "
         "SELECT RAISE(ABORT, 'no replies today'); END"
     )
 
@@ -70,15 +70,15 @@ def test_an_ack_after_redelivery_is_refused_and_its_reply_not_published(backend,
 
     assert isinstance(error, LeaseLost)
     assert str(error) == (
-        f"{backend.path}: delivery 1 of message {stale.id} in 'work' is not ours any more: its lease ended and it was "
-        "handed out again, or it was settled before"
+        f"{backend.path}: delivery 1 of message {stale.id} in 'work' is lost: its lease ended and the message was "
+        "redelivered, or it was settled before"
     )
     assert "mq.sqlite.lease" in (error.hint or "")
     assert bodies(backend, "answers") == []
     assert backend.awf_mq_ack([Ack(delivery=current)]) == [None]
 
 
-def test_one_lost_delivery_does_not_spoil_the_others_of_the_call(backend, clock, take):
+def test_one_lost_delivery_keeps_no_other_of_the_call_from_its_ack(backend, clock, take):
     stale = take()
     clock.advance(LEASE_S + 1)
     current, other = take(publish=False), take()
@@ -90,7 +90,7 @@ def test_one_lost_delivery_does_not_spoil_the_others_of_the_call(backend, clock,
     assert bodies(backend, "work") == []
 
 
-def test_an_ack_after_the_lease_counts_while_nobody_else_took_the_message(backend, clock, take):
+def test_an_ack_after_the_lease_is_valid_until_another_consumer_takes_the_message(backend, clock, take):
     delivery = take()
     clock.advance(LEASE_S * 10)
 
@@ -107,8 +107,8 @@ def end_by_nack(backend, delivery):
 
 
 def end_by_dead_letter(backend, delivery):
-    letter = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e", replies=[answer_to(delivery)])
-    return backend.awf_mq_dead_letter([letter])
+    item = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e", replies=[answer_to(delivery)])
+    return backend.awf_mq_dead_letter([item])
 
 
 ENDINGS = [end_by_ack, end_by_nack, end_by_dead_letter]
@@ -116,7 +116,7 @@ ENDINGS = [end_by_ack, end_by_nack, end_by_dead_letter]
 
 @pytest.mark.parametrize("second", ENDINGS)
 @pytest.mark.parametrize("first", ENDINGS)
-def test_a_receipt_settles_once(backend, take, first, second):
+def test_a_receipt_is_valid_once(backend, take, first, second):
     delivery = take()
     assert first(backend, delivery) == [None]
     before = [bodies(backend, queue) for queue in ("work", "dead", "answers")]
@@ -129,7 +129,7 @@ def test_a_receipt_settles_once(backend, take, first, second):
 
 
 @pytest.mark.parametrize("end", ENDINGS)
-def test_a_receipt_from_before_a_replay_does_not_fit_the_replayed_message(backend, take, end):
+def test_a_receipt_from_before_a_replay_is_invalid_for_the_replayed_message(backend, take, end):
     delivery = take()
     end_by_dead_letter(backend, delivery)
     backend.awf_mq_move("dead", "work", None, None)
@@ -143,7 +143,7 @@ def test_a_receipt_from_before_a_replay_does_not_fit_the_replayed_message(backen
 
 
 @pytest.mark.parametrize("receipt", [None, ("x", 1), 42])
-def test_a_receipt_of_something_else_is_refused(backend, take, receipt):
+def test_a_receipt_of_another_backend_is_refused(backend, take, receipt):
     take()
 
     (error,) = backend.awf_mq_ack([Ack(delivery=Delivery(queue="work", body=b"", receipt=receipt))])
@@ -158,11 +158,11 @@ def test_settling_goes_by_the_receipt_and_not_by_the_body(backend, take):
 
     end_by_dead_letter(backend, replaced)
 
-    (letter,) = backend.awf_mq_browse("dead", 1, None).items
-    assert (letter.body, letter.source) == (b"{}", "work")
+    (item,) = backend.awf_mq_browse("dead", 1, None).items
+    assert (item.body, item.source) == (b"{}", "work")
 
 
-def test_a_counted_nack_is_an_attempt_and_an_uncounted_one_a_release(backend, take):
+def test_a_counted_nack_is_an_attempt_and_an_uncounted_nack_is_a_release(backend, take):
     backend.awf_mq_nack([Nack(delivery=take(), counted=True)])
     backend.awf_mq_nack([Nack(delivery=take(publish=False), counted=False)])
 
@@ -171,7 +171,7 @@ def test_a_counted_nack_is_an_attempt_and_an_uncounted_one_a_release(backend, ta
     assert (delivery.attempt, delivery.deliveries, delivery.released) == (2, 3, 1)
 
 
-def test_crashes_show_as_deliveries_that_are_neither_attempt_nor_release(backend, clock, take):
+def test_a_crash_is_a_delivery_that_is_neither_attempt_nor_release(backend, clock, take):
     take()
     for _ in range(3):
         clock.advance(LEASE_S + 1)
@@ -180,7 +180,7 @@ def test_crashes_show_as_deliveries_that_are_neither_attempt_nor_release(backend
     assert (delivery.attempt, delivery.deliveries, delivery.released) == (1, 4, 0)
 
 
-def test_a_nacked_message_comes_no_earlier_than_its_delay_and_blocks_no_other(backend, clock, take):
+def test_a_nacked_message_is_redelivered_after_its_delay_and_blocks_no_other(backend, clock, take):
     backend.awf_mq_nack([Nack(delivery=take(id="slow"), delay_s=30)])
 
     other = take(id="other")
@@ -194,17 +194,17 @@ def test_a_nacked_message_comes_no_earlier_than_its_delay_and_blocks_no_other(ba
     assert late.id == "slow"
 
 
-def test_a_delay_beyond_all_measure_is_refused_and_the_message_stays_ours(backend, take):
+def test_a_delay_that_is_too_long_is_refused_and_the_message_stays_held(mq, backend, take):
     delivery = take()
 
-    (error,) = backend.awf_mq_nack([Nack(delivery=delivery, delay_s=1e300)])
+    (error,) = mq.nack([Nack(delivery=delivery, delay_s=1e300)])
 
-    assert "delay_s is 1e+300" in str(error)
+    assert "delay_s for 'work' is 1e+300" in str(error)
     assert "315360000 seconds" in (error.hint or "")
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
-def test_extending_keeps_a_lease_and_names_those_that_are_lost(backend, clock, take):
+def test_extend_renews_a_lease_and_returns_the_lost_deliveries(backend, clock, take):
     lost = take()
     clock.advance(LEASE_S + 1)
     take(publish=False)
@@ -226,22 +226,22 @@ def test_extending_keeps_a_lease_and_names_those_that_are_lost(backend, clock, t
         (Outgoing(queue="answers", body=b"x" * (64 * 1024 * 1024 + 1)), BodyTooLarge),
         (Outgoing(queue="x" * 256, body=b"x"), Unroutable),
     ],
-    ids=["too large", "no queue's name"],
+    ids=["too large", "not a queue name"],
 )
-def test_a_delivery_whose_reply_cannot_be_stored_is_not_settled(backend, take, reply, kind):
+def test_a_delivery_whose_reply_cannot_be_stored_is_not_settled(mq, backend, take, reply, kind):
     delivery, other = take(), take()
-    letter = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e", replies=[reply])
+    dead_letter = DeadLetter(delivery=delivery, queue="dead", reason="r", error="e", replies=[reply])
 
     answers = [
-        *backend.awf_mq_ack([Ack(delivery=delivery, replies=[reply]), Ack(delivery=other)]),
-        *backend.awf_mq_dead_letter([letter]),
+        *mq.ack([Ack(delivery=delivery, replies=[reply]), Ack(delivery=other)]),
+        *mq.dead_letter([dead_letter]),
     ]
 
     assert [type(answer) for answer in answers] == [kind, type(None), kind]
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
-def test_what_an_ack_remembers_is_written_with_it_and_not_for_a_lost_delivery(backend, clock, take):
+def test_an_ack_writes_its_remembered_state_and_a_lost_delivery_does_not(backend, clock, take):
     stale = take()
     clock.advance(LEASE_S + 1)
     current = take(publish=False)
@@ -253,21 +253,21 @@ def test_what_an_ack_remembers_is_written_with_it_and_not_for_a_lost_delivery(ba
 
 
 @pytest.mark.parametrize("literal", ["x'00ff'", "CAST(x'7bff7d' AS TEXT)", "'{broken'"])
-def test_a_dead_letter_keeps_the_body_byte_for_byte_even_invalid_text(backend, foreign, take, literal):
-    foreign.execute(f"INSERT INTO message(queue, body) VALUES ('work', {literal})")
+def test_a_dead_lettered_message_keeps_its_body_byte_for_byte_even_invalid_text(backend, external, take, literal):
+    external.execute(f"INSERT INTO message(queue, body) VALUES ('work', {literal})")
     delivery = take(publish=False)
 
     end_by_dead_letter(backend, delivery)
 
-    stored = foreign.execute("SELECT typeof(body), CAST(body AS BLOB) FROM message WHERE queue = 'dead'").fetchone()
+    stored = external.execute("SELECT typeof(body), CAST(body AS BLOB) FROM message WHERE queue = 'dead'").fetchone()
     assert stored == ("text" if "x'00" not in literal else "blob", delivery.body)
     assert bodies(backend, "dead") == [delivery.body]
 
 
-def test_a_dead_letter_tells_where_it_came_from_why_and_what_was_before(backend, clock, take):
+def test_a_dead_lettered_message_has_its_source_reason_and_history(backend, clock, take):
     sent = {"id": "m1", "reply_to": "back", "correlation_id": "c", "headers": {"a": "b"}}
     backend.awf_mq_nack([Nack(delivery=take(**sent))])
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         delivery=take(publish=False),
         queue="dead",
         reason="max_attempts",
@@ -275,7 +275,7 @@ def test_a_dead_letter_tells_where_it_came_from_why_and_what_was_before(backend,
         history=[{"attempt": 1, "error": "first"}],
     )
 
-    assert backend.awf_mq_dead_letter([letter]) == [None]
+    assert backend.awf_mq_dead_letter([dead_letter]) == [None]
 
     (item,) = backend.awf_mq_browse("dead", 10, None).items
     assert (item.state, item.source, item.reason, item.error) == ("dead", "work", "max_attempts", "état ?")
@@ -285,7 +285,7 @@ def test_a_dead_letter_tells_where_it_came_from_why_and_what_was_before(backend,
     assert item.dead_at == pytest.approx(clock.now(), abs=0.002)
 
 
-def test_the_history_of_a_letter_has_the_reason_of_every_failed_attempt_and_of_no_release(backend, clock, take):
+def test_the_history_has_the_reason_of_every_failed_attempt_and_of_no_release(backend, clock, take):
     first = take()
     backend.awf_mq_nack([Nack(delivery=first, reason="exit code 7")])
     backend.awf_mq_nack([Nack(delivery=take(publish=False), counted=False, reason="drain")])
@@ -299,7 +299,7 @@ def test_the_history_of_a_letter_has_the_reason_of_every_failed_attempt_and_of_n
     assert item.history == [failed, {"attempt": 2}]
 
 
-def test_the_history_of_a_message_that_fails_for_ever_stops_growing(backend, take):
+def test_the_history_of_a_message_has_at_most_fifty_failures(backend, take):
     take_next = {"publish": True}
     for _ in range(60):
         backend.awf_mq_nack([Nack(delivery=take(**take_next), reason="again")])
@@ -309,26 +309,25 @@ def test_the_history_of_a_message_that_fails_for_ever_stops_growing(backend, tak
     assert (item.attempt, len(item.history)) == (61, 50)
 
 
-def test_a_history_nobody_can_read_does_not_stop_a_nack(backend, foreign, take):
+def test_a_history_that_cannot_be_read_does_not_stop_a_nack(backend, external, take):
     delivery = take()
-    foreign.execute("UPDATE message SET history = 'garbage'")
+    external.execute("UPDATE message SET history = 'garbage'")
 
     assert backend.awf_mq_nack([Nack(delivery=delivery, reason="exit code 7")]) == [None]
 
     assert take(publish=False).attempt == 2
 
 
-def test_a_letter_to_a_queue_that_cannot_be_is_refused_and_the_message_stays_ours(backend, take):
-    delivery = take()
-    letter = DeadLetter(delivery=delivery, queue="", reason="r", error="e")
+def test_dead_lettering_to_a_name_no_queue_can_have_is_refused_and_the_message_stays_held(mq, backend, take):
+    dead_letter = DeadLetter(delivery=take(), queue="", reason="r", error="e")
 
-    (error,) = backend.awf_mq_dead_letter([letter])
+    (error,) = mq.dead_letter([dead_letter])
 
     assert isinstance(error, Unroutable)
     assert backend.awf_mq_stats("work").in_flight == 1
 
 
-def test_a_dead_letter_of_a_lost_delivery_is_refused_and_nothing_moved(backend, clock, take):
+def test_dead_lettering_a_lost_delivery_is_refused_and_moves_nothing(backend, clock, take):
     stale = take()
     clock.advance(LEASE_S + 1)
     take(publish=False)

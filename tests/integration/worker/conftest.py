@@ -1,4 +1,4 @@
-"""A whole worker in this process: built as `awf worker` builds it, on a real queue file, until the queue is dry."""
+"""A whole worker in this process: built as `awf worker` builds it, on a real queue file, until the queue is empty."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from queue_project import Project
 from awf_core.config.load import load_config
 from awf_core.observe.log import configure_logging
 from awf_core.worker.build import WorkerOptions, build_worker
-from awf_core.worker.hello import log_started
+from awf_core.worker.startup import log_started
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def work(project: Project) -> Iterator[Work]:
-    """Serve the project's queue until it is dry (`burst=True`) or until another option ends it."""
+    """Serve the project's queue until it is empty (`burst=True`) or until another option ends it."""
 
     def run(*, env: dict[str, str] | None = None, level: str = "info", **options: Any) -> Served:
         log = io.StringIO()
@@ -63,7 +63,7 @@ def work(project: Project) -> Iterator[Work]:
         config = load_config(cwd=project.directory, env=environment)
         chosen = WorkerOptions(**{"name": "tester", "burst": True, **options})
         worker, assembly = build_worker(config, chosen, cwd=project.directory, env=environment)
-        log_started(config, assembly, chosen)
+        log_started(config, assembly, burst=chosen.burst)
         exit_code = worker.serve()
         return Served(exit_code, [json.loads(line) for line in log.getvalue().splitlines()])
 

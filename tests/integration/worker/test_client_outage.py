@@ -48,10 +48,10 @@ def test_a_broker_that_breaks_off_for_a_moment_does_not_end_the_wait(
     assert result["output"] == "done\n"
 
 
-def test_a_broker_that_stays_away_ends_the_wait_with_what_it_said(
+def test_a_broker_that_stays_out_of_reach_ends_the_wait_with_its_error(
     project: Project, plugin: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("awf_core.client.PATIENCE_S", 0.3)
+    monkeypatch.setattr("awf_core.client.BROKER_AWAY_S", 0.3)
     plugin(BREAKING.format(hook="awf_mq_consume", times=10**9))
 
     with Client(cwd=project.directory, env=os.environ) as client:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.backends.sqlite.outgoing import reply_queue_name
+from awf_core.backends.sqlite.messages import reply_queue_name
 from awf_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .conftest import Work
 
 
-def test_a_correlation_id_in_the_metadata_that_is_too_long_for_brokers_gives_way_to_the_message_id(
+def test_a_correlation_id_in_the_metadata_that_is_too_long_for_brokers_is_replaced_by_the_message_id(
     project: Project, work: Work
 ) -> None:
     long = "c" * 256
@@ -31,7 +31,7 @@ def test_a_correlation_id_in_the_metadata_that_is_too_long_for_brokers_gives_way
     assert project.results()[0]["metadata"] == {"correlation_id": long}
 
 
-def test_an_id_of_a_foreign_producer_that_is_too_long_is_not_taken_over(project: Project, work: Work) -> None:
+def test_an_id_of_an_external_producer_that_is_too_long_is_replaced(project: Project, work: Work) -> None:
     project.workflow("hello", "echo ${#AWF_MESSAGE_ID}")
     body = '{"workflow": "hello", "reply_to": "results"}'
     project.sql("INSERT INTO message(queue, message_id, body) VALUES ('awf-workflows', ?, ?)", "i" * 200_000, body)
@@ -44,7 +44,7 @@ def test_an_id_of_a_foreign_producer_that_is_too_long_is_not_taken_over(project:
     assert int(result["output"]) <= 255
 
 
-def test_no_log_line_grows_with_what_a_stranger_sends(project: Project, work: Work) -> None:
+def test_no_log_line_grows_with_what_an_untrusted_producer_sends(project: Project, work: Work) -> None:
     long = "w" * 300_000
     hooks = {"workflow_end": [{"log": "said {{.states.work.Output}}"}]}
     project.workflow("loud", "head -c 300000 /dev/zero | tr '\\0' x", hooks=hooks)
@@ -137,7 +137,7 @@ def awf_mq_publish(messages):
 """
 
 
-def test_a_result_that_is_too_large_for_every_queue_is_kept_shortened_and_the_run_is_not_repeated(
+def test_a_result_that_is_too_large_for_every_queue_is_stored_shortened_and_the_run_is_not_repeated(
     project: Project, work: Work, plugin: Callable[[str], None]
 ) -> None:
     plugin(SMALL_BROKER)
@@ -154,7 +154,7 @@ def test_a_result_that_is_too_large_for_every_queue_is_kept_shortened_and_the_ru
     assert served.lines("message.settled", settlement="ack")
 
 
-def test_a_retry_delay_the_broker_can_not_keep_is_cut_to_the_longest_it_can(project: Project, work: Work) -> None:
+def test_a_retry_delay_over_the_brokers_limit_is_cut_to_that_limit(project: Project, work: Work) -> None:
     project.mq(retry={"initial_delay": "8000d", "max_delay": "8000d", "jitter": 0, "max_age": None})
     project.workflow("fails", "exit 1")
     project.put({"id": "m", "workflow": "fails"})
@@ -167,7 +167,7 @@ def test_a_retry_delay_the_broker_can_not_keep_is_cut_to_the_longest_it_can(proj
 
 
 @pytest.mark.parametrize("key", ["dead_letter", "undeliverable"])
-def test_a_worker_does_not_consume_the_queue_it_buries_in(project: Project, work: Work, key: str) -> None:
+def test_a_worker_does_not_consume_its_own_dead_letter_queue(project: Project, work: Work, key: str) -> None:
     project.mq(**{key: {"queue": "morgue"}})
 
     with pytest.raises(ConfigError) as refused:
@@ -188,7 +188,7 @@ def test_a_worker_of_another_queue_writes_no_result_into_the_configured_one(proj
     assert [kept["message_id"] for kept in project.results("awf-undeliverable")] == ["m"]
 
 
-def test_a_result_for_a_private_reply_queue_that_is_over_is_kept(project: Project, work: Work) -> None:
+def test_a_result_for_a_private_reply_queue_that_expired_is_stored(project: Project, work: Work) -> None:
     project.workflow("hello", f"echo x >> {project.marks}/starts")
     project.put({"id": "m", "workflow": "hello", "reply_to": reply_queue_name(1_700_000_000_000, 1)})
 
@@ -197,4 +197,4 @@ def test_a_result_for_a_private_reply_queue_that_is_over_is_kept(project: Projec
     assert [kept["message_id"] for kept in project.results("awf-undeliverable")] == ["m"]
     assert project.starts() == 1
     (line,) = served.lines("reply.undeliverable")
-    assert "is over since 2023-11-14T22:13:21" in line["error"]
+    assert "expired at 2023-11-14T22:13:21" in line["error"]

@@ -45,11 +45,11 @@ def test_malformed_bodies_are_dead_letters_byte_for_byte_with_the_reason_and_goo
 
     served = work()
 
-    letters = project.letters()
-    assert [letter["body"] for letter in letters] == [body for body, _ in MALFORMED.values()]
-    for letter, (name, (_, error)) in zip(letters, MALFORMED.items(), strict=True):
-        assert error in letter["error"], name
-        assert (letter["reason"], letter["source"], letter["attempt"]) == ("malformed", "awf-workflows", 1), name
+    dead_messages = project.dead_messages()
+    assert [dead["body"] for dead in dead_messages] == [body for body, _ in MALFORMED.values()]
+    for dead, (name, (_, error)) in zip(dead_messages, MALFORMED.items(), strict=True):
+        assert error in dead["error"], name
+        assert (dead["reason"], dead["source"], dead["attempt"]) == ("malformed", "awf-workflows", 1), name
     assert len(project.results()) == project.starts() == len(MALFORMED)
     assert project.count() == 0
     assert served.exit_code == 3
@@ -75,7 +75,7 @@ def test_a_malformed_message_whose_reply_address_can_be_read_is_answered_there(p
     assert first["dead_lettered"] is True
     assert first["metadata"] == {"tenant": 7}
     assert (second["message_id"], second["workflow"]) == ("m-2", "hello")
-    assert [letter["reason"] for letter in project.letters()] == ["malformed"] * 3
+    assert [dead["reason"] for dead in project.dead_messages()] == ["malformed"] * 3
 
 
 def test_a_malformed_message_is_answered_at_the_address_its_broker_knows(project: Project, work: Work) -> None:
@@ -100,7 +100,7 @@ def test_a_body_in_text_and_one_in_bytes_are_the_same_message(project: Project, 
     assert [result["output"] for result in project.results()] == ["Zoë\n", "Zoë\n"]
 
 
-def test_the_log_tells_of_a_rejected_message_in_three_lines_and_never_its_body(project: Project, work: Work) -> None:
+def test_the_log_has_three_lines_of_a_rejected_message_and_never_its_body(project: Project, work: Work) -> None:
     project.put('{"id": "m-1", "secret": "hunter2"}')
 
     served = work()

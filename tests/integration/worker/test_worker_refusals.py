@@ -1,4 +1,4 @@
-"""Messages that are well formed and can't be done: names, unknown workflows, inputs. What each gets, and who is told."""
+"""Well-formed messages that can't be run: names, unknown workflows, inputs. What becomes of each, and of its reply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAMES = ("../secret", "/etc/passwd", "a/../../b", "..", ".hidden", "hello\\x", "hello\nworld", "x" * 300, "a/b/c")
 
 
-def test_a_name_that_could_leave_the_workflow_directories_is_never_looked_up(project: Project, work: Work) -> None:
+def test_a_name_that_could_leave_the_workflow_directories_is_never_resolved(project: Project, work: Work) -> None:
     for place in (project.awf, project.directory):
         (place / "secret.yaml").write_text("states: {initial: a, a: {type: step, command: touch ran}}")
     project.mq(concurrency=1)
@@ -21,17 +21,17 @@ def test_a_name_that_could_leave_the_workflow_directories_is_never_looked_up(pro
 
     served = work()
 
-    for name, letter, result in zip(NAMES, project.letters(), project.results(), strict=True):
-        assert letter["reason"] == "invalid_workflow_name", name
-        assert letter["error"].startswith(("invalid workflow name", "workflow name", "pack name")), name
+    for name, dead, result in zip(NAMES, project.dead_messages(), project.results(), strict=True):
+        assert dead["reason"] == "invalid_workflow_name", name
+        assert dead["error"].startswith(("invalid workflow name", "workflow name", "pack name")), name
         assert (result["status"], result["exit_code"]) == ("rejected", 2), name
         assert result["error"]["code"] == "USER.FACADE.IDENTIFIER_MALFORMED", name
     assert served.lines("run.finished") == []
     assert not (project.directory / "ran").exists()
 
 
-def test_an_unknown_workflow_is_held_uncounted_and_not_answered_yet(project: Project, work: Work) -> None:
-    project.mq(retry={"unknown_hold": "10m"})
+def test_an_unknown_workflow_is_deferred_uncounted_and_not_answered_yet(project: Project, work: Work) -> None:
+    project.mq(retry={"defer_unknown": "10m"})
     project.put({"id": "m", "workflow": "helo", "reply_to": "results"})
 
     served = work(burst=False, max_messages=1)
@@ -44,19 +44,19 @@ def test_an_unknown_workflow_is_held_uncounted_and_not_answered_yet(project: Pro
     assert settled["reason"] == "unknown_workflow"
     assert settled["counted"] is False
     assert 0 < settled["delay_s"] <= 10
-    assert project.results() == project.letters() == []
+    assert project.results() == project.dead_messages() == []
     assert served.exit_code == 0
 
 
-def test_burst_does_not_hold_an_unknown_workflow(project: Project, work: Work) -> None:
+def test_burst_does_not_defer_an_unknown_workflow(project: Project, work: Work) -> None:
     project.workflow("hello")
     project.put({"id": "m", "workflow": "helo", "reply_to": "results"})
 
     served = work()
 
-    (letter,), (result,) = project.letters(), project.results()
-    assert letter["reason"] == "unknown_workflow"
-    assert letter["error"] == "workflow not found: helo"
+    (dead,), (result,) = project.dead_messages(), project.results()
+    assert dead["reason"] == "unknown_workflow"
+    assert dead["error"] == "workflow not found: helo"
     assert (result["status"], result["exit_code"]) == ("rejected", 1)
     assert result["error"]["code"] == "USER.FACADE.WORKFLOW_NOT_FOUND"
     assert served.exit_code == 3
@@ -68,9 +68,9 @@ def test_a_workflow_that_does_not_load_is_a_permanent_failure(project: Project, 
 
     work()
 
-    (letter,), (result,) = project.letters(), project.results()
-    assert letter["reason"] == "invalid_workflow"
-    assert letter["attempt"] == 1
+    (dead,), (result,) = project.dead_messages(), project.results()
+    assert dead["reason"] == "invalid_workflow"
+    assert dead["attempt"] == 1
     assert result["status"] == "rejected"
     assert result["exit_code"] == 2
     assert "nowhere" in result["error"]["message"]
@@ -107,9 +107,11 @@ def test_inputs_that_are_refused_make_a_dead_letter_and_a_result_and_nothing_run
 
     work()
 
-    for (case, (_, text)), letter, result in zip(REFUSED.items(), project.letters(), project.results(), strict=True):
-        assert letter["reason"] == "invalid_inputs", case
-        assert text in letter["error"], case
+    for (case, (_, text)), dead, result in zip(
+        REFUSED.items(), project.dead_messages(), project.results(), strict=True
+    ):
+        assert dead["reason"] == "invalid_inputs", case
+        assert text in dead["error"], case
         assert (result["status"], result["exit_code"]) == ("rejected", 1), case
         assert result["error"]["code"].startswith("USER.INPUT."), case
         assert text in result["error"]["message"], case

@@ -1,4 +1,4 @@
-"""Results nobody can take: kept, never lost, and never a reason to run a workflow again."""
+"""Undeliverable results: stored, never lost, and never a reason to run a workflow again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .conftest import Work
 
 UNSAFE = {
-    "awf-workflows": "is a queue this worker consumes or keeps letters in",
-    "awf-dlq": "is a queue this worker consumes or keeps letters in",
-    "awf-undeliverable": "is a queue this worker consumes or keeps letters in",
+    "awf-workflows": "is a queue this worker consumes, or keeps dead or undeliverable messages in",
+    "awf-dlq": "is a queue this worker consumes, or keeps dead or undeliverable messages in",
+    "awf-undeliverable": "is a queue this worker consumes, or keeps dead or undeliverable messages in",
     "results\n": "holds characters a queue name must not",
     "../results": "holds characters a queue name must not",
     "a" * 256: "is longer than 255 characters",
@@ -25,7 +25,7 @@ UNSAFE = {
 }
 
 
-def test_the_result_for_an_unsafe_reply_address_is_kept_and_the_run_is_not_repeated(
+def test_the_result_for_an_unsafe_reply_address_is_stored_and_the_run_is_not_repeated(
     project: Project, work: Work
 ) -> None:
     project.mq(concurrency=1)
@@ -49,7 +49,7 @@ def test_the_result_for_an_unsafe_reply_address_is_kept_and_the_run_is_not_repea
     assert served.exit_code == 0
 
 
-def test_a_kept_result_never_expires_however_short_replies_are_kept(project: Project, work: Work) -> None:
+def test_a_stored_result_never_expires_however_soon_replies_do(project: Project, work: Work) -> None:
     project.mq(reply={"ttl": "1ms"})
     project.workflow("hello")
     project.put({"workflow": "hello", "reply_to": "not safe"})
@@ -71,14 +71,14 @@ def test_a_reply_address_outside_of_the_allowed_ones_gets_nothing(project: Proje
     assert line["error"] == "reply_to 'other' matches none of mq.reply.allow (results-*, answers)"
 
 
-def test_a_malformed_message_with_an_unsafe_reply_address_is_dead_and_its_result_kept(
+def test_a_malformed_message_with_an_unsafe_reply_address_is_dead_lettered_and_its_result_stored(
     project: Project, work: Work
 ) -> None:
     project.put('{"id": "m", "reply_to": "awf-dlq"}')
 
     work()
 
-    assert [letter["reason"] for letter in project.letters()] == ["malformed"]
+    assert [dead["reason"] for dead in project.dead_messages()] == ["malformed"]
     assert project.results("awf-undeliverable")[0]["status"] == "rejected"
 
 
@@ -149,7 +149,7 @@ def test_a_settlement_that_fails_is_tried_again_and_the_run_is_not_repeated(
     assert [line["settlement"] for line in served.lines("message.settled")] == ["ack"]
 
 
-def test_a_dead_letter_that_can_not_be_stored_at_first_is_stored_later(
+def test_a_message_that_can_not_be_dead_lettered_at_first_is_dead_lettered_later(
     project: Project, work: Work, plugin: Callable[[str], None]
 ) -> None:
     plugin(FAILING.format(hook="awf_mq_dead_letter", items="dead_letters", times=2))
@@ -157,11 +157,11 @@ def test_a_dead_letter_that_can_not_be_stored_at_first_is_stored_later(
 
     served = work()
 
-    assert [letter["body"] for letter in project.letters()] == ["no JSON"]
+    assert [dead["body"] for dead in project.dead_messages()] == ["no JSON"]
     assert served.exit_code == 3
 
 
-def test_a_result_that_can_not_even_be_kept_at_first_is_kept_later_and_the_run_not_repeated(
+def test_an_undeliverable_result_that_can_not_be_stored_at_first_is_stored_later_and_the_run_not_repeated(
     project: Project, work: Work, plugin: Callable[[str], None]
 ) -> None:
     plugin(REFUSING.format(error="Unroutable"))
@@ -196,7 +196,7 @@ def awf_worker_started(worker): 1 / 0
 
     assert len(project.results()) == 3
     assert served.exit_code == 0
-    failed = served.lines("plugin_failed")
+    failed = served.lines("plugin.failed")
     assert {line["hook"] for line in failed} == {"awf_message_received", "awf_message_settled", "awf_worker_started"}
     assert all(line["plugin"].startswith("worker_test_plugin_") for line in failed)
     assert any("observer is broken" in line["exception"] for line in failed)
@@ -220,7 +220,7 @@ def awf_format_result(delivery, message, outcome):
 
 
 @pytest.mark.parametrize("body", ["raise RuntimeError('no form')", "return 'not a Formatted'"])
-def test_where_a_result_plugin_fails_the_result_has_the_usual_form_and_the_run_is_not_repeated(
+def test_where_a_result_plugin_fails_the_result_has_the_default_form_and_the_run_is_not_repeated(
     project: Project, work: Work, plugin: Callable[[str], None], body: str
 ) -> None:
     plugin(f"@hookimpl\ndef awf_format_result(delivery): {body}")
@@ -232,5 +232,5 @@ def test_where_a_result_plugin_fails_the_result_has_the_usual_form_and_the_run_i
     assert [result["message_id"] for result in project.results()] == ["m"]
     assert project.starts() == 1
     assert project.count() == 0
-    assert served.lines("plugin_failed", level="error", hook="awf_format_result")
+    assert served.lines("plugin.failed", level="error", hook="awf_format_result")
     assert served.exit_code == 0

@@ -27,7 +27,7 @@ def test_a_result_has_exactly_the_documented_keys_in_their_order(project: Projec
     project.put(
         {"id": "m-1", "workflow": "hello", "reply_to": "results"},
         {"id": "m-2", "workflow": "fails", "reply_to": "results"},
-        {"id": "m-3", "workflow": "nobody", "reply_to": "results"},
+        {"id": "m-3", "workflow": "absent", "reply_to": "results"},
     )
 
     work()
@@ -53,7 +53,7 @@ def test_the_published_schemas_describe_real_messages_and_results(project: Proje
     project.workflow("hello", "echo Hello")
     messages = [
         {"workflow": "hello", "reply_to": "results"},
-        {"id": "m", "workflow": "nobody", "inputs": {"a": 1}, "metadata": {"b": [1]}, "reply_to": "results", "x": 1},
+        {"id": "m", "workflow": "absent", "inputs": {"a": 1}, "metadata": {"b": [1]}, "reply_to": "results", "x": 1},
         {"id": None, "workflow": "hello", "inputs": None, "metadata": None, "schema": 1, "reply_to": "results"},
     ]
     project.put(*messages, {"reply_to": "results"})
@@ -154,7 +154,7 @@ def test_steps_see_the_message_the_run_and_the_attempt(project: Project, work: W
     assert result["output"] == f"m-1 {result['run_id']} 1\n"
 
 
-def test_output_that_is_no_utf8_still_makes_a_result_anybody_can_read(project: Project, work: Work) -> None:
+def test_output_that_is_no_utf8_still_makes_a_result_of_valid_utf8(project: Project, work: Work) -> None:
     project.workflow("bytes", r"printf '\377\000ok'")
     project.put({"workflow": "bytes", "reply_to": "results"})
 
@@ -193,7 +193,7 @@ def test_a_message_makes_three_lines_at_info_and_its_steps_show_at_debug_only(pr
     assert len(work(level="debug").lines("step.started", state="work")) == 1
 
 
-def test_the_first_line_says_who_works_where_and_by_which_rules(project: Project, work: Work) -> None:
+def test_the_first_line_names_the_worker_its_queue_and_its_rules(project: Project, work: Work) -> None:
     config = project.mq(concurrency=2, grace="7s")
 
     served = work(queues=("one", "two"))

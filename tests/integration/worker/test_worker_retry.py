@@ -1,4 +1,4 @@
-"""Failed attempts: when a message comes back, when it is given up, and what is told of it then."""
+"""Failed attempts: when a message is redelivered, when it is dead-lettered, and what its result says then."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fails_until(project: Project, attempt: int) -> str:
     )
 
 
-def test_a_failed_attempt_comes_back_after_its_delay_and_only_the_last_attempt_is_answered(
+def test_a_failed_attempt_is_redelivered_after_its_delay_and_only_the_last_attempt_is_answered(
     project: Project, work: Work
 ) -> None:
     project.mq(retry=QUICK)
@@ -34,7 +34,7 @@ def test_a_failed_attempt_comes_back_after_its_delay_and_only_the_last_attempt_i
     assert (first["settlement"], first["counted"], first["delay_s"], first["reason"]) == ("nack", True, 0.01, "down")
     assert last["settlement"] == "ack"
     assert served.exit_code == 0
-    assert project.letters() == []
+    assert project.dead_messages() == []
 
 
 def test_after_the_last_attempt_it_is_a_dead_letter_with_its_history_and_the_result_says_so(
@@ -46,11 +46,11 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_its_history_and_the_res
 
     served = work()
 
-    (letter,), (result,) = project.letters(), project.results()
-    assert (letter["reason"], letter["attempt"], letter["source"]) == ("max_attempts", 3, "awf-workflows")
-    assert letter["error"].strip() == "down"
-    assert [entry["attempt"] for entry in letter["history"]] == [1, 2, 3]
-    last = letter["history"][-1]
+    (dead,), (result,) = project.dead_messages(), project.results()
+    assert (dead["reason"], dead["attempt"], dead["source"]) == ("max_attempts", 3, "awf-workflows")
+    assert dead["error"].strip() == "down"
+    assert [entry["attempt"] for entry in dead["history"]] == [1, 2, 3]
+    last = dead["history"][-1]
     assert (last["attempt"], last["reason"], last["worker"]) == (3, "max_attempts", "tester")
     assert last["run_id"] == result["run_id"]
     assert last["error"].strip() == "down"
@@ -84,7 +84,7 @@ def test_a_message_older_than_max_age_is_not_retried_again(project: Project, wor
 
     work()
 
-    assert project.letters()[0]["reason"] == "max_age"
+    assert project.dead_messages()[0]["reason"] == "max_age"
     assert project.results()[0]["attempt"] == 1
 
 
@@ -95,12 +95,12 @@ def test_a_run_longer_than_max_run_is_cancelled_and_counts_as_a_failed_attempt(p
 
     served = work()
 
-    (letter,), (result,) = project.letters(), project.results()
-    assert (letter["reason"], letter["attempt"]) == ("max_attempts", 2)
+    (dead,), (result,) = project.dead_messages(), project.results()
+    assert (dead["reason"], dead["attempt"]) == ("max_attempts", 2)
     assert (result["status"], result["attempt"], result["dead_lettered"]) == ("cancelled", 2, True)
     assert 100 < result["duration_ms"] < 5000
     assert result["error"]["message"].startswith("cancelled after max_run (150ms): step work:")
-    assert letter["error"] == result["error"]["message"]
+    assert dead["error"] == result["error"]["message"]
     assert project.starts() == 2
     assert served.exit_code == 3
 
@@ -117,28 +117,30 @@ def test_burst_waits_for_retries_that_are_delayed(project: Project, work: Work) 
     assert project.count() == 0
 
 
-def test_dead_letters_that_are_off_are_warned_of_answered_acked_and_logged(project: Project, work: Work) -> None:
+def test_where_dead_lettering_is_off_messages_are_answered_acked_and_logged_and_the_start_warns_of_it(
+    project: Project, work: Work
+) -> None:
     project.mq(dead_letter={"enabled": False}, retry={"max_attempts": 1})
     project.workflow("down", "exit 1")
     project.put({"id": "m-1", "workflow": "down", "reply_to": "results"}, "no JSON")
 
     served = work()
 
-    assert project.letters() == []
+    assert project.dead_messages() == []
     assert project.count() == 0
     (result,) = project.results()
     assert (result["status"], result["dead_lettered"]) == ("failed", False)
-    assert served.lines("message_discarded")[0]["reason"] in ("max_attempts", "malformed")
-    assert len(served.lines("message_discarded", level="warning")) == 2
+    assert served.lines("message.discarded")[0]["reason"] in ("max_attempts", "malformed")
+    assert len(served.lines("message.discarded", level="warning")) == 2
     assert len(served.lines("message.settled", settlement="discard")) == 2
     (warning,) = served.lines("config.warning")
     assert warning["warning"] == (
-        "mq.dead_letter.enabled is false: messages that can't be done are answered and discarded"
+        "mq.dead_letter.enabled is false: messages that would be dead-lettered are answered and discarded"
     )
     assert served.exit_code == 3
 
 
-def test_max_messages_takes_so_many_and_leaves_the_rest(project: Project, work: Work) -> None:
+def test_max_messages_takes_that_many_and_leaves_the_rest(project: Project, work: Work) -> None:
     project.workflow("hello", f"echo x >> {project.marks}/starts")
     project.put(*({"workflow": "hello"} for _ in range(7)))
 

@@ -17,7 +17,7 @@ def mq_target(tmp_path: Path) -> MqTarget:
 
 
 class TestTemplate(MqConformance):
-    # What a backend can't do is pinned here; the kit prints this when it changes.
+    # The cases that the backend skips. When the list is wrong, the kit prints the list to declare.
     skips = {
         **dict.fromkeys(("A10b", "B7b", "C5b", "D10", "G1", "G2", "G3", "G4", "G4b", "G5", "G5b", "G7", "G8"), SERVER),
         "D4": "capability: atomic_settle",
@@ -28,5 +28,5 @@ class TestTemplate(MqConformance):
         "F9": "capability: state",
         "F9b": "capability: state",
         "G6": "needs a broker that can be made to forget everything",
-        "H3": "needs a way to tell how much is stored",
+        "H3": "needs a way to measure what is stored",
     }

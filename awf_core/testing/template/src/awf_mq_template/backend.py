@@ -1,6 +1,6 @@
-"""`mq.type: template`: the contract of `awf_core.hookspecs`, kept in files. The plugin manager calls the hooks.
+"""`mq.type: template`: a queue in files that implements `awf_core.hookspecs`. The plugin manager calls the hooks.
 
-Decides nothing: retry or not, dead or not, what is answered is the core's. Keeps nothing in memory but a stop flag.
+The core decides about retries, dead-lettering and replies. Only a stop flag is in memory.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from awf_core.contract import (
     Role,
     Stats,
 )  # fmt: skip
-from awf_core.errors import BrokerError, BrokerMisconfigured, LeaseLost
+from awf_core.errors import BrokerError, LeaseLost
 from awf_core.units import DurationS
-from awf_mq_template.files import Entry, Files, told
+from awf_mq_template.files import MAX_QUEUE_NAME_BYTES, Entry, Files, system_errors
 
-LOOK_S = 0.05
-KEPT = ("id", "reply_to", "correlation_id")
+POLL_S = 0.05
+STORED = ("id", "reply_to", "correlation_id")
 Item = TypeVar("Item", Ack, Nack, DeadLetter)
 
 
 class Settings(BaseModel):
-    """What `mq.template` takes. `path`: the directory of the queues; relative ones start at the configuration's."""
+    """The keys of `mq.template`. `path`: the directory of the queues, relative to the configuration's directory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -49,7 +49,7 @@ class Settings(BaseModel):
 
 
 class Backend:
-    """Thread-safe; any number of processes of one host share the directory."""
+    """Thread-safe. Any number of processes of one host share the directory."""
 
     api_version = 1
     Settings = Settings
@@ -61,19 +61,26 @@ class Backend:
         self._lease_s = settings.lease_s
         self._is_stopped = Event()
         self.capabilities = Capabilities(
-            lease_s=settings.lease_s, stable_ids=True, headers=True, browse_exact=True, interrupt_s=0.2, ordered=True
+            lease_s=settings.lease_s,
+            max_queue_name_bytes=MAX_QUEUE_NAME_BYTES,
+            expires="none",
+            stable_ids=True,
+            headers=True,
+            browse_exact=True,
+            interrupt_s=0.2,
+            ordered=True,
         )
 
     @hookimpl
     def awf_mq_open(self) -> None:
-        """Make sure the directory is there."""
-        with told(self._root, "create the directory"):
+        """Create the directory."""
+        with system_errors(self._root, "create the directory"):
             self._root.mkdir(parents=True, exist_ok=True)
         self._is_stopped.clear()
 
     @hookimpl
     def awf_mq_close(self) -> None:
-        """End waiting consumes; there is no connection to let go of."""
+        """End waiting consumes. There is no connection to close."""
         self._is_stopped.set()
 
     @hookimpl
@@ -83,56 +90,56 @@ class Backend:
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        """Make the queue's directory."""
+        """Create the queue's directory."""
         self._files.queue(queue)
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Take what is due, in order of the times."""
+        """Take due messages, in order of their due times."""
         end = time.monotonic() + wait_s
         while not self._is_stopped.is_set():
             taken = self._take(queue, limit)
             left_s = end - time.monotonic()
             if taken or left_s <= 0:
                 return taken
-            self._is_stopped.wait(min(LOOK_S, left_s))
+            self._is_stopped.wait(min(POLL_S, left_s))
         return []
 
     @hookimpl
     def awf_mq_publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
-        """Store each."""
+        """Store each message."""
         return [_attempt(lambda message=message: self._publish(message)) for message in messages]
 
     @hookimpl
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
-        """Replies first: a death in between doubles a result and loses none."""
+        """Publish the replies first: a crash in between duplicates a result and loses none."""
         return [_attempt(lambda ack=ack: self._finish(ack.delivery, ack.replies)) for ack in acks]
 
     @hookimpl
     def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
-        """Give back."""
+        """Release each message, due after its delay."""
 
-        def give_back(nack: Nack) -> None:
+        def release(nack: Nack) -> None:
             due_at = self._now() + nack.delay_s
-            self._files.give_back(_receipt(nack.delivery), due_at=due_at, is_counted=nack.counted)
+            self._files.release(_receipt(nack.delivery), due_at=due_at, is_counted=nack.counted)
 
-        return [_attempt(lambda nack=nack: give_back(nack)) for nack in nacks]
+        return [_attempt(lambda nack=nack: release(nack)) for nack in nacks]
 
     @hookimpl
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
-        """Letter and replies first, then the message goes."""
-        return [_attempt(lambda letter=letter: self._bury(letter)) for letter in dead_letters]
+        """Write to the dead-letter queue and publish the replies first, then remove the message."""
+        return [_attempt(lambda item=item: self._dead_letter(item)) for item in dead_letters]
 
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew leases; those of others come back."""
+        """Renew the leases; returns the deliveries that are lost."""
         until = self._now() + self._lease_s
         extend = self._files.extend
         return [d for d in deliveries if _attempt(lambda d=d: extend(_receipt(d), until=until)) is not None]
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
-        """Count names; how many letters came from a queue is not known."""
+        """Count file names. How many messages of a queue were dead-lettered is not known."""
         now = self._now()
         found = self._files.entries(queue)
         ready = [entry for due_at, entry in found if due_at <= now]
@@ -155,14 +162,14 @@ class Backend:
 
     @hookimpl
     def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
-        """Move what nobody holds, each by one rename."""
+        """Move messages that no consumer holds, each by one rename."""
         directory = self._files.queue(target)
         chosen = [entry for entry in self._free(source) if ids is None or entry.id in ids][:limit]
         return sum(self._files.move(entry, directory) for entry in chosen)
 
     @hookimpl
     def awf_mq_purge(self, queue: str) -> int:
-        """Remove what nobody holds."""
+        """Remove messages that no consumer holds."""
         return sum(_attempt(lambda entry=entry: self._files.remove(entry)) is None for entry in self._free(queue))
 
     def _take(self, queue: str, limit: int) -> list[Delivery]:
@@ -177,10 +184,7 @@ class Backend:
         return taken
 
     def _publish(self, message: Outgoing) -> None:
-        unsupported = [name for name in ("priority", "expires_s") if getattr(message, name) is not None]
-        if unsupported:
-            raise BrokerMisconfigured(f"{self._root}: {unsupported[0]} is not supported", hint="leave it out")
-        content = {name: getattr(message, name) for name in KEPT}
+        content = {name: getattr(message, name) for name in STORED}
         content |= {"body": base64.b64encode(message.body).decode(), "headers": dict(message.headers), "history": []}
         self._files.put(self._files.queue(message.queue), content, due_at=self._now() + message.delay_s)
 
@@ -191,19 +195,19 @@ class Backend:
             self._publish(reply)
         self._files.remove(entry)
 
-    def _bury(self, letter: DeadLetter) -> None:
-        entry = _receipt(letter.delivery)
+    def _dead_letter(self, item: DeadLetter) -> None:
+        entry = _receipt(item.delivery)
         self._files.extend(entry, until=self._now() + self._lease_s)
         content = entry.read()
-        content["history"] += [dict(each) for each in letter.history]
-        content["letter"] = {
-            "source": letter.delivery.queue,
-            "reason": letter.reason,
-            "error": letter.error,
+        content["history"] += [dict(each) for each in item.history]
+        content["dead_letter"] = {
+            "source": item.delivery.queue,
+            "reason": item.reason,
+            "error": item.error,
             "dead_at": self._now(),
         }
-        self._files.put(self._files.queue(letter.queue), content, due_at=self._now())
-        self._finish(letter.delivery, letter.replies)
+        self._files.put(self._files.queue(item.queue), content, due_at=self._now())
+        self._finish(item.delivery, item.replies)
 
     def _free(self, queue: str) -> list[Entry]:
         now = self._now()
@@ -214,8 +218,8 @@ class Backend:
             content = entry.read()
         except FileNotFoundError:
             return None
-        letter: dict[str, Any] = content.get("letter") or {}
-        is_dead = bool(letter) and letter["source"] != queue
+        dead: dict[str, Any] = content.get("dead_letter") or {}
+        is_dead = bool(dead) and dead["source"] != queue
         now = self._now()
         state: ItemState = (
             "dead" if is_dead else "ready" if due_at <= now else "in_flight" if entry.is_held else "delayed"
@@ -233,7 +237,7 @@ class Backend:
             enqueued_at=entry.created_at,
             due_at=due_at,
             history=content["history"],
-            **(letter if is_dead else {}),
+            **(dead if is_dead else {}),
         )
 
 
@@ -257,12 +261,12 @@ def _delivery(queue: str, held: Entry, lease_until: float) -> Delivery:
 
 def _receipt(delivery: Delivery) -> Entry:
     if not isinstance(delivery.receipt, Entry):
-        raise LeaseLost(f"delivery {delivery.id} in {delivery.queue!r} was not handed out by this backend")
+        raise LeaseLost(f"delivery {delivery.id} in {delivery.queue!r} is not a delivery of this backend")
     return delivery.receipt
 
 
 def _attempt(act: Callable[[], object]) -> BrokerError | None:
-    """What became of one item of a batch; it spoils no other."""
+    """The answer for one item of a batch; an error keeps no other item from being done."""
     try:
         act()
     except BrokerError as error:

@@ -1,8 +1,8 @@
-"""Messages as files: names, times and atomic renames. Called by `backend.py`; knows nothing of hooks.
+"""Messages as files: names, times and atomic renames. Called by `backend.py`.
 
     <root>/q-<queue>/<id>~<attempt>~<deliveries>~<released>~<r or h>
 
-`h` = held under a lease. The modification time is when the message is due: next, or, while held, again.
+`h` = held under a lease. The modification time is when the message is due; of a held one, when its lease ends.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from awf_core.errors import BrokerUnavailable, LeaseLost, QueueMissing, Unroutable
+from awf_core.errors import BrokerUnavailable, LeaseLost, QueueMissing
 
 NS = 1_000_000_000
-LONGEST_NAME = 200
+MAX_QUEUE_NAME_BYTES = (255 - len("q-")) // len("%00")
+"""A file name has at most 255 bytes, and `quote` may write three for one."""
 _NUMBERS = count()
 
 
@@ -39,17 +40,17 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Where it is, as long as nobody takes, gives back or settles it."""
+        """Its file, until a consumer takes, releases or settles it."""
         counts = f"{self.attempt}~{self.deliveries}~{self.released}~{'h' if self.is_held else 'r'}"
         return self.directory / f"{self.id}~{counts}"
 
     @property
     def created_at(self) -> float:
-        """When it was published, in epoch seconds."""
+        """Epoch seconds of its publishing."""
         return int(self.id.partition("-")[0]) / NS
 
     def read(self) -> dict[str, Any]:
-        """Its content. Raises FileNotFoundError when somebody else has it now."""
+        """Its content. Raises FileNotFoundError when another consumer has taken it."""
         content: dict[str, Any] = json.loads(self.path.read_bytes())
         return content
 
@@ -62,41 +63,38 @@ class Files:
         self._may_create = may_create
 
     def queue(self, name: str) -> Path:
-        """The directory of a queue, made where that is allowed. Raises QueueMissing, Unroutable, BrokerUnavailable."""
+        """The directory of a queue, created where that is allowed. Raises QueueMissing, BrokerUnavailable."""
         directory = self.place(name)
         if not directory.is_dir():
             if not self._may_create:
                 raise QueueMissing(
                     f"{directory}: there is no queue {name!r}", hint="create it, or set `mq.declare: auto`"
                 )
-            with told(directory, "create the queue"):
+            with system_errors(directory, "create the queue"):
                 directory.mkdir(parents=True, exist_ok=True)
         return directory
 
     def place(self, name: str) -> Path:
-        """Where the queue is or would be. Raises Unroutable for a name no queue can have."""
-        quoted = quote(name, safe="")
-        if not 0 < len(quoted) <= LONGEST_NAME:
-            raise Unroutable(f"{self.root}: {name[:60]!r} can't be the name of a queue", hint="use a shorter name")
-        return self.root / f"q-{quoted}"
+        """The directory of a queue, existing or not."""
+        return self.root / f"q-{quote(name, safe='')}"
 
     def put(self, queue: Path, content: dict[str, Any], *, due_at: float) -> None:
-        """Add a message: written aside, synced, then renamed into place whole."""
+        """Add a message: write it to another file, sync that, then rename it."""
         entry = Entry(directory=queue, id=f"{time.time_ns():020d}-{next(_NUMBERS):06d}-{secrets.token_hex(4)}")
-        aside = self.root / f".new-{entry.id}"
-        with told(aside, "store a message"):
-            with aside.open("xb") as file:
+        new = self.root / f".new-{entry.id}"
+        with system_errors(new, "store a message"):
+            with new.open("xb") as file:
                 file.write(json.dumps(content).encode())
                 file.flush()
                 os.fsync(file.fileno())
-            os.utime(aside, ns=(0, int(due_at * NS)))
-            aside.rename(entry.path)
+            os.utime(new, ns=(0, int(due_at * NS)))
+            new.rename(entry.path)
 
     def entries(self, queue: str) -> list[tuple[float, Entry]]:
-        """(due, entry) of every message, in order of their times. An absent queue is empty."""
+        """(due time, entry) of every message, in order of due times. An absent queue is empty."""
         directory = self.place(queue)
         found: list[tuple[float, Entry]] = []
-        with told(directory, "look into the queue"):
+        with system_errors(directory, "read the queue"):
             if not directory.is_dir():
                 return []
             for item in os.scandir(directory):
@@ -107,18 +105,18 @@ class Files:
         return sorted(found, key=lambda pair: (pair[0], pair[1].id))
 
     def take(self, entry: Entry, *, until: float) -> Entry | None:
-        """Hand out a message under a lease; None when another was faster."""
+        """Take a message under a lease; None when another consumer was faster."""
         taken = replace(entry, deliveries=entry.deliveries + 1, is_held=True)
         try:
-            # The lease first: a death between the two steps leaves a message that comes again when it ends.
+            # The lease first: after a crash between the two steps the message is redelivered when the lease ends.
             os.utime(entry.path, ns=(0, int(until * NS)))
             entry.path.rename(taken.path)
         except FileNotFoundError:
             return None
         return taken
 
-    def give_back(self, entry: Entry, *, due_at: float, is_counted: bool) -> None:
-        """Let it be taken again from `due_at` on. Raises LeaseLost."""
+    def release(self, entry: Entry, *, due_at: float, is_counted: bool) -> None:
+        """Make it ready from `due_at` on. Raises LeaseLost."""
         free = replace(
             entry, attempt=entry.attempt + is_counted, released=entry.released + (not is_counted), is_held=False
         )
@@ -132,12 +130,12 @@ class Files:
             os.utime(entry.path, ns=(0, int(until * NS)))
 
     def remove(self, entry: Entry) -> None:
-        """The message is done. Raises LeaseLost."""
+        """Delete the message. Raises LeaseLost."""
         with fenced(entry):
             entry.path.unlink()
 
     def move(self, entry: Entry, target: Path) -> bool:
-        """To another queue, afresh; False when it isn't there any more."""
+        """Move it to another queue, with new counters; False when it is gone."""
         moved = Entry(directory=target, id=entry.id)
         try:
             os.utime(entry.path)
@@ -149,17 +147,17 @@ class Files:
 
 @contextmanager
 def fenced(entry: Entry) -> Iterator[None]:
-    """A file that is gone was taken, given back or settled: the delivery is not ours any more."""
+    """Raise LeaseLost when the file is gone: its delivery was taken by another consumer, released or settled."""
     try:
-        with told(entry.path, "settle a message"):
+        with system_errors(entry.path, "settle a message"):
             yield
     except FileNotFoundError:
-        raise LeaseLost(f"{entry.path}: this delivery is not ours any more", hint="nothing was changed") from None
+        raise LeaseLost(f"{entry.path}: this delivery is lost", hint="nothing was changed") from None
 
 
 @contextmanager
-def told(path: Path, doing: str) -> Iterator[None]:
-    """Turn the system's errors into the contract's; FileNotFoundError has a meaning and passes."""
+def system_errors(path: Path, doing: str) -> Iterator[None]:
+    """Raise the contract's error for an OSError. FileNotFoundError passes: the caller handles it."""
     try:
         yield
     except FileNotFoundError:

@@ -1,0 +1,259 @@
+"""Messages as rows of the queue file: publish them, read their columns, recognise a delivery, remove what has expired.
+
+Used by the other modules of the backend, inside their transactions. Bodies that are text are stored as text, so that
+any SQLite client reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from awf_core.clock import iso_utc
+from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, LeaseLost, QueueMissing
+from awf_core.units import MAX_SPAN_S, span_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from awf_core.backends.sqlite.connection import Connections, Waker
+    from awf_core.backends.sqlite.opening import QueueConnection
+    from awf_core.clock import Clock
+    from awf_core.contract import Delivery, Outgoing
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+CLOCK_TOLERANCE_MS = 1_000
+_SWEEP_EVERY_MS = 1_000
+_SWEEP_LIMIT = 500
+_REPLY_QUEUE = re.compile(r"awf-reply-([0-9a-f]{11})-[0-9a-f]{24}")
+_INSERT = """
+INSERT INTO message(queue, due, created, expires, message_id, reply_to, correlation_id, content_type, headers,
+  body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# A message that a consumer holds stays: the expiry limits the wait, not the work.
+_SWEEP_MESSAGES = """
+DELETE FROM message WHERE id IN (
+  SELECT id FROM message INDEXED BY message_expires
+  WHERE expires <= :now AND NOT (owner IS NOT NULL AND due > :now) LIMIT :limit)"""
+_SWEEP_STATE = """
+DELETE FROM state WHERE key IN (
+  SELECT key FROM state INDEXED BY state_expires WHERE expires <= :now LIMIT :limit)"""
+HELD = "id = ? AND deliveries = ? AND owner IS NOT NULL"
+"""The fence: whether a row still is the delivery of (row_id, deliveries).
+
+Every other end of a delivery clears `owner`, gives the message a new id, or counts a new delivery.
+"""
+
+Row = tuple[str, int, int, int | None, str | None, str | None, str | None, str | None, str | None, str | bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One delivery of one row of one queue file. Valid after its lease too, until another consumer takes the row."""
+
+    store: str
+    row_id: int
+    deliveries: int
+
+
+def held_row(delivery: Delivery, store: str) -> tuple[int, int] | None:
+    """The values for HELD; None for a receipt of another file or backend."""
+    receipt = delivery.receipt
+    if isinstance(receipt, Receipt) and receipt.store == store:
+        return receipt.row_id, receipt.deliveries
+    return None
+
+
+def lost(delivery: Delivery, path: Path) -> LeaseLost:
+    """The answer to settling a delivery that is lost."""
+    return LeaseLost(
+        f"{path}: delivery {delivery.deliveries} of message {delivery.id} in {delivery.queue!r} is lost: its lease "
+        "ended and the message was redelivered, or it was settled before",
+        hint="nothing was changed or published; if runs outlast the lease, raise mq.sqlite.lease",
+    )
+
+
+class WallClock:
+    """Epoch milliseconds that step back only when the clock was set back by more than CLOCK_TOLERANCE_MS. Thread-safe.
+
+    Small steps back, which time servers make, are hidden to keep messages in order. A large step is a correction: a
+    process that kept the old time would see the leases of all other processes as over.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_ms = 0
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        now_ms = int(self._clock.now() * 1000)
+        last_ms = self._last_ms
+        if last_ms - CLOCK_TOLERANCE_MS <= now_ms < last_ms:
+            return last_ms
+        # Two threads may write here at once; that costs milliseconds, and no lock is held in a fork.
+        self._last_ms = now_ms
+        return now_ms
+
+    def monotonic_s(self) -> float:
+        """Seconds of the context's monotonic clock."""
+        return self._clock.monotonic()
+
+
+class Publishing:
+    """Publishes into one queue file. Thread-safe."""
+
+    def __init__(self, connections: Connections, clock: WallClock, waker: Waker, sweeper: Sweeper) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._waker = waker
+        self._sweeper = sweeper
+
+    def publish(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
+        """Store all in one transaction; only expired reply queues get an error. Raises when nothing was stored."""
+        now_ms = self._clock.now_ms()
+        answers = [expired_reply_queue(message, self._connections.path, now_ms) for message in messages]
+        good = [message for message, answer in zip(messages, answers, strict=True) if answer is None]
+        try:
+            self._store(good)
+        except BrokerUnavailable as error:
+            if not error.in_doubt:
+                raise
+            return [answer or error for answer in answers]
+        self._waker.notify()
+        return answers
+
+    def _store(self, messages: Sequence[Outgoing]) -> None:
+        if messages:
+            with self._connections.writing("publish") as connection:
+                now_ms = self._clock.now_ms()
+                insert(connection, messages, now_ms)
+                self._sweeper.sweep(connection, now_ms)
+
+
+def insert(
+    connection: QueueConnection, messages: Iterable[Outgoing], now_ms: int, *, keep_s: float | None = None
+) -> None:
+    """Store `messages` in the caller's transaction. Those without an expiry of their own expire after `keep_s`."""
+    connection.executemany(_INSERT, [_row(message, now_ms, keep_s) for message in messages])
+
+
+def expired_reply_queue(message: Outgoing, path: Path, now_ms: int) -> BrokerError | None:
+    """The error for a message to a private reply queue that has expired at `now_ms`; None for all others."""
+    named = _REPLY_QUEUE.fullmatch(message.queue)
+    if named is None or int(named[1], 16) > now_ms:
+        return None
+    return QueueMissing(
+        f"{path}: the private reply queue {message.queue!r} expired at {iso_utc(int(named[1], 16) / 1000)}",
+        hint="its requester waits no longer; ask for the reply queue with a longer time, or raise mq.reply.ttl",
+    )
+
+
+def reply_queue_name(now_ms: int, ttl_s: float) -> str:
+    """A name that can't be guessed. It contains the time when the queue expires, so nothing has to be stored."""
+    return f"awf-reply-{now_ms + span_ms(ttl_s):011x}-{secrets.token_hex(12)}"
+
+
+def check_ttl(ttl_s: float, path: Path) -> None:
+    """Raise BrokerMisconfigured for a time to live that can't be stored. Not-a-number compares false."""
+    if not ttl_s <= MAX_SPAN_S:
+        raise BrokerMisconfigured(
+            f"{path}: ttl_s is {ttl_s}, which the queue can't store",
+            hint=f"give at most {MAX_SPAN_S:.0f} seconds (ten years)",
+        )
+
+
+def storable(text: str) -> str:
+    """`text` without lone surrogates, which JSON can hold and UTF-8 can't."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()
+
+
+def to_json(value: object) -> str:
+    """`value` as JSON text that any client can store and read."""
+    return json.dumps(value, default=str)
+
+
+def read_headers(text: str | None) -> dict[str, str]:
+    """The headers in a row: none if it isn't a JSON object; a value that isn't text becomes its JSON."""
+    found = _parsed(text)
+    if not isinstance(found, dict):
+        return {}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
+
+
+def read_history(text: str | None) -> list[dict[str, object]]:
+    """The history in a row, oldest first; none if it isn't a JSON array of objects."""
+    found = _parsed(text)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+class Sweeper:
+    """Removes what has expired, inside write transactions that happen anyway: once a second, sooner while more is left.
+
+    Expired rows are invisible before they are removed.
+    """
+
+    def __init__(self) -> None:
+        self._next_ms = 0
+
+    def sweep(self, connection: QueueConnection, now_ms: int) -> None:
+        """Remove up to 500 messages and 500 state entries in the caller's transaction, if it is time."""
+        if self._next_ms - _SWEEP_EVERY_MS <= now_ms < self._next_ms:
+            return
+        values = {"now": now_ms, "limit": _SWEEP_LIMIT}
+        removed = [connection.execute(sql, values).rowcount for sql in (_SWEEP_MESSAGES, _SWEEP_STATE)]
+        self._next_ms = now_ms if max(removed) == _SWEEP_LIMIT else now_ms + _SWEEP_EVERY_MS
+
+
+def _parsed(text: str | None) -> object:
+    # An external client may have written anything.
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _row(message: Outgoing, now_ms: int, keep_s: float | None) -> Row:
+    return (
+        message.queue,
+        now_ms + span_ms(message.delay_s),
+        now_ms,
+        _expires_ms(message, now_ms, keep_s),
+        _or_null(message.id),
+        _or_null(message.reply_to),
+        _or_null(message.correlation_id),
+        None if message.content_type == "application/json" else storable(message.content_type),
+        to_json(dict(message.headers)) if message.headers else None,
+        _text_or_blob(message.body),
+    )
+
+
+def _expires_ms(message: Outgoing, now_ms: int, keep_s: float | None) -> int | None:
+    own_s = message.expires_s if message.expires_s is not None else keep_s
+    own_ms = None if own_s is None else now_ms + span_ms(min(own_s, MAX_SPAN_S))
+    named = _REPLY_QUEUE.fullmatch(message.queue)
+    if named is None:
+        return own_ms
+    named_ms = int(named[1], 16)
+    return named_ms if own_ms is None else min(own_ms, named_ms)
+
+
+def _or_null(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _text_or_blob(body: bytes) -> str | bytes:
+    # SQLite's text ends at a NUL for many of its functions and clients.
+    if b"\0" in body:
+        return body
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body

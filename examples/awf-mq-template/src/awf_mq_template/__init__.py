@@ -1,1 +1,0 @@
-"""An AWF queue backend: `mq.type: template`."""
