@@ -28,6 +28,7 @@ lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports importlinter-engine.toml
 
 brokers: ## the servers the suite runs against, from Debian's packages where they are missing
 	@command -v redis-server >/dev/null && test -x /usr/lib/rabbitmq/bin/rabbitmq-server && exit 0; \

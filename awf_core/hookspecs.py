@@ -215,27 +215,27 @@ class RegistrationSpecs:
 
     @hookspec
     def awf_register_step_types(self, register: Callable[[object], None]) -> None:
-        """Call `register(step_type)` for each new `type:` of state (see `awf_core.engine.steps.StepType`)."""
+        """Call `register(step_type)` for each new `type:` of state (see `awf_core.extensions.steps.StepType`)."""
 
     @hookspec
     def awf_register_operations(self, register: Callable[[str, object], None]) -> None:
         """Call `register(name, operation)` for each operation of `type: operation` states.
 
-        See `awf_core.engine.operations.Operation`.
+        See `awf_core.extensions.operations.Operation`.
         """
 
     @hookspec
     def awf_register_agent_providers(self, register: Callable[[str, object], None]) -> None:
         """Call `register(name, provider)` for each `provider:` of agent states.
 
-        See `awf_core.engine.agents.AgentProvider`.
+        See `awf_core.extensions.agents.AgentProvider`.
         """
 
     @hookspec
     def awf_register_executors(self, register: Callable[[str, object], None]) -> None:
         """Call `register(name, executor)` for each `executor:` that can run whole workflows.
 
-        See `awf_core.engine.executors.Executor`.
+        See `awf_core.extensions.executors.Executor`.
         """
 
     @hookspec

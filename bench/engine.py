@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.machine import Routing
-from awf_core.engine.runner import Engine
-from awf_core.engine.steps import StepResult, builtin_step_types
+from awf_core.engine.run.engine import Engine
+from awf_core.engine.steps import builtin_step_types
+from awf_core.extensions.steps import Routing, StepResult
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 from awf_core.lang.expressions import compile_expression
@@ -25,7 +25,7 @@ from bench.project import NOOP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.engine.steps import StepContext
+    from awf_core.extensions.steps import StepContext
     from awf_core.lang.fields import StateFields
     from awf_core.lang.model import State, Workflow
     from awf_core.lang.step_types import StepTypes

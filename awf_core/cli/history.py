@@ -16,8 +16,7 @@ from awf_core.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.records.history import HistoryRow
-    from awf_core.engine.records.history_query import Statistics
+    from awf_core.engine.records.history import HistoryRow, Statistics
 
 MIDNIGHT = "T00:00:00"
 
@@ -43,10 +42,10 @@ def history_command(
     output_format: str,
 ) -> None:
     """List the runs that have ended, with the exit code and error of the last step, also those that steps started."""
-    from awf_core.engine.records.history_query import Selection, read_history, read_statistics
-    from awf_core.engine.records.places import places
+    from awf_core.engine.records.history import Selection, read_history, read_statistics
+    from awf_core.engine.records.paths import record_paths
 
-    path = places(os.environ, storage=storage).history
+    path = record_paths(os.environ, storage=storage).history
     selection = Selection(workflow=workflow, status=status, since=0.0 if since is None else _day(since))
     if stats:
         _show_statistics(read_statistics(path, selection), output_format)

@@ -10,12 +10,12 @@ import functools
 import importlib
 import os
 import sys
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import rich_click as click
 
 from awf_core.cli.fail import exit_code_of, show
+from awf_core.config.backend_names import has_third_party_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ class AwfGroup(click.RichGroup):
 @functools.cache
 def _plugin_commands() -> dict[str, click.Command]:
     """The commands of installed plugins by name. Imports nothing where no plugin is installed."""
-    if not entry_points(group="awf.plugins"):
+    if not has_third_party_plugins():
         return {}
     from awf_core.plugin.manager import build_plugins
 

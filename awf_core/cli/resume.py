@@ -22,23 +22,23 @@ from awf_core.cli.run_report import RunReport, summary
 from awf_core.cli.status import steps_of
 from awf_core.cli.step_types import step_types_here
 from awf_core.config.project import load_project
-from awf_core.engine.agents.user_input import LineInput
-from awf_core.engine.records.keep import all_records
-from awf_core.engine.records.places import places
+from awf_core.engine.process.line_input import LineInput
+from awf_core.engine.records.open_records import open_records
+from awf_core.engine.records.paths import record_paths
+from awf_core.engine.records.resume import CURRENT, resumption
 from awf_core.engine.records.state_file import read_state
-from awf_core.engine.resume import CURRENT, resumption
-from awf_core.engine.runner import Engine
-from awf_core.engine.surroundings import read_surroundings
+from awf_core.engine.run.engine import Engine
+from awf_core.extensions.environment import read_environment
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from awf_core.engine.agents.user_input import UserInput
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.events import Events
-    from awf_core.engine.record import Run
+    from awf_core.engine.run.events import Events
+    from awf_core.extensions.agents import UserInput
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.results import Run
     from awf_core.lang.model import Workflow
 
 RESUMING = "resuming workflow"
@@ -128,9 +128,9 @@ def resume_here(
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     for warning in project.warnings:
         warn(warning)
-    record_places = places(env, storage=request.storage)
+    record_places = record_paths(env, storage=request.storage)
     with phase("inputs"):
-        directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
+        directories = prompt_dirs(cwd, env, read_environment(env).awf["prompts_dir"])
         overrides = parse_pairs(request.pairs, prompt_dirs=directories)
         saved = read_state(record_places, request.run_id)
         resumed = resumption(saved, origin=request.origin, overrides=overrides)
@@ -140,7 +140,7 @@ def resume_here(
     for warning in (*workflow.warnings, *_template_warnings(workflow)):
         warn(warning)
     events.run_logged(saved.run_id, workflow.name, "info", RESUMING)
-    recorder = all_records(record_places, warn=warn)
+    recorder = open_records(record_places, warn=warn)
     engine = Engine(step_types=step_types, events=events, env=env, find=catalogue.get, recorder=recorder)
     return engine.execute(workflow, {}, cancel=cancel, cwd=cwd, run_id=saved.run_id, resumption=resumed)
 

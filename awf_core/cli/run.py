@@ -18,11 +18,11 @@ from awf_core.cli.options import OutputMode, format_option, input_options, outpu
 from awf_core.cli.output import note, print_json
 from awf_core.cli.run_flow import Refused, RunRequest, run_here
 from awf_core.cli.run_report import RunReport, summary
-from awf_core.engine.agents.user_input import LineInput
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.record import json_value
-from awf_core.engine.records.places import check_run_id
+from awf_core.engine.process.line_input import LineInput
+from awf_core.engine.records.paths import check_run_id
 from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.results import json_value
 from awf_core.lang.problems import LoadError
 
 if TYPE_CHECKING:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
 from awf_core.cli.step_types import step_types_here
 from awf_core.config.project import executor_choice, load_project
-from awf_core.engine.executors import BUILTIN, Order
-from awf_core.engine.records.keep import all_records
-from awf_core.engine.records.places import places
-from awf_core.engine.runner import Engine
-from awf_core.engine.surroundings import read_surroundings
+from awf_core.engine.records.open_records import open_records
+from awf_core.engine.records.paths import record_paths
+from awf_core.engine.run.engine import Engine
 from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.extensions.environment import read_environment
+from awf_core.extensions.executors import BUILTIN, ExecutionRequest
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 from awf_core.lang.inputs import VALIDATION_FAILED, missing_required
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from awf_core.config.project import Project
-    from awf_core.engine.agents.user_input import UserInput
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.events import Events
-    from awf_core.engine.executors import Executor
-    from awf_core.engine.record import Run
+    from awf_core.engine.run.events import Events
+    from awf_core.extensions.agents import UserInput
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.executors import Executor
+    from awf_core.extensions.results import Run
     from awf_core.lang.model import Workflow
     from awf_core.lang.step_types import StepTypes
 
@@ -91,12 +90,12 @@ def run_here(
         warn(warning)
     with phase("inputs"):
         inputs = {**project.inputs, **_inputs(request, cwd, env)}
-    record_places = places(env, storage=request.storage)
+    record_places = record_paths(env, storage=request.storage)
     discovery = Discovery(cwd, env)
     with phase("load"):
         path = discovery.resolve(request.name, allow_paths=True)
     if executor is not None:
-        order = Order(
+        execution = ExecutionRequest(
             workflow=request.name,
             path=path,
             inputs=inputs,
@@ -106,11 +105,11 @@ def run_here(
             storage=record_places.storage,
         )
         with phase("inputs"):
-            return executor.execute(order)
+            return executor.execute(execution)
     with phase("config"):
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     workflow = _loaded(path, step_types, inputs, warn)
-    find, recorder = Catalogue(discovery, step_types).get, all_records(record_places, warn=warn)
+    find, recorder = Catalogue(discovery, step_types).get, open_records(record_places, warn=warn)
     engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
     return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=request.run_id)
 
@@ -129,13 +128,10 @@ def _executor(project: Project, workflow: str, *, cwd: Path, env: Mapping[str, s
     choice = executor_choice(project, workflow)
     if choice.name in (None, BUILTIN):
         return None
-    from awf_core.engine.executors.registry import Executors
+    from awf_core.extensions.executors import Executors
+    from awf_core.plugin.manager import build_plugins
 
-    registered: Mapping[str, object] = {}
-    if entry_points(group="awf.plugins"):
-        from awf_core.plugin.manager import build_plugins
-
-        registered = build_plugins(None, None, env=env).registered.executors()
+    registered = build_plugins(None, None, env=env).registered.executors()
     executor = Executors(registered, program=project.executor_path, cwd=cwd, env=env).get(
         choice.name, where=choice.where
     )
@@ -145,7 +141,7 @@ def _executor(project: Project, workflow: str, *, cwd: Path, env: Mapping[str, s
 
 
 def _inputs(request: RunRequest, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
+    directories = prompt_dirs(cwd, env, read_environment(env).awf["prompts_dir"])
     from_file = read_inputs_file(request.inputs_file) if request.inputs_file is not None else {}
     return {**from_file, **parse_pairs(request.pairs, prompt_dirs=directories)}
 

@@ -11,8 +11,8 @@ from awf_core.units import format_duration
 
 if TYPE_CHECKING:
     from awf_core.cli.options import OutputMode
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.record import Run
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.results import Run
 
 
 class RunReport:

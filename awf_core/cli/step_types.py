@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+import functools
 from typing import TYPE_CHECKING
 
+from awf_core.config.backend_names import has_third_party_plugins
 from awf_core.engine.steps import builtin_step_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.engine.agents.user_input import UserInput
+    from awf_core.extensions.agents import UserInput
     from awf_core.lang.step_types import StepTypes
+    from awf_core.plugin.manager import Registrations
 
 
 def step_types_here(
@@ -21,17 +23,26 @@ def step_types_here(
 
     `notify_backend` is the project's `notify.default_backend`. `user_input` answers conversations with agents.
     """
-    if not entry_points(group="awf.plugins"):
-        return builtin_step_types(notify_backend=notify_backend, user_input=user_input)
-    from awf_core.plugin.manager import build_plugins
 
-    added = build_plugins(None, None, env=env).registered
+    @functools.cache
+    def registered() -> Registrations:
+        from awf_core.plugin.manager import build_plugins
+
+        return build_plugins(None, None, env=env).registered
+
+    if not has_third_party_plugins():
+        return builtin_step_types(
+            operations=lambda: registered().operations(),
+            agent_providers=lambda: registered().agent_providers(),
+            notify_backend=notify_backend,
+            user_input=user_input,
+        )
     step_types = builtin_step_types(
-        operations=added.operations(),
-        agent_providers=added.agent_providers(),
+        operations=registered().operations(),
+        agent_providers=registered().agent_providers(),
         notify_backend=notify_backend,
         user_input=user_input,
     )
-    for step_type in added.step_types():
+    for step_type in registered().step_types():
         step_types.register(step_type)
     return step_types

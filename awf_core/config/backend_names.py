@@ -1,4 +1,4 @@
-"""The names a backend can have, without importing one. Called for error texts and to distinguish sections from typos.
+"""The names of backends and plugins, without importing one. Called for error texts and to distinguish typos.
 
 Names come from the installed packages' metadata; the project's own backends are known even where not installed.
 """
@@ -9,6 +9,10 @@ from importlib.metadata import entry_points
 
 BACKEND_GROUP = "awf.mq"
 VARIABLE_GROUP = "awf.mq.env"
+PLUGIN_GROUP = "awf.plugins"
+BUILTIN_PLUGIN = "builtin"
+"""The entry point of this package's own integrations in PLUGIN_GROUP."""
+
 DEFAULT_BACKEND = "sqlite"
 
 DISTRIBUTIONS = {"rabbitmq": "awf-mq-rabbitmq", "redis": "awf-mq-redis", "sqs": "awf-mq-sqs"}
@@ -41,3 +45,8 @@ def twin(*path: str) -> str:
 
 def _installed_names() -> frozenset[str]:
     return frozenset(entry.name for entry in entry_points(group=BACKEND_GROUP))
+
+
+def has_third_party_plugins() -> bool:
+    """Whether a package other than this one has an entry point in PLUGIN_GROUP. Imports none of them."""
+    return any(entry.name != BUILTIN_PLUGIN for entry in entry_points(group=PLUGIN_GROUP))

@@ -1,1 +1,1 @@
-"""Running one workflow, once. Knows nothing of queues."""
+"""Runs workflows. Knows nothing of queues, and nothing of the integrations that plugins and this package register."""

@@ -1,6 +1,6 @@
-"""Which inputs are secret, and how their values are kept out of captured output.
+"""Which inputs are secret, and how their values are masked in captured output and in a running step's output.
 
-Called by command steps, and by what keeps records. Pure.
+Called by steps, integrations and records.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MASK = "***"
 _PREFIXES = ("SECRET_", "API_KEY", "PASSWORD", "TOKEN")
@@ -34,3 +34,36 @@ def mask(text: str, values: tuple[str, ...]) -> str:
     for value in values:
         text = text.replace(value, MASK)
     return text
+
+
+class MaskedOutput:
+    """Passes a running step's output on as it comes, masked. Made by the engine when a caller watches.
+
+    With secrets to mask it buffers unfinished lines until `flush`.
+    """
+
+    def __init__(self, secrets: tuple[str, ...], pass_on: Callable[[str, bytes], None]) -> None:
+        self._secrets = [value.encode("utf-8", "surrogatepass") for value in secrets]
+        self._pass_on = pass_on
+        self._unfinished: dict[str, bytes] = {}
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        """Pass on a piece of `stream`."""
+        if not self._secrets:
+            self._pass_on(stream, data)
+            return
+        done, newline, rest = (self._unfinished.get(stream, b"") + data).rpartition(b"\n")
+        self._unfinished[stream] = rest
+        self._mask_and_pass_on(stream, done + newline)
+
+    def flush(self) -> None:
+        """Pass on what is buffered: no more will come."""
+        for stream, rest in self._unfinished.items():
+            self._mask_and_pass_on(stream, rest)
+        self._unfinished.clear()
+
+    def _mask_and_pass_on(self, stream: str, data: bytes) -> None:
+        for value in self._secrets:
+            data = data.replace(value, MASK.encode())
+        if data:
+            self._pass_on(stream, data)

@@ -14,7 +14,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from awf_core.config.backend_names import BACKEND_GROUP, VARIABLE_GROUP
+from awf_core.config.backend_names import BACKEND_GROUP, PLUGIN_GROUP, VARIABLE_GROUP
 from awf_core.errors import ConfigError
 from awf_core.plugin.checks import (
     backend_complaint,
@@ -24,7 +24,7 @@ from awf_core.plugin.checks import (
     stated_version,
 )
 from awf_core.plugin.environment import backend_behind
-from awf_core.plugin.loader import PLUGIN_GROUP, Entry, entries, import_entry, load_extension
+from awf_core.plugin.loader import Entry, entries, import_entry, load_extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

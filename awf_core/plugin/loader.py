@@ -16,7 +16,6 @@ from awf_core.config.did_you_mean import closest
 from awf_core.errors import ConfigError, redact_url
 from awf_core.plugin.checks import backend_complaint
 
-PLUGIN_GROUP = "awf.plugins"
 DOCTOR = "run `awf plugins doctor`"
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from awf_core.config.backend_names import BUILTIN_PLUGIN, PLUGIN_GROUP
 from awf_core.errors import ConfigError
 from awf_core.hookspecs import PROJECT, SPEC_CLASSES, hookimpl
 from awf_core.plugin.checks import BACKEND_HOOKS, plugin_complaints
-from awf_core.plugin.loader import DOCTOR, PLUGIN_GROUP, Entry, entries, load_extension
+from awf_core.plugin.loader import DOCTOR, Entry, entries, load_extension
 from awf_core.plugin.trace import trace_calls, tracing
 from awf_core.result import format_result
 
@@ -78,9 +79,9 @@ def build_plugins(
 
 
 def is_disabled(name: str, env: Mapping[str, str]) -> bool:
-    """Whether AWF_DISABLE_PLUGINS keeps the plugin `name` out."""
+    """Whether AWF_DISABLE_PLUGINS keeps the plugin `name` out. `*` means every third party's."""
     blocked = {part.strip() for part in env.get(DISABLE_VARIABLE, "").split(",")}
-    return "*" in blocked or name in blocked
+    return name in blocked or ("*" in blocked and name != BUILTIN_PLUGIN)
 
 
 def _register_extensions(manager: pluggy.PluginManager, env: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from awf_core.clock import Clock, SystemClock
 from awf_core.config.model import MqSettings, WorkflowPolicy, policy_for
 from awf_core.contract import Formatted
-from awf_core.engine.executors.registry import Executors
-from awf_core.engine.records.keep import all_records, audit_only
-from awf_core.engine.records.places import AUDIT_VARIABLE, places
-from awf_core.engine.runner import Engine
+from awf_core.engine.records.open_records import open_audit_log, open_records
+from awf_core.engine.records.paths import AUDIT_VARIABLE, record_paths
+from awf_core.engine.run.engine import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import ConfigError
+from awf_core.extensions.executors import Executors
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 from awf_core.lang.names import MAX_NAME_BYTES
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from awf_core.config.load import Config
     from awf_core.contract import Delivery
-    from awf_core.engine.records.recorder import Recorder
+    from awf_core.engine.run.events import Recorder
     from awf_core.lang.step_types import StepTypes
     from awf_core.message import Message
     from awf_core.plugin.manager import Plugins
@@ -210,7 +210,7 @@ def make_planner(
         discovery=discovery,
         cwd=cwd,
         env=env,
-        storage=places(env).storage if config.mq.records else None,
+        storage=record_paths(env).storage if config.mq.records else None,
         clock=clock,
     )
     return lambda message: external.plan(message) or own.plan(message)
@@ -237,10 +237,10 @@ def make_recorder(config: Config, env: Mapping[str, str]) -> Recorder | None:
 
     `mq.records` asks for all, a path in AWF_AUDIT_LOG for the audit log.
     """
-    kept = places(env)
+    kept = record_paths(env)
     if config.mq.records:
-        return all_records(kept, warn=_warn_of_records)
-    return audit_only(kept, warn=_warn_of_records) if env.get(AUDIT_VARIABLE) else None
+        return open_records(kept, warn=_warn_of_records)
+    return open_audit_log(kept, warn=_warn_of_records) if env.get(AUDIT_VARIABLE) else None
 
 
 def _warn_of_records(text: str) -> None:

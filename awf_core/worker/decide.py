@@ -15,7 +15,7 @@ from awf_core.worker.retry_delay import defer_delay_s, retry_delay_s
 if TYPE_CHECKING:
     from awf_core.config.model import RetrySettings
     from awf_core.contract import Delivery
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
     from awf_core.worker.plan import Rejection
 
 PERMANENT_CODES = ("USER.", "WORKFLOW.")

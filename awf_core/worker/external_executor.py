@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.executors import BUILTIN, Order
-from awf_core.engine.record import Run, RunError
 from awf_core.errors import AwfError
+from awf_core.extensions.executors import BUILTIN, ExecutionRequest
+from awf_core.extensions.results import Run, RunError
 from awf_core.ids import new_id
 from awf_core.lang.input_names import check_names
 from awf_core.worker.plan import Plan, Rejection, rejected
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from awf_core.clock import Clock
     from awf_core.config.load import Config
     from awf_core.config.model import WorkflowPolicy
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.executors import Executor
-    from awf_core.engine.executors.registry import Executors
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.executors import Executor, Executors
     from awf_core.lang.discovery import Discovery
     from awf_core.message import Message
 
@@ -84,7 +83,7 @@ class ExternalExecutor:
         extra_env: Mapping[str, str],
     ) -> Run:
         """The run. An executor that can't run the workflow makes it a failed one."""
-        order = Order(
+        order = ExecutionRequest(
             workflow=workflow,
             path=path,
             inputs=inputs,
@@ -100,7 +99,7 @@ class ExternalExecutor:
             return _failed(order, problem, began, self._clock.now())
 
 
-def _failed(order: Order, problem: AwfError, began: float, ended: float) -> Run:
+def _failed(order: ExecutionRequest, problem: AwfError, began: float, ended: float) -> Run:
     return Run(
         run_id=new_id(),
         workflow=order.workflow,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from awf_core.clock import Clock
     from awf_core.contract import Delivery
-    from awf_core.engine.cancel import Cancel
+    from awf_core.extensions.deadline import Cancel
     from awf_core.mq import Mq
     from awf_core.observe.throttle import Throttle
 

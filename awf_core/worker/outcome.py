@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from awf_core.contract import Formatted, Outgoing
-from awf_core.engine.record import Run, json_value
+from awf_core.extensions.results import Run, json_value
 from awf_core.ids import new_id
 from awf_core.result import Outcome, ResultError, cut, cut_value
 from awf_core.units import format_duration

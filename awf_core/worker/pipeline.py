@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
-from awf_core.engine.cancel import Cancel
+from awf_core.extensions.deadline import Cancel
 from awf_core.message import Limits, Malformed, Message, decode
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from awf_core.clock import Clock
     from awf_core.config.model import WorkflowPolicy
     from awf_core.contract import Delivery, Formatted
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
     from awf_core.plugin.observers import Observers
     from awf_core.result import Outcome
     from awf_core.worker.decide import Decision

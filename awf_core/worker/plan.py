@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from awf_core.config.model import WorkflowPolicy
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.record import Run
-    from awf_core.engine.runner import Engine
+    from awf_core.engine.run.engine import Engine
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.results import Run
     from awf_core.lang.catalogue import Catalogue
     from awf_core.message import Malformed, Message
 

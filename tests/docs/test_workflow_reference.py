@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from docs_pages import read_page, table
 
-from awf_core.engine.agents.registry import agent_providers_with
-from awf_core.engine.operations.registry import operations_with
 from awf_core.engine.steps import builtin_step_types
 from awf_core.engine.steps.call import DEFAULT_TIMEOUT_S, MAX_DEPTH
-from awf_core.engine.steps.loop_limit import DEFAULT_MAX_ITERATIONS, MAX_ITERATIONS
-from awf_core.engine.steps.parallel_outcome import STRATEGIES
+from awf_core.engine.steps.loop_spec import DEFAULT_MAX_ITERATIONS, MAX_ITERATIONS
+from awf_core.engine.steps.parallel import STRATEGIES
+from awf_core.integrations.agents import dialects
 from awf_core.lang import load
 from awf_core.lang.expressions import builtin_table, environment, grammar
 from awf_core.lang.fields import Fields, StateFields
 from awf_core.lang.templates.functions import FUNCTIONS
 from awf_core.lang.templates.namespaces import LOOP, ROOT_NAMES, STEP_STATE
+from awf_core.plugin.manager import build_plugins
 
 PAGE = read_page("docs/reference/workflows.md")
 LANGUAGES = read_page("docs/reference/templates-and-expressions.md")
@@ -148,15 +148,14 @@ def test_the_types_are_those_that_are_registered() -> None:
 
 
 def test_operations_providers_and_strategies_are_those_that_are_registered() -> None:
-    providers = agent_providers_with({})
+    registered = build_plugins(None, None, env={"AWF_DISABLE_PLUGINS": "*"}).registered
     shown = {row["Provider"].strip("`"): set(codes(row["Options"])) for row in table(PAGE.text, "Provider")}
 
-    assert set(names(PAGE.text, "Operation")) == set(operations_with({}, notify_backend=None))
-    assert set(shown) == set(providers)
+    assert set(names(PAGE.text, "Operation")) == set(registered.operations())
+    assert set(shown) == set(registered.agent_providers())
     assert names(PAGE.text, "Strategy") == list(STRATEGIES)
-    for name, provider in providers.items():
-        if name != "openai_compatible":
-            assert shown[name] == provider._dialect.known, name
+    for name, dialect in dialects().items():
+        assert shown[name] == dialect.known, name
 
 
 def test_the_limits_of_loops_and_calls_are_the_real_ones() -> None:

@@ -10,15 +10,15 @@ import pytest
 from eventually import eventually
 from state_runs import Parrot, Place, one_state
 
-from awf_core.engine.agents import AgentFailed
-from awf_core.engine.agents.user_input import LineInput
-from awf_core.engine.cancel import Cancel
+from awf_core.engine.process.line_input import LineInput
+from awf_core.extensions.agents import AgentFailed
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_wait_for_the_user_ends_with_the_steps_time_limit_and_with_the_run(pla
     assert late.states["a"].output == "one"
 
 
-def test_with_nobody_to_talk_to_a_conversation_is_one_turn(place: Place) -> None:
+def test_a_conversation_without_a_user_is_one_turn(place: Place) -> None:
     parrot = Parrot()
 
     run = place.run(

@@ -9,13 +9,13 @@ import pytest
 from http_answers import Answer, HttpAnswers, http_answers
 from state_runs import Place, one_state
 
-from awf_core.engine.record import Tokens
+from awf_core.extensions.conversation import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from awf_core.engine.record import StateRecord
+    from awf_core.extensions.results import StateRecord
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def server(shared_server: HttpAnswers) -> HttpAnswers:
 
 
 def openai(place: Place, server: HttpAnswers, options: dict[str, Any] | None = None, **keys: Any) -> StateRecord:
-    usual = {"base_url": f"{server.url}/v1/", "model": "m", "api_key": "key-123"}
-    return ask(place, "openai_compatible", options=usual | (options or {}), **keys)
+    default = {"base_url": f"{server.url}/v1/", "model": "m", "api_key": "key-123"}
+    return ask(place, "openai_compatible", options=default | (options or {}), **keys)
 
 
 def test_a_chat_completion_is_asked_for_with_the_key_in_its_header(place: Place, server: HttpAnswers) -> None:

@@ -10,7 +10,7 @@ from state_runs import Parrot, Place, one_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 
 @pytest.fixture

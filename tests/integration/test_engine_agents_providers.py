@@ -10,13 +10,13 @@ import pytest
 from eventually import eventually
 from state_runs import Place, one_state
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.record import Tokens
+from awf_core.extensions.conversation import Tokens
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run, StateRecord
+    from awf_core.extensions.results import Run, StateRecord
 
 CLAUDE = {"type": "result", "result": "c", "session_id": "S"}
 CODEX = (
@@ -263,7 +263,7 @@ def test_an_agent_that_says_nothing_answers_a_space(place: Place) -> None:
     assert ask(place, "claude").output == " "
 
 
-def test_tokens_of_a_session_that_nobody_counts_are_estimated_from_what_was_said(place: Place) -> None:
+def test_tokens_of_a_session_that_the_agent_does_not_count_are_estimated_from_its_turns(place: Place) -> None:
     place.stand_in("vibe", "x" * 40)
 
     record = ask(place, "mistral_vibe", prompt="p" * 20, conversation={})
@@ -327,12 +327,12 @@ def test_an_agent_runs_in_the_runs_directory_with_the_processes_environment(plac
 
 
 def test_who_watches_sees_what_is_said_and_no_events(place: Place) -> None:
-    said = {"type": "assistant", "message": {"content": [{"type": "text", "text": "hello"}, {"type": "tool_use"}]}}
+    said = {"type": "assistant", "message": {"content": [{"type": "text", "text": "hi"}, {"type": "tool_use"}]}}
     place.stand_in("claude", {"type": "system"}, said, CLAUDE)
 
     ask(place, "claude")
 
-    assert place.heard.output == b"hello\n"
+    assert place.heard.output == b"hi\n"
 
 
 def test_a_cancelled_run_ends_its_agent_at_once(place: Place) -> None:

@@ -12,17 +12,17 @@ import pytest
 from engine_kit import ENV, Kit, Recorder, failing
 
 from awf_core.cli.run_flow import RunRequest, run_here
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.runner import Engine
+from awf_core.engine.run.engine import Engine
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import WorkflowNotFound
+from awf_core.extensions.deadline import Cancel
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
-    from awf_core.engine.record import Run
-    from awf_core.engine.steps import StepContext, StepResult
+    from awf_core.extensions.results import Run
+    from awf_core.extensions.steps import StepContext, StepResult
 
 ENDS = "\n  done: {type: terminal}\n  fail: {type: terminal, status: failure, message: 'no good'}\n"
 AWF = Path(sys.executable).with_name("awf")
@@ -144,9 +144,9 @@ def test_a_child_has_five_minutes_unless_its_step_says_otherwise(tmp_path: Path)
     left: list[float | None] = []
 
     def work(context: StepContext) -> StepResult:
-        left.append(context.allowance.left_s())
+        left.append(context.deadline.left_s())
         kit.clock.seconds += 301
-        return failing(f"work: {context.allowance.stop_text()}", cause="timeout")
+        return failing(f"work: {context.deadline.stop_reason()}", cause="timeout")
 
     kit = Kit(tmp_path, work=work)
     hooks = "hooks: {workflow_cancel: [{log: 'child cancelled'}]}"
@@ -349,7 +349,7 @@ def test_the_run_command_finds_the_workflows_that_are_called(project: Project) -
     assert (project.root / "out").read_text() == "from the child\n"
 
 
-def test_names_are_looked_up_as_those_of_messages_are(project: Project) -> None:
+def test_workflows_are_found_by_name_as_those_of_messages_are(project: Project) -> None:
     find = Catalogue(Discovery(project.root, ENV), builtin_step_types()).get
     project.write("flow.yaml", f"name: flow\nstates:\n  initial: done{ENDS}")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-PARSERS = ("workflow/templates/parser.py", "workflow/expressions/parser.py")
+PARSERS = ("lang/templates/parser.py", "lang/expressions/parser.py")
 EVERYTHING = """
   a: {type: for_each, items: '{{.inputs.items}}', max_iterations: '{{.inputs.limit}}', break_when: 'loop.Index > 7',
       body: [b, p], on_complete: w}

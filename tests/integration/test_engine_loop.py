@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from engine_kit import Kit, failing
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.visit import MAX_NESTING
+from awf_core.engine.run.visit import MAX_NESTING
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run
-    from awf_core.engine.steps import StepContext, StepResult
+    from awf_core.extensions.results import Run
+    from awf_core.extensions.steps import StepContext, StepResult
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ def test_a_loop_runs_its_hooks_once_and_has_the_loop_of_its_body_only_inside(kit
 def test_the_time_limit_of_a_loop_covers_all_iterations_and_is_handled_like_a_failure(tmp_path: Path) -> None:
     def work(context: StepContext) -> StepResult | None:
         kit.clock.seconds += 3
-        stopped = context.allowance.stop_text()
+        stopped = context.deadline.stop_reason()
         return failing(f"work: {stopped}", cause="timeout") if stopped else None
 
     kit = Kit(tmp_path, work=work)

@@ -13,16 +13,17 @@ from eventually import eventually
 from http_answers import Answer, HttpAnswers, http_answers
 from state_runs import Place, one_state
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.operations import OperationFailed, OperationResult, OutwardContext
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import ConfigError
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.operations import OperationFailed, OperationResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.outward import OutwardContext
+    from awf_core.extensions.results import Run
 
 
 @pytest.fixture
@@ -138,14 +139,30 @@ def test_a_bug_in_an_operation_ends_its_run_with_its_name(place: Place) -> None:
     assert run.error.message == "step a: step type 'operation' broke: ZeroDivisionError: by zero"
 
 
-def test_an_operation_of_a_built_in_name_or_without_run_is_refused_at_start() -> None:
-    with pytest.raises(ConfigError) as taken:
-        builtin_step_types(operations={"http.request": Given(OperationResult())})
-    with pytest.raises(ConfigError) as shapeless:
+def test_an_operation_without_run_is_rejected_at_start() -> None:
+    with pytest.raises(ConfigError) as caught:
         builtin_step_types(operations={"x.y": object()})
 
-    assert "operation 'http.request' is registered twice: it is built in" in taken.value.message
-    assert "operation 'x.y' of a plugin is object, which has no method run(inputs, context)" in shapeless.value.message
+    assert caught.value.message == "operation 'x.y' of a plugin is object, which has no method run(inputs, context)"
+    assert caught.value.hint == "See awf_core.extensions.operations.Operation."
+
+
+def test_registered_operations_that_come_from_a_function_are_loaded_by_the_first_state_that_runs_one(
+    place: Place,
+) -> None:
+    loads = []
+
+    def load() -> dict[str, Given]:
+        loads.append("load")
+        return {"x.y": Given(OperationResult(outputs={"a": 1}))}
+
+    types = builtin_step_types(operations=load)
+    before = list(loads)
+    run = place.run(one_state("operation", operation="x.y"), step_types=types)
+    place.run(one_state("operation", operation="x.y"), step_types=types)
+
+    assert (before, loads) == ([], ["load"])
+    assert run.states["a"].response == {"a": 1}
 
 
 def test_any_status_is_an_answer_with_canonical_header_names(place: Place, server: HttpAnswers) -> None:
@@ -263,7 +280,7 @@ def test_a_cancelled_run_ends_its_request_at_once(place: Place, server: HttpAnsw
     assert (runs[0].status, runs[0].states["a"].error) == ("cancelled", "http.request: request cancelled")
 
 
-def test_where_nobody_listens_the_address_is_named(place: Place) -> None:
+def test_a_refused_connection_names_the_address(place: Place) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

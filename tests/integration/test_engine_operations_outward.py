@@ -12,7 +12,7 @@ from state_runs import Place, one_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import StateRecord
+    from awf_core.extensions.results import StateRecord
 
 URL = "https://github.com/o/r/pull/7"
 
@@ -157,7 +157,7 @@ def test_what_github_is_asked_for_becomes_the_response(
         ),
     ],
 )
-def test_what_is_made_on_github_is_told_by_its_address(
+def test_what_is_created_on_github_is_reported_by_its_address(
     place: Place, operation: str, inputs: dict[str, Any], argv: list[str], outputs: dict[str, Any]
 ) -> None:
     place.stand_in("gh", f"{URL}\n")
@@ -178,7 +178,7 @@ def test_the_repository_is_that_of_the_remote_origin(place: Place) -> None:
     assert place.argvs()[1][-2:] == ["--repo", "own/rep"]
 
 
-def test_a_pull_request_that_is_there_already_is_looked_up(place: Place) -> None:
+def test_an_existing_pull_request_is_returned_in_place_of_a_new_one(place: Place) -> None:
     body = "if sys.argv[2] == 'create':\n    sys.stderr.write('a pull request already exists')\n    sys.exit(1)"
     place.stand_in("gh", {"number": 12, "url": "u"}, body=body)
 
@@ -244,7 +244,7 @@ def batch(place: Place, strategy: str | None, *numbers: int) -> StateRecord:
     return call(place, "github.batch", operations=operations, concurrency=1, **chosen)
 
 
-def test_a_batch_does_everything_and_tells_each_outcome_in_order(place: Place) -> None:
+def test_a_batch_runs_every_operation_and_reports_each_outcome_in_order(place: Place) -> None:
     record = batch(place, None, 1, 13, 2)
 
     assert [result["success"] for result in record.response["results"]] == [True, False, True]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from engine_kit import Kit, branch_threads, failing, until
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.record import Tokens
-from awf_core.engine.steps import StepContext, StepResult
+from awf_core.extensions.conversation import Tokens
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.steps import StepContext, StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 MEET_S = 10.0
 """How long branches wait for each other; only a failing test takes that long."""
@@ -43,7 +43,7 @@ class Crowd:
 
 
 def wait_for_stop(context: StepContext) -> StepResult:
-    assert context.allowance.cancel.wait(MEET_S)
+    assert context.deadline.cancel.wait(MEET_S)
     return failing("command execution: context canceled", cause="cancelled", exit_code=-1, output="so far")
 
 
@@ -249,9 +249,9 @@ def test_the_time_limit_of_the_step_is_that_of_every_branch(tmp_path: Path) -> N
     limits: list[float | None] = []
 
     def work(context: StepContext) -> StepResult:
-        limits.append(context.allowance.left_s())
+        limits.append(context.deadline.left_s())
         kit.clock.seconds += 6
-        return failing(f"work: {context.allowance.stop_text()}", cause="timeout")
+        return failing(f"work: {context.deadline.stop_reason()}", cause="timeout")
 
     kit = Kit(tmp_path, work=work)
     states = """
@@ -266,7 +266,7 @@ def test_the_time_limit_of_the_step_is_that_of_every_branch(tmp_path: Path) -> N
     assert (unhandled.status, unhandled.cancel_reason) == ("cancelled", "timeout")
 
 
-def test_a_defect_in_one_branch_ends_the_run_and_all_branches(tmp_path: Path) -> None:
+def test_an_internal_error_in_one_branch_ends_the_run_and_all_branches(tmp_path: Path) -> None:
     class Fragile(Exception):
         pass
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.guardian import Guardian
-from awf_core.engine.process import run_process
-from awf_core.engine.sweep import kill_marked
+from awf_core.engine.process.guardian import Guardian
+from awf_core.engine.process.run_process import run_process
+from awf_core.engine.process.sweep import kill_marked
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,8 +108,8 @@ def test_a_descendant_without_group_and_environment_is_killed_too(mark: str, tmp
 
 PARENT = """
 import os
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.process import run_process
+from awf_core.extensions.deadline import Cancel
+from awf_core.engine.process.run_process import run_process
 env = {os.fsencode(k): os.fsencode(v) for k, v in os.environ.items()}
 run_process(["/bin/sh", "-c", "sleep 613 >/dev/null 2>&1 & echo spared"],
             env=env | {b"AWF_TEST_PART": b"finished"}, cwd=None, timeout_s=None, cancel=Cancel())
@@ -148,7 +148,9 @@ def test_an_outer_step_takes_the_steps_inside_it_along(mark: str) -> None:
 
 
 def test_the_guardian_leaves_with_its_worker() -> None:
-    script = "from awf_core.engine.guardian import guardian\nguardian().open(b'not-a-token')\nprint(guardian().pid)"
+    script = (
+        "from awf_core.engine.process.guardian import guardian\nguardian().open(b'not-a-token')\nprint(guardian().pid)"
+    )
 
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
@@ -181,7 +183,7 @@ def test_steps_run_without_a_guardian_where_none_can_be_started(
     assert [record.getMessage() for record in caplog.records] == [
         (
             "no guardian process: [Errno 2] No such file or directory: '/no/such/python'; "
-            "steps of a killed worker will go on running"
+            "steps of a killed worker will keep running"
         )
     ]
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.events import NoEvents
-from awf_core.engine.runner import Engine
+from awf_core.engine.run.engine import Engine
+from awf_core.engine.run.events import NoEvents
 from awf_core.engine.steps import builtin_step_types
 from awf_core.errors import InputError
+from awf_core.extensions.deadline import Cancel
 from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
     from awf_core.lang.model import Workflow
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/sh", "HOME": "/nonexistent", "USER": "tester"}

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.engine.machine import Routing
-from awf_core.engine.runner import Engine
-from awf_core.engine.steps import StepAborted, StepContext, StepResult, StepTypes, builtin_step_types
+from awf_core.engine.run.engine import Engine
+from awf_core.engine.steps import builtin_step_types
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
 from awf_core.lang.load import parse_workflow
 
 if TYPE_CHECKING:
     from awf_core.lang.fields import StateFields
     from awf_core.lang.model import State, Workflow
+    from awf_core.lang.step_types import StepTypes
 
 
 @dataclass(frozen=True)

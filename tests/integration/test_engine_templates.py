@@ -31,7 +31,7 @@ GREET = """
 name: greet
 parameters:
   - {name: who, required: true}
-  - {name: word, default: hello}
+  - {name: word, default: hi}
 states:
   initial: greet
   other: {type: step, command: 'echo the wrong state'}
@@ -56,7 +56,7 @@ def test_a_state_gets_the_command_of_its_template_and_the_rest_where_it_says_not
     run = kit.run(state("parameters: {who: Ann, code: 3, where: there}"), is_real_time=True)
 
     record = run.states["a"]
-    assert record.output == f"hello Ann from {kit.cwd}/there\n"
+    assert record.output == f"hi Ann from {kit.cwd}/there\n"
     assert (record.exit_code, record.attempt) == (3, 2)
 
 
@@ -120,8 +120,8 @@ states:
     default = kit.run(state("", template="outer"), is_real_time=True)
     given = kit.run(state("parameters: {name: Cid}", template="outer"), is_real_time=True)
 
-    assert default.states["a"].output == "hello Bob from /\n"
-    assert given.states["a"].output == "hello Cid from /\n"
+    assert default.states["a"].output == "hi Bob from /\n"
+    assert given.states["a"].output == "hi Cid from /\n"
 
 
 def test_a_template_that_changes_is_read_again_for_the_next_run(kit: Templates) -> None:

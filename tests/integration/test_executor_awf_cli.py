@@ -14,15 +14,12 @@ import pytest
 from engine_kit import until
 from original_awf import OriginalAwf
 
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.executors import Executor, Order
-from awf_core.engine.executors.awf_cli import MARKER, AwfCli
-from awf_core.engine.executors.awf_cli_run import error_told
-from awf_core.engine.executors.find_awf import find_awf, is_ours
-from awf_core.engine.executors.registry import Executors
-from awf_core.engine.records.history import connect
-from awf_core.engine.records.history_query import Selection, read_history
+from awf_core.engine.records.history import Selection, connect, read_history
 from awf_core.errors import ConfigError, InputError, SystemFailure
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.executors import ExecutionRequest, Executor, Executors
+from awf_core.integrations.awf_cli import MARKER, AwfCli, find_awf, is_ours
+from awf_core.integrations.awf_cli_result import reported_error
 
 OURS = Path(sys.executable).with_name("awf")
 DONE = {"Status": "completed", "Output": "out\n", "ExitCode": 0, "Attempt": 1}
@@ -37,17 +34,17 @@ def executor(original: OriginalAwf, tmp_path: Path, **env: str) -> AwfCli:
     return AwfCli(str(original.path), cwd=tmp_path, env={**os.environ, **env})
 
 
-def order(tmp_path: Path, **more: Any) -> Order:
+def request(tmp_path: Path, **more: Any) -> ExecutionRequest:
     cancel = more.pop("cancel", None) or Cancel()
     env = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), **more.pop("env", {})}
     named = {"workflow": "w", "path": tmp_path / "w.yaml", "inputs": {}, "cwd": tmp_path}
-    return Order(**{**named, **more}, env=env, cancel=cancel)
+    return ExecutionRequest(**{**named, **more}, env=env, cancel=cancel)
 
 
 def test_a_completed_run_comes_back_with_its_states(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", states={"b": DONE, "a": {**DONE, "Output": "last\n"}})
 
-    run = executor(original, tmp_path).execute(order(tmp_path, inputs={"x": "1"}))
+    run = executor(original, tmp_path).execute(request(tmp_path, inputs={"x": "1"}))
 
     assert (run.status, run.exit_code, run.error, run.workflow) == ("completed", 0, None, "w")
     assert (run.path, run.final_state, run.output) == (("b", "a", "done"), "done", "last\n")
@@ -59,7 +56,7 @@ def test_a_completed_run_comes_back_with_its_states(original: OriginalAwf, tmp_p
 def test_the_tool_is_called_with_everything_as_an_argument_of_its_own(original: OriginalAwf, tmp_path: Path) -> None:
     inputs = {"text": "a b; $(rm -rf /) 'q'", "number": 5, "flag": True, "list": [1, "é"]}
 
-    executor(original, tmp_path).execute(order(tmp_path, inputs=inputs, env={"GREETING": "hi"}))
+    executor(original, tmp_path).execute(request(tmp_path, inputs=inputs, env={"GREETING": "hi"}))
 
     (call,) = original.calls
     assert call["inputs"] == {"text": inputs["text"], "number": "5", "flag": "true", "list": '[1, "é"]'}
@@ -68,8 +65,8 @@ def test_the_tool_is_called_with_everything_as_an_argument_of_its_own(original: 
     assert call["env"][MARKER] == "1"
 
 
-def test_a_name_that_looks_like_an_option_is_none(original: OriginalAwf, tmp_path: Path) -> None:
-    executor(original, tmp_path).execute(order(tmp_path, workflow="--help"))
+def test_a_name_that_begins_like_an_option_is_passed_as_a_name(original: OriginalAwf, tmp_path: Path) -> None:
+    executor(original, tmp_path).execute(request(tmp_path, workflow="--help"))
 
     assert original.calls[0]["name"] == "--help"
 
@@ -86,7 +83,7 @@ def test_a_failed_run_has_the_tools_error_and_exit_code(original: OriginalAwf, t
         exit_code=3,
     )
 
-    run = executor(original, tmp_path).execute(order(tmp_path))
+    run = executor(original, tmp_path).execute(request(tmp_path))
 
     assert run.error is not None
     assert (run.status, run.exit_code, run.context_exit_code, run.final_state) == ("failed", 3, 5, "b")
@@ -97,7 +94,7 @@ def test_a_failed_run_has_the_tools_error_and_exit_code(original: OriginalAwf, t
 def test_what_stops_the_tool_before_a_run_is_a_failed_run_with_its_code(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", error="missing required inputs", code="USER.INPUT.VALIDATION_FAILED", exit_code=1)
 
-    run = executor(original, tmp_path).execute(order(tmp_path, inputs={"x": "1"}))
+    run = executor(original, tmp_path).execute(request(tmp_path, inputs={"x": "1"}))
 
     assert run.error is not None
     assert (run.status, run.exit_code, run.states, run.path) == ("failed", 1, {}, ())
@@ -108,7 +105,7 @@ def test_what_stops_the_tool_before_a_run_is_a_failed_run_with_its_code(original
 def test_an_exit_code_of_no_class_counts_as_a_failed_execution(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", exit_code=139)
 
-    run = executor(original, tmp_path).execute(order(tmp_path))
+    run = executor(original, tmp_path).execute(request(tmp_path))
 
     assert run.error is not None
     assert run.exit_code == 3
@@ -126,18 +123,18 @@ def test_an_exit_code_of_no_class_counts_as_a_failed_execution(original: Origina
     ],
 )
 def test_the_error_is_the_tools_object_or_else_what_it_wrote(stderr: str, message: str, code: str | None) -> None:
-    told = error_told(stderr)
+    reported = reported_error(stderr)
 
-    assert told is not None
-    assert (told.message, told.code) == (message, code)
-    assert error_told(" \n") is None
+    assert reported is not None
+    assert (reported.message, reported.code) == (message, code)
+    assert reported_error(" \n") is None
 
 
 def test_a_run_that_is_cancelled_is_killed_with_all_it_started(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", states={"a": DONE}, status="running", current="b", hangs=True, child=True)
     cancel, mark = Cancel(), f"MARK={tmp_path}"
     runs: list[Any] = []
-    ordered = order(tmp_path, cancel=cancel, env={"MARK": str(tmp_path)})
+    ordered = request(tmp_path, cancel=cancel, env={"MARK": str(tmp_path)})
     thread = threading.Thread(target=lambda: runs.append(executor(original, tmp_path).execute(ordered)))
 
     thread.start()
@@ -166,7 +163,7 @@ def processes_with(mark: str) -> list[str]:
 def test_a_run_the_tool_calls_cancelled_is_cancelled(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", states={"a": DONE}, status="cancelled", error="context deadline exceeded", exit_code=3)
 
-    run = executor(original, tmp_path).execute(order(tmp_path))
+    run = executor(original, tmp_path).execute(request(tmp_path))
 
     assert (run.status, run.cancel_reason) == ("cancelled", None)
 
@@ -176,7 +173,7 @@ def test_an_input_the_tool_would_replace_by_a_file_is_refused(
     original: OriginalAwf, tmp_path: Path, value: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        executor(original, tmp_path).execute(order(tmp_path, inputs={"x": value}))
+        executor(original, tmp_path).execute(request(tmp_path, inputs={"x": value}))
 
     assert caught.value.message == (f"inputs.x: the original tool would put the file {value.strip()!r} in its place")
     assert caught.value.hint == "Values that begin with '@prompts/' can't be passed on."
@@ -186,12 +183,12 @@ def test_an_input_the_tool_would_replace_by_a_file_is_refused(
 @pytest.mark.parametrize("inputs", [{"a=b": "x"}, {"a": "x\0y"}])
 def test_an_input_no_argument_can_hold_is_refused(original: OriginalAwf, tmp_path: Path, inputs: Any) -> None:
     with pytest.raises(InputError, match="holds what no argument of a program can"):
-        executor(original, tmp_path).execute(order(tmp_path, inputs=inputs))
+        executor(original, tmp_path).execute(request(tmp_path, inputs=inputs))
 
 
 def test_an_argument_the_system_refuses_is_said_with_the_reason(original: OriginalAwf, tmp_path: Path) -> None:
     with pytest.raises(SystemFailure) as caught:
-        executor(original, tmp_path).execute(order(tmp_path, inputs={"x": "y" * 300_000}))
+        executor(original, tmp_path).execute(request(tmp_path, inputs={"x": "y" * 300_000}))
 
     assert caught.value.message.startswith(f"executor 'awf-cli': fork/exec {original.path}: argument list too long")
 
@@ -203,7 +200,7 @@ def test_which_plugins_are_enabled_holds_for_the_run_and_its_storage_is_gone_aft
     plugins.mkdir(parents=True)
     (plugins / "plugins.json").write_text("{}")
 
-    executor(original, tmp_path).execute(order(tmp_path))
+    executor(original, tmp_path).execute(request(tmp_path))
 
     (call,) = original.calls
     assert call["plugins"] == ["plugins.json"]
@@ -214,21 +211,21 @@ def test_which_plugins_are_enabled_holds_for_the_run_and_its_storage_is_gone_aft
 def test_what_the_tool_recorded_is_taken_over_where_records_are_wanted(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", states={"a": DONE})
 
-    run = executor(original, tmp_path).execute(order(tmp_path, storage=tmp_path / "kept"))
+    run = executor(original, tmp_path).execute(request(tmp_path, storage=tmp_path / "kept"))
 
     names = {file.name for file in (tmp_path / "kept/states").iterdir()}
     assert names == {f"{run.run_id}.json", "00000000-child.json"}
 
 
 def test_rows_of_the_tools_history_are_taken_over(tmp_path: Path) -> None:
-    from awf_core.engine.executors.keep import keep_records
+    from awf_core.integrations.awf_cli_result import import_records
 
     source, target = tmp_path / "source", tmp_path / "target"
     with connect(source / "history.db") as writing:
         writing.execute("INSERT INTO execution_records VALUES ('i', 'r', 'w', 'failed', 3, 1, 2, 0, 'e')")
     writing.close()
 
-    keep_records(source, target)
+    import_records(source, target)
 
     (row,) = read_history(target / "history.db", Selection(), limit=5)
     assert (row.run_id, row.status, row.exit_code, row.error) == ("r", "failed", 3, "e")
@@ -278,13 +275,13 @@ class Own:
     def check(self) -> None:
         """Nothing to check."""
 
-    def execute(self, order: Order) -> Any:
+    def execute(self, request: ExecutionRequest) -> Any:
         raise NotImplementedError
 
 
 def test_an_executor_of_a_plugin_is_found_by_its_name_and_checked_for_its_shape(tmp_path: Path) -> None:
     own = Own()
-    executors = Executors({"own": own}, program=None, cwd=tmp_path, env={})
+    executors = Executors({"own": own, "awf-cli": AwfCli()}, program=None, cwd=tmp_path, env={})
 
     assert executors.get("own", where="executor") is own
     assert executors.get("builtin", where="executor") is None
@@ -292,13 +289,28 @@ def test_an_executor_of_a_plugin_is_found_by_its_name_and_checked_for_its_shape(
     assert isinstance(executors.get("awf-cli", where="executor"), Executor)
     with pytest.raises(ConfigError, match=r"executor 'broken': <object object at .*> has no `check` and `execute`"):
         Executors({"broken": object()}, program=None, cwd=tmp_path, env={})
-    for name in ("builtin", "awf-cli"):
-        with pytest.raises(ConfigError, match=f"executor '{name}': a plugin may not take this name, it is built in"):
-            Executors({name: own}, program=None, cwd=tmp_path, env={})
+    with pytest.raises(ConfigError, match="executor 'builtin': a plugin may not take this name, it is built in"):
+        Executors({"builtin": own}, program=None, cwd=tmp_path, env={})
+
+
+def test_a_registered_executor_gets_the_projects_program_directory_and_environment(
+    original: OriginalAwf, tmp_path: Path
+) -> None:
+    env = {**os.environ, "AWF_INSIDE_AWF_CLI": "1"}
+    executors = Executors({"awf-cli": AwfCli()}, program="original/awf", cwd=tmp_path, env={"PATH": ""})
+    inside = Executors({"awf-cli": AwfCli()}, program="original/awf", cwd=tmp_path, env=env)
+
+    found, nested = executors.get("awf-cli", where="executor"), inside.get("awf-cli", where="executor")
+
+    assert found is not None
+    assert nested is not None
+    found.check()
+    with pytest.raises(ConfigError, match="is not started from inside a run of its own"):
+        nested.check()
 
 
 def test_an_unknown_executor_is_answered_with_the_likely_one(tmp_path: Path) -> None:
-    executors = Executors({}, program=None, cwd=tmp_path, env={})
+    executors = Executors({"awf-cli": AwfCli()}, program=None, cwd=tmp_path, env={})
 
     with pytest.raises(ConfigError) as caught:
         executors.get("awf-clj", where=".awf/config.yaml:1: executor")
@@ -310,7 +322,7 @@ def test_an_unknown_executor_is_answered_with_the_likely_one(tmp_path: Path) -> 
 
 def test_the_stand_in_speaks_the_tools_json(original: OriginalAwf, tmp_path: Path) -> None:
     original.plans("w", states={"a": DONE})
-    executor(original, tmp_path).execute(order(tmp_path, storage=tmp_path / "kept"))
+    executor(original, tmp_path).execute(request(tmp_path, storage=tmp_path / "kept"))
 
     states = [json.loads(file.read_text()) for file in (tmp_path / "kept/states").iterdir()]
     assert sorted(bool(state.get("ParentRunID")) for state in states) == [False, True]

@@ -12,15 +12,15 @@ from queue_project import QUEUE, Project
 
 from awf_core.cli.run_flow import Refused, RunRequest, run_here
 from awf_core.config.load import load_config
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.events import NoEvents
+from awf_core.engine.run.events import NoEvents
 from awf_core.errors import ConfigError
+from awf_core.extensions.deadline import Cancel
 from awf_core.worker.build import WorkerOptions, build_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 ANSWER = {"a": {"Status": "completed", "Output": "from the original\n", "ExitCode": 0}}
 UNLOADABLE = "name: plug\nstates: {initial: a, a: {type: database.query, config: {}}}\n"
@@ -149,10 +149,10 @@ def test_inputs_that_the_tool_refuses_are_not_tried_again(project: Project, orig
         ({"workflow": "plug", "inputs": {"LD_PRELOAD": "/x"}}, "inputs.LD_PRELOAD: would change an environment"),
         ({"workflow": "plug", "inputs": {"x": "@prompts/x"}}, "inputs.x: the original tool would put the file"),
         ({"workflow": "../plug"}, 'invalid name ".."'),
-        ({"workflow": "nobody"}, "not found"),
+        ({"workflow": "unknown"}, "not found"),
     ],
 )
-def test_what_a_stranger_may_not_ask_for_reaches_the_tool_never(
+def test_what_an_untrusted_producer_may_not_ask_for_never_reaches_the_tool(
     project: Project, original: OriginalAwf, message: dict[str, Any], said: str
 ) -> None:
     config(project, original, executor="awf-cli")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from awf_core.engine.retry import backoff_ms, delay_s, is_retried
+from awf_core.engine.steps.command import backoff_ms, delay_s, is_retried
 from awf_core.lang.model import RetryRule
 
 CASES = json.loads((Path(__file__).parent / "corpus" / "retry_delays.json").read_text())["cases"]

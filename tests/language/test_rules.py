@@ -17,8 +17,8 @@ import yaml
 
 from awf_core.cli.run_flow import RunRequest, run_here
 from awf_core.cli.run_report import RunReport
-from awf_core.engine.agents.user_input import NoInput
-from awf_core.engine.cancel import Cancel
+from awf_core.extensions.agents import NoInput
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,12 +25,13 @@ from eventually import eventually
 from awf_core.cli.resume import ResumeRequest, resume_here
 from awf_core.cli.run_flow import Refused, RunRequest, run_here
 from awf_core.cli.run_report import RunReport
-from awf_core.engine.agents.user_input import LineInput, NoInput
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.record import json_value
-from awf_core.engine.records.history_query import Selection, read_history
-from awf_core.engine.records.places import places
+from awf_core.engine.process.line_input import LineInput
+from awf_core.engine.records.history import Selection, read_history
+from awf_core.engine.records.paths import record_paths
 from awf_core.engine.steps import builtin_step_types
+from awf_core.extensions.agents import NoInput
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.results import json_value
 from awf_core.lang.lint import lint_file
 from awf_core.lang.problems import LoadError
 
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from awf_core.engine.agents.user_input import UserInput
-    from awf_core.engine.record import Run
+    from awf_core.extensions.agents import UserInput
+    from awf_core.extensions.results import Run
 
 HERE = Path(__file__).parent
 AWF = Path(sys.executable).with_name("awf")
@@ -373,7 +374,7 @@ def test_the_history_has_the_error_of_the_step_that_ran_last(case: dict[str, Any
     laid = Laid(case, tmp_path)
     run_in_process(laid)
 
-    (row,) = read_history(places(laid.env).history, Selection(), limit=10)
+    (row,) = read_history(record_paths(laid.env).history, Selection(), limit=10)
 
     shown = {"workflow": row.workflow, "status": row.status, "exit_code": row.exit_code, "error": row.error}
     assert [shown] == case["expected"]["history"]

@@ -8,19 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.events import NoEvents
-from awf_core.engine.machine import Routing
-from awf_core.engine.runner import Engine
-from awf_core.engine.steps import StepContext, StepResult, StepTypes, builtin_step_types
+from awf_core.engine.run.engine import Engine
+from awf_core.engine.run.events import NoEvents
+from awf_core.engine.steps import builtin_step_types
+from awf_core.extensions.steps import Routing, StepContext, StepResult
 from awf_core.lang.load import parse_workflow
 from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
     from awf_core.lang.fields import StateFields
     from awf_core.lang.model import State, Workflow
+    from awf_core.lang.step_types import StepTypes
     from awf_core.lang.templates import Template
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/sh", "HOME": "/nonexistent", "USER": "tester"}

@@ -7,19 +7,22 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.agents import AgentAnswer, AgentFailed, AgentRequest, OutwardContext
-from awf_core.engine.events import NoEvents
-from awf_core.engine.record import Tokens
-from awf_core.engine.runner import Engine
-from awf_core.engine.steps import StepTypes, builtin_step_types
+from awf_core.engine.run.engine import Engine
+from awf_core.engine.run.events import NoEvents
+from awf_core.engine.steps import builtin_step_types
+from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest
+from awf_core.extensions.conversation import Tokens
 from awf_core.lang.load import parse_workflow
+from awf_core.plugin.manager import build_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from awf_core.engine.cancel import Cancel
-    from awf_core.engine.record import Run
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.outward import OutwardContext
+    from awf_core.extensions.results import Run
+    from awf_core.lang.step_types import StepTypes
 
 STAND_IN = """#!{python} -SE
 import json, os, sys
@@ -30,6 +33,18 @@ with open(os.path.join(here, "calls"), "a") as calls:
     calls.write(json.dumps(seen) + "\\n")
 {body}
 """
+
+
+def step_types_with(
+    operations: Mapping[str, Any] | None = None, agent_providers: Mapping[str, Any] | None = None, **settings: Any
+) -> StepTypes:
+    """Every step type, with the built-in integrations and what a test adds to them."""
+    registered = build_plugins(None, None, env={"AWF_DISABLE_PLUGINS": "*"}).registered
+    return builtin_step_types(
+        operations={**registered.operations(), **(operations or {})},
+        agent_providers={**registered.agent_providers(), **(agent_providers or {})},
+        **settings,
+    )
 
 
 class Heard(NoEvents):
@@ -104,7 +119,7 @@ class Place:
         **builtin: Any,
     ) -> Run:
         """Run `states` (YAML of `states:` without `initial`, which is `a`; `done` and `failed` are there)."""
-        types = step_types or builtin_step_types(**builtin)
+        types = step_types or step_types_with(**builtin)
         text = f"name: w\nstates:\n  initial: a\n  done: {{type: terminal}}\n  failed: {{type: terminal, status: failure}}\n{states}"
         source = self.work / ".awf" / "workflows" / "w.yaml"
         workflow = parse_workflow(text.encode(), source=source, step_types=types)

@@ -8,7 +8,7 @@ import pytest
 
 from awf_core.config.model import RetrySettings
 from awf_core.contract import Delivery
-from awf_core.engine.record import RunError
+from awf_core.extensions.results import RunError
 from awf_core.worker import decide
 from awf_core.worker.decide import Decision, release
 from awf_core.worker.plan import Rejection

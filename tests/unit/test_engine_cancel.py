@@ -7,8 +7,7 @@ import threading
 import pytest
 
 from awf_core.clock import SystemClock
-from awf_core.engine.allowance import Allowance
-from awf_core.engine.cancel import Cancel, follow
+from awf_core.extensions.deadline import Cancel, Deadline, follow
 
 
 def test_only_the_first_reason_counts() -> None:
@@ -21,7 +20,7 @@ def test_only_the_first_reason_counts() -> None:
     assert cancel.reason == "drain"
 
 
-def test_waiting_ends_as_soon_as_somebody_asks() -> None:
+def test_waiting_ends_as_soon_as_a_stop_is_requested() -> None:
     cancel = Cancel()
     threading.Timer(0.02, cancel.request, ["stop"]).start()
 
@@ -90,23 +89,23 @@ def test_a_follower_hears_its_parent_and_not_the_other_way_round() -> None:
         (-1, True, "context canceled"),
     ],
 )
-def test_an_allowance_says_why_nothing_may_start(left_s: float | None, is_cancelled: bool, text: str | None) -> None:
+def test_a_deadline_says_why_nothing_may_start(left_s: float | None, is_cancelled: bool, text: str | None) -> None:
     clock, cancel = SystemClock(), Cancel()
     if is_cancelled:
         cancel.request("stop")
 
-    allowance = Allowance(clock=clock, cancel=cancel, deadline=None if left_s is None else clock.monotonic() + left_s)
+    deadline = Deadline(clock=clock, cancel=cancel, ends_at=None if left_s is None else clock.monotonic() + left_s)
 
-    assert allowance.stop_text() == text
+    assert deadline.stop_reason() == text
 
 
 def test_a_sleep_is_cut_by_the_deadline() -> None:
     clock = SystemClock()
-    allowance = Allowance(clock=clock, cancel=Cancel(), deadline=clock.monotonic() + 0.01)
+    deadline = Deadline(clock=clock, cancel=Cancel(), ends_at=clock.monotonic() + 0.01)
 
-    assert allowance.sleep(30) == "context deadline exceeded"
-    assert allowance.sleep(0.001) == "context deadline exceeded"
+    assert deadline.sleep(30) == "context deadline exceeded"
+    assert deadline.sleep(0.001) == "context deadline exceeded"
 
 
-def test_a_sleep_within_the_allowance_ends_without_a_word() -> None:
-    assert Allowance(clock=SystemClock(), cancel=Cancel()).sleep(0.001) is None
+def test_a_sleep_within_the_deadline_ends_without_a_reason() -> None:
+    assert Deadline(clock=SystemClock(), cancel=Cancel()).sleep(0.001) is None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from awf_core.engine.duration_text import duration_text
-from awf_core.engine.exit_class import error_type, exit_class
-from awf_core.engine.record import Run, RunError, StateRecord, Tokens
-from awf_core.engine.secrets import mask, secret_values
-from awf_core.engine.steps.awf_dirs import prefer_local
-from awf_core.engine.streaming import MaskedOutput
-from awf_core.engine.surroundings import read_surroundings
+from awf_core.engine.run.run_end import error_type, exit_class
+from awf_core.engine.secrets import MaskedOutput, mask, secret_values
+from awf_core.engine.steps.script import prefer_local
+from awf_core.extensions.conversation import Tokens
+from awf_core.extensions.environment import read_environment
+from awf_core.extensions.results import Run, RunError, StateRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,15 +130,15 @@ def test_a_projects_own_script_takes_the_place_of_the_global_one(tmp_path: Path)
 
 
 def test_a_shell_that_does_not_exist_is_replaced() -> None:
-    assert read_surroundings({"SHELL": "/no/such/shell"}).shell == "/bin/sh"
-    assert read_surroundings({"SHELL": "sh"}).shell == "/bin/sh"
-    assert read_surroundings({}).shell == "/bin/sh"
+    assert read_environment({"SHELL": "/no/such/shell"}).shell == "/bin/sh"
+    assert read_environment({"SHELL": "sh"}).shell == "/bin/sh"
+    assert read_environment({}).shell == "/bin/sh"
 
 
 def test_the_awf_directories_follow_the_environment() -> None:
-    plain = read_surroundings({"HOME": "/home/u"}).awf
-    xdg = read_surroundings({"HOME": "/home/u", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d"}).awf
-    own = read_surroundings({"HOME": "/home/u", "AWF_CONFIG_HOME": "/own"}).awf
+    plain = read_environment({"HOME": "/home/u"}).awf
+    xdg = read_environment({"HOME": "/home/u", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d"}).awf
+    own = read_environment({"HOME": "/home/u", "AWF_CONFIG_HOME": "/own"}).awf
 
     assert (plain["scripts_dir"], plain["data_dir"]) == (
         "/home/u/.config/awf/scripts",
@@ -151,7 +151,7 @@ def test_the_awf_directories_follow_the_environment() -> None:
 def test_validate_knows_the_directories_that_runs_see() -> None:
     from awf_core.lang import lint_references
 
-    seen = read_surroundings({"HOME": "/home/u"}).awf
+    seen = read_environment({"HOME": "/home/u"}).awf
 
     assert set(seen) == set(lint_references._AWF)
 

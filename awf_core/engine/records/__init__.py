@@ -1,1 +1,1 @@
-"""What is kept of runs: the file of their state, their history, audit and transcript."""
+"""The records of runs: the file of a run's state, the history, the audit log, the transcript."""

@@ -10,15 +10,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import iso_utc
-from awf_core.engine.record import json_value
-from awf_core.engine.records.recorder import QuietRecorder
+from awf_core.engine.run.events import Recorder
 from awf_core.engine.secrets import masked_inputs
+from awf_core.extensions.results import json_value
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.execution import Execution
-    from awf_core.engine.record import Run
+    from awf_core.engine.run.execution import Execution
+    from awf_core.extensions.results import Run
 
 MAX_LINE_BYTES = 4096
 SCHEMA_VERSION = 1
@@ -27,18 +27,18 @@ _CUT_TO = (2000, 500, 100, 20)
 """Characters of an error that are tried, longest first, when a line is too long without its inputs too."""
 
 
-class AuditLog(QuietRecorder):
+class AuditLog(Recorder):
     """Appends to one file; each line is one write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def started(self, execution: Execution) -> None:
-        """Note that a run begins, with its inputs."""
+        """Append that a run begins, with its inputs."""
         self._append(started_event(execution))
 
     def finished(self, execution: Execution, run: Run) -> None:
-        """Note how it ended."""
+        """Append how it ended."""
         self._append(completed_event(execution, run))
 
     def _append(self, event: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class AuditLog(QuietRecorder):
 
 
 def started_event(execution: Execution) -> dict[str, Any]:
-    """What is noted when a run begins; keys in their order."""
+    """The event when a run begins; keys in their order."""
     inputs = json_value(masked_inputs(execution.inputs))
     return {
         **_head("workflow.started", execution, execution.started_at),
@@ -62,7 +62,7 @@ def started_event(execution: Execution) -> dict[str, Any]:
 
 
 def completed_event(execution: Execution, run: Run) -> dict[str, Any]:
-    """What is noted when a run has ended: success or failure by its own status; the exit code of its context."""
+    """The event when a run has ended: success or failure by its own status; the exit code of its context."""
     error = run.error
     return {
         **_head("workflow.completed", execution, run.finished_at),
@@ -79,7 +79,7 @@ def _head(event: str, execution: Execution, at: float) -> dict[str, Any]:
         "event": event,
         "execution_id": execution.run_id,
         "timestamp": iso_utc(at),
-        "user": execution.surroundings.user,
+        "user": execution.environment.user,
         "workflow_name": json_value(execution.workflow.name),
     }
 
@@ -103,7 +103,7 @@ def line_of(event: dict[str, Any]) -> bytes:
 
 def _with_short_inputs(event: dict[str, Any]) -> bytes:
     inputs = dict(event["inputs"])
-    # The mark stands beside the inputs, before the keys that follow them.
+    # The mark comes right after the inputs, before the keys that follow them.
     rest = {key: event.pop(key) for key in list(event)[list(event).index("inputs") :]}
     event.update({"inputs": inputs, "inputs_truncated": True, **{k: v for k, v in rest.items() if k != "inputs"}})
     for name in sorted(inputs, key=lambda name: (-len(_text(inputs[name])), name)):
@@ -118,7 +118,7 @@ def _with_short_inputs(event: dict[str, Any]) -> bytes:
 
 
 def _bare(event: dict[str, Any]) -> dict[str, Any]:
-    """For names of a length nobody gives: everything a person can make long, cut."""
+    """For names of an absurd length: every text a person can make long, cut."""
     return {key: value[:200] if isinstance(value, str) else value for key, value in event.items() if key != "inputs"}
 
 

@@ -1,6 +1,6 @@
 """The history of runs: one row each in an SQLite file that many processes may share.
 
-Written when a run is over; `history_query` reads it. Table and columns are the original tool's.
+Written when a run is over; `awf history` reads it. Table and columns are the original tool's.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import threading
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.record import json_value
-from awf_core.engine.records.recorder import QuietRecorder
+from awf_core.engine.run.events import Recorder
+from awf_core.errors import SystemFailure
+from awf_core.extensions.results import json_value
 from awf_core.ids import new_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from awf_core.engine.execution import Execution
-    from awf_core.engine.record import Run
+    from awf_core.engine.run.execution import Execution
+    from awf_core.extensions.results import Run
 
 BUSY_TIMEOUT_S = 10.0
 _SCHEMA = """
@@ -41,6 +42,14 @@ CREATE INDEX IF NOT EXISTS idx_status ON execution_records(status);
 CREATE INDEX IF NOT EXISTS idx_completed_at ON execution_records(completed_at);
 """
 COLUMNS = "id, workflow_id, workflow_name, status, exit_code, started_at, completed_at, duration_ms, error_message"
+
+
+_WHERE = (
+    " WHERE (:workflow IS NULL OR workflow_name = :workflow)"
+    " AND (:status IS NULL OR status = :status) AND completed_at >= :since_ns"
+)
+LAST_NS = 2**63 - 1
+"""The last moment the table can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +87,8 @@ def row_of(execution: Execution, run: Run) -> HistoryRow:
     )
 
 
-class History(QuietRecorder):
-    """Adds a row for each run. One connection, used by one thread at a time."""
+class History(Recorder):
+    """Adds a row for each run. Thread-safe: one connection, used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -104,7 +113,7 @@ class History(QuietRecorder):
             try:
                 if self._connection is None:
                     self._connection = connect(self._path)
-                    # Nobody tells a recorder that there will be no more runs.
+                    # A recorder is not notified when there will be no more runs.
                     weakref.finalize(self, self._connection.close)
                 self._connection.execute(
                     f"INSERT INTO execution_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
@@ -119,8 +128,93 @@ def connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     path.touch(mode=0o600)  # errors of steps may hold what others must not read
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    with suppress(sqlite3.OperationalError):  # somebody else is making the file; it works without, and he will do it
+    with suppress(
+        sqlite3.OperationalError
+    ):  # another process is making the file: this one works without, and that one sets it
         connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.executescript(_SCHEMA)
     return connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How many runs of a selection ended how. `mean_ms` is 0 where there are none."""
+
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    mean_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which rows are wanted; None = any. `since` in epoch seconds."""
+
+    workflow: str | None = None
+    status: str | None = None
+    since: float = 0.0
+
+    def parameters(self) -> dict[str, object]:
+        """The values of the query."""
+        return {"workflow": self.workflow, "status": self.status, "since_ns": min(round(self.since * 1e9), LAST_NS)}
+
+
+def read_history(path: Path, selection: Selection, *, limit: int) -> list[HistoryRow]:
+    """The last `limit` runs of the selection, latest first; none where there is no history yet.
+
+    Raises SystemFailure for a file it can't read.
+    """
+    rows = _query(
+        path,
+        f"SELECT {COLUMNS} FROM execution_records{_WHERE} ORDER BY completed_at DESC LIMIT :limit",  # noqa: S608
+        {**selection.parameters(), "limit": limit},
+    )
+    return [
+        HistoryRow(
+            id=row[0],
+            run_id=row[1],
+            workflow=row[2],
+            status=row[3],
+            exit_code=row[4],
+            started_at=row[5] / 1e9,
+            completed_at=row[6] / 1e9,
+            duration_ms=row[7],
+            error=row[8],
+        )
+        for row in rows
+    ]
+
+
+def read_statistics(path: Path, selection: Selection) -> Statistics:
+    """How the runs of the selection ended. Raises as `read_history`."""
+    rows = _query(
+        path,
+        "SELECT count(*), total(status IN ('completed', 'success')), total(status = 'failed'),"  # noqa: S608
+        f" total(status = 'cancelled'), total(duration_ms) FROM execution_records{_WHERE}",
+        selection.parameters(),
+    )
+    total, completed, failed, cancelled, spent_ms = rows[0] if rows else (0, 0, 0, 0, 0)
+    return Statistics(
+        total=total,
+        completed=int(completed),
+        failed=int(failed),
+        cancelled=int(cancelled),
+        mean_ms=int(spent_ms / total) if total else 0,
+    )
+
+
+def _query(path: Path, statement: str, parameters: dict[str, object]) -> list[tuple[Any, ...]]:
+    if not path.exists():
+        return []
+    try:
+        connection = connect(path)
+        try:
+            return connection.execute(statement, parameters).fetchall()
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as problem:
+        raise SystemFailure(
+            f"history {path}: {problem}", hint="Move the file away to begin a new history."
+        ) from problem

@@ -10,31 +10,32 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.record import json_value
 from awf_core.engine.records import timestamps
+from awf_core.engine.run.events import Recorder
+from awf_core.extensions.results import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from awf_core.engine.execution import Execution
-    from awf_core.engine.record import Run, StateRecord
-    from awf_core.engine.records.places import Places
+    from awf_core.engine.records.paths import RecordPaths
+    from awf_core.engine.run.execution import Execution
+    from awf_core.extensions.results import Run, StateRecord
     from awf_core.lang.model import State
 
 MAX_LOOP_DEPTH = 8
 """Loops inside each other that a path names; of more, the outer ones are left out."""
 
 
-class Transcripts:
-    """Appends to the transcripts of the runs that are going on. Branches of one run may write at once."""
+class Transcripts(Recorder):
+    """Appends to the transcripts of the runs in progress. Branches of one run may write at the same time."""
 
-    def __init__(self, places: Places) -> None:
-        self._directory = places.transcripts
+    def __init__(self, paths: RecordPaths) -> None:
+        self._directory = paths.transcripts
         self._lock = threading.Lock()
         self._open: dict[str, tuple[int, int]] = {}
 
     def started(self, execution: Execution) -> None:
-        """Open the file; a resumed run goes on in its own."""
+        """Open the file; a resumed run appends to its own."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         path = self._directory / f"{execution.run_id}.jsonl"
         descriptor = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -42,14 +43,14 @@ class Transcripts:
             self._open[execution.run_id] = (descriptor, _lines(descriptor))
 
     def step_started(self, execution: Execution, state: State, loop: Mapping[str, Any] | None) -> None:
-        """Note it."""
+        """Write that it starts."""
         payload = {"name": state.name, "kind": state.type}
         self._write(execution, "step.started", path_of(state.name, loop), payload, loop=loop)
 
     def step_finished(
         self, execution: Execution, state: State, loop: Mapping[str, Any] | None, record: StateRecord | None
     ) -> None:
-        """Note it, and before it what an agent was asked and answered."""
+        """Write how it ended, and before it what an agent was asked and answered."""
         path = path_of(state.name, loop)
         for kind, payload in _messages(execution, state, record):
             self._write(execution, kind, path, payload, loop=loop)
@@ -60,15 +61,12 @@ class Transcripts:
         self._write(execution, "step.completed", path, payload, loop=loop)
 
     def child_started(self, parent: Execution, child: Execution) -> None:
-        """Note it in the parent's transcript."""
+        """Write it into the parent's transcript."""
         self._child(parent, child, "step.call_workflow.started")
 
     def child_finished(self, parent: Execution, child: Execution, run: Run) -> None:
-        """Note it in the parent's transcript."""
+        """Write it into the parent's transcript."""
         self._child(parent, child, "step.call_workflow.completed", None if run.error is None else run.error.message)
-
-    def progressed(self, execution: Execution) -> None:
-        """Do nothing: steps have said it."""
 
     def finished(self, execution: Execution, run: Run) -> None:  # noqa: ARG002
         """Close the file."""
@@ -122,7 +120,7 @@ def _indexes(loop: Mapping[str, Any] | None) -> Iterator[int]:
 
 
 def _messages(execution: Execution, state: State, record: StateRecord | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What was said in an agent's step: its turns, or where no conversation is kept its answer."""
+    """The messages of an agent's step: its turns, or its answer where it keeps no conversation."""
     if record is None or state.type != "agent":
         return
     if record.conversation is None:
@@ -135,7 +133,7 @@ def _messages(execution: Execution, state: State, record: StateRecord | None) ->
 
 
 def _turns_before(execution: Execution, state: State, record: StateRecord) -> int:
-    """How many of the turns another state has said before, whose conversation this one went on with."""
+    """How many of the turns belong to another state, whose conversation this one continued."""
     assert record.conversation is not None
     turns = record.conversation.turns
     lengths = [0]

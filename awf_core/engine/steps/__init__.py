@@ -1,78 +1,44 @@
-"""What a type of step is: how its YAML is read, how it runs, and what its routing looks at.
-
-A plugin adds a type by registering an object of this shape; nothing in the runner names a type.
-"""
+"""The built-in step types. Called by the worker and by every command that reads workflows."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.steps.context import StepAborted, StepContext, StepResult
-from awf_core.lang.step_types import StepParser, StepTypes
+from awf_core.lang.step_types import StepTypes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.engine.agents.user_input import UserInput
-    from awf_core.engine.machine import Routing
-    from awf_core.lang.model import State
-
-__all__ = ["StepAborted", "StepContext", "StepResult", "StepType", "StepTypes", "builtin_step_types"]
+    from awf_core.engine.steps.outward import Registered
+    from awf_core.extensions.agents import UserInput
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@runtime_checkable
-class StepType(StepParser, Protocol):
-    """A parser that can also run what it has parsed.
-
-    One object serves all runs: keep no state of a run in it.
-    """
-
-    routing: Routing
-    """What is looked at when a state of this type has ended."""
-
-    def run(self, state: State, context: StepContext) -> StepResult:
-        """Run `state` and say how it went; a failing step is a result.
-
-        Raises StepAborted for what ends the run at once, past `on_failure` and `transitions`. Must return
-        soon after `context.allowance` is over, with the matching `cause`.
-        """
-
-    def successor(self, state: State) -> str | None:
-        """Where a success of `state` leads when no transition does; usually `state.on_success`."""
-
-    # A type may also have
-    #   admit(state, context)           raises StepAborted for what keeps the step from even being started
-    #   apply_template(spec, filled)    the spec with what a step template sets; without it `use_template` is ignored
-    #   runs_in_loops = False           when states of the type can't be in a loop's body
-
-
 def builtin_step_types(
     *,
-    operations: Mapping[str, Any] = _NOTHING,
-    agent_providers: Mapping[str, Any] = _NOTHING,
+    operations: Registered = _NOTHING,
+    agent_providers: Registered = _NOTHING,
     notify_backend: str | None = None,
     user_input: UserInput | None = None,
 ) -> StepTypes:
-    """A registry with every step type of this package; plugins may add theirs to it before the first load.
+    """A registry with every step type of this package; add those of plugins to it before the first load.
 
-    operations, agent_providers   what plugins add, by name
+    operations, agent_providers   what plugins and this package registered, by name, or a function that returns it:
+                                  a mapping is checked now, a function is called at the first state that needs it
     notify_backend                the project's `notify.default_backend`
-    user_input                    whom conversations talk with, None = nobody
+    user_input                    the user of conversations, None = no user
 
-    Raises ConfigError for an addition that is no operation or provider, or takes a name that is taken.
+    Raises ConfigError for a registered object that is no operation or provider.
     """
     from awf_core.engine.steps.agent import AgentStep
     from awf_core.engine.steps.call import CallStep
     from awf_core.engine.steps.command import CommandStep
-    from awf_core.engine.steps.loop import ForEachStep, WhileStep
+    from awf_core.engine.steps.for_each_while import ForEachStep, WhileStep
     from awf_core.engine.steps.operation import OperationStep
     from awf_core.engine.steps.parallel import ParallelStep
 
-    outward = (
-        OperationStep(operations, notify_backend=notify_backend),
-        AgentStep(agent_providers, user_input),
-    )
+    settings = {"notify.default_backend": notify_backend} if notify_backend else {}
+    outward = (OperationStep(operations, settings=settings), AgentStep(agent_providers, user_input))
     return StepTypes([CommandStep(), ParallelStep(), ForEachStep(), WhileStep(), CallStep(), *outward])

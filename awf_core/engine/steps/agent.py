@@ -1,41 +1,42 @@
 """The agent step: a prompt for a language model, through the command line or the server of its provider.
 
-Registered by `builtin_step_types`. What it takes to read and run such a state is imported with the first one, because
+Registered by `builtin_step_types`. The modules that read and run such a state are imported with the first one, because
 every command that loads workflows has this type and few workflows have agents.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from awf_core.engine.machine import Routing
+from awf_core.engine.steps.outward import Registered, checked
+from awf_core.extensions.steps import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.engine.agents.user_input import UserInput
     from awf_core.engine.steps.agent_visit import AgentVisit
-    from awf_core.engine.steps.context import StepContext, StepResult
+    from awf_core.extensions.agents import AgentProvider, UserInput
+    from awf_core.extensions.steps import StepContext, StepResult
     from awf_core.lang.fields import StateFields
     from awf_core.lang.model import State
 
 
 class AgentStep:
-    """`type: agent`. `added` are the providers of plugins, `user_input` is whom conversations talk with, None = nobody.
+    """`type: agent`. `user_input` is the user of conversations, None = no user.
 
-    Raises ConfigError for an added one that is no provider or has the name of a built-in one.
+    Raises ConfigError for a registered object that is no provider.
     """
 
     name = "agent"
     aliases: tuple[str, ...] = ()
     routing = Routing()
 
-    def __init__(self, added: Mapping[str, Any], user_input: UserInput | None) -> None:
-        self._added = added
+    def __init__(self, registered: Registered, user_input: UserInput | None) -> None:
+        self._registered = registered
         self._user_input = user_input
         self._visit: AgentVisit | None = None
-        if added:
-            self._ready()  # what is wrong with a plugin has to show at start
+        if registered and not callable(registered):
+            self._providers()  # an error of a plugin has to show at start
 
     def parse(self, fields: StateFields) -> object:
         """Read the state as an AgentSpec. Raises StepProblem."""
@@ -54,9 +55,14 @@ class AgentStep:
     def _ready(self) -> AgentVisit:
         # Two threads may both make one the first time; either will do.
         if self._visit is None:
-            from awf_core.engine.agents.registry import agent_providers_with
-            from awf_core.engine.agents.user_input import NoInput
             from awf_core.engine.steps.agent_visit import AgentVisit
+            from awf_core.extensions.agents import NoInput
 
-            self._visit = AgentVisit(agent_providers_with(self._added), self._user_input or NoInput())
+            self._visit = AgentVisit(self._providers(), self._user_input or NoInput())
         return self._visit
+
+    def _providers(self) -> Mapping[str, AgentProvider]:
+        from awf_core.extensions.agents import AgentProvider
+
+        method = "run(request, context)"
+        return checked(self._registered, what="agent provider", protocol=AgentProvider, method=method)

@@ -1,4 +1,4 @@
-"""Put together what an agent is asked: prompt, options, system prompt, skills, the session that goes on.
+"""Put together the call of an agent: prompt, options, system prompt, skills, the session to continue.
 
 Called by the agent step. What can't be filled in or read ends the run: StepAborted.
 """
@@ -9,16 +9,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.agents import AgentFailed, AgentProvider, Conversation
-from awf_core.engine.agents.conversation import begin
-from awf_core.engine.agents.reference_files import Places, ReferenceMissing
-from awf_core.engine.agents.roles import role_text
-from awf_core.engine.agents.skills import skills_text
-from awf_core.engine.steps.awf_dirs import prefer_local
-from awf_core.engine.steps.context import StepAborted, StepContext
-from awf_core.engine.steps.script import MAX_SCRIPT_BYTES, script_path, script_template
-from awf_core.engine.steps.values import render_value
+from awf_core.engine.steps.agent_skills_and_roles import ReferenceMissing, SearchPlaces, role_text, skills_text
+from awf_core.engine.steps.outward import render_value
+from awf_core.engine.steps.script import MAX_SCRIPT_BYTES, prefer_local, script_path, script_template
 from awf_core.errors import AwfError
+from awf_core.extensions.agents import AgentFailed, AgentProvider, Conversation
+from awf_core.extensions.conversation import begin
+from awf_core.extensions.steps import StepAborted, StepContext
 from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCall:
-    """Whom to ask what. `options` hold the system prompt and the output format too."""
+    """The provider and what it is asked. `options` hold the system prompt and the output format too."""
 
     provider_name: str
     provider: AgentProvider
@@ -48,16 +45,16 @@ class CallMaker:
         self._spec = spec
         self._context = context
         execution = context.execution
-        self._places = Places(
+        self._places = SearchPlaces(
             cwd=execution.cwd,
             workflow_dir=execution.workflow.source.parent,
-            home=execution.surroundings.home,
+            home=execution.environment.home,
             env=execution.env,
-            awf=execution.surroundings.awf,
+            awf=execution.environment.awf,
         )
 
     def make(self, providers: Mapping[str, AgentProvider]) -> AgentCall:
-        """Fill everything in, in the order in which the original finds its faults."""
+        """Fill everything in, in the order in which the original tool reports faults."""
         prompt = self._prompt()
         name = self._rendered(self._spec.provider, "provider")
         provider = providers.get(name)
@@ -92,7 +89,7 @@ class CallMaker:
         except AwfError as problem:
             raise self._aborted(f"load prompt file: interpolate file path: {problem.message}") from problem
         workflow_file = execution.workflow.source
-        local = prefer_local(path, awf=execution.surroundings.awf, workflow_file=workflow_file)
+        local = prefer_local(path, awf=execution.environment.awf, workflow_file=workflow_file)
         return script_template(self._read(script_path(local, workflow_file=workflow_file, home=self._places.home)))
 
     def _read(self, path: Path) -> str:

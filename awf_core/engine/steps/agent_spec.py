@@ -1,23 +1,26 @@
-"""What a state of `type: agent` says, read and checked when its workflow loads. Pure. Raises StepProblem."""
+"""A state of `type: agent` as it is written, read and checked when its workflow loads. Pure. Raises StepProblem."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.agents.skills import SkillReference
-from awf_core.engine.steps.agent_proxy import read_proxy
-from awf_core.engine.steps.values import compile_value
+from awf_core.engine.steps.agent_skills_and_roles import SkillReference
+from awf_core.engine.steps.outward import compile_value
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import Template, compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.lang.fields import StateFields
+    from awf_core.lang.fields import Fields, StateFields
 
 _FORMATS = ("", "text", "json")
 _MODES = ("single", "conversation")
+_PROXY = "mcp_proxy"
+_PROXY_KEYS = ("enable", "intercept_builtins", "plugin_tools")
+_PROXY_TOOL_KEYS = ("plugin", "expose")
+_PROXY_CODE = "USER.MCP_PROXY."
 _CUSTOM_REMOVED = (
     "provider 'custom' has been removed; use 'type: step' for shell commands or "
     "'provider: openai_compatible' for LLM API calls"
@@ -31,8 +34,8 @@ class AgentSpec:
     prompt, prompt_file   exactly one of them
     options               compiled values
     is_conversation       turns are read from the user until there are no more
-    tracks_session        the session is kept, for a later state to continue from
-    continue_from         the state whose session goes on, empty = a new one
+    tracks_session        the record holds the session, so that a later state can continue it
+    continue_from         the state whose session it continues, empty = a new one
     wants_proxy           an MCP proxy of the original program is asked for
     """
 
@@ -73,7 +76,7 @@ def read_agent(fields: StateFields) -> AgentSpec:
         tracks_session=conversation is not None,
         continue_from=_continue_from(fields),
         skills=_skills(fields),
-        wants_proxy=read_proxy(fields),
+        wants_proxy=_wants_proxy(fields),
     )
 
 
@@ -136,6 +139,41 @@ def _skill(index: int, item: object) -> SkillReference:
                 raise StepProblem(f"skill[{index}]: path must be a non-empty string", key="skills")
             return SkillReference(path=path)
     raise StepProblem(f"skill[{index}]: invalid type", key="skills", hint="A name, or a mapping with a `path`.")
+
+
+def _wants_proxy(fields: StateFields) -> bool:
+    """Whether `mcp_proxy` asks for a proxy, which is a server of the original program. Raises StepProblem."""
+    proxy = fields.nested(_PROXY, "repository.yamlMCPProxy")
+    if proxy is None:
+        return False
+    _reject_unknown_keys(proxy, _PROXY_KEYS)
+    tools = proxy.each("plugin_tools", "repository.yamlPluginToolExpose")
+    for tool in tools:
+        _reject_unknown_keys(tool, _PROXY_TOOL_KEYS)
+        tool.list_of_text("expose")
+    if not proxy.flag("enable"):
+        return False
+    intercepts = proxy.flag("intercept_builtins") or proxy.raw("intercept_builtins") is None
+    if not intercepts and not tools:
+        text = "MCP proxy enabled with intercept_builtins=false but no plugin_tools specified"
+        raise StepProblem(text, key=_PROXY, code=f"{_PROXY_CODE}EMPTY_PROXY")
+    _reject_duplicates([tool.text("plugin") for tool in tools])
+    return True
+
+
+def _reject_unknown_keys(fields: Fields, known: tuple[str, ...]) -> None:
+    unknown = [name for name, _, _ in fields.entries() if name not in known]
+    if unknown:
+        names = ", ".join(f"'{name}'" for name in unknown)
+        text = f"{_PROXY}: unknown key {names}"
+        raise StepProblem(text, key=_PROXY, code=f"{_PROXY_CODE}UNKNOWN_KEY", hint=f"Known keys: {', '.join(known)}.")
+
+
+def _reject_duplicates(plugins: list[str]) -> None:
+    for plugin in plugins:
+        if plugins.count(plugin) > 1:
+            text = f"duplicate plugin entry: {plugin}"
+            raise StepProblem(text, key=_PROXY, code=f"{_PROXY_CODE}NAME_COLLISION")
 
 
 def _problem(text: str, key: str) -> StepProblem:

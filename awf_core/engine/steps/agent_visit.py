@@ -1,7 +1,7 @@
-"""One visit of an agent's state: ask, and make of the answer what the state wants.
+"""One visit of an agent's state: ask the provider, and turn its answer into the state's result.
 
-Called by the agent step. Nothing is tried again. An agent that fails is a result; what can't be put together, and
-whatever fails in a conversation, ends the run: StepAborted.
+Called by the agent step. Nothing is tried again. An agent that fails is a result. A call that can't be put together,
+and any failure in a conversation, ends the run: StepAborted.
 """
 
 from __future__ import annotations
@@ -9,21 +9,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from awf_core.engine.agents import AgentAnswer, AgentFailed, AgentProvider, AgentRequest, Conversation
-from awf_core.engine.agents.conversation import extend
-from awf_core.engine.agents.output_format import NoJson, apply_format
-from awf_core.engine.agents.user_input import InputStopped, UserInput
-from awf_core.engine.allowance import CANCELLED_TEXT
-from awf_core.engine.outward.context import OutwardContext, outward_context
 from awf_core.engine.secrets import mask
 from awf_core.engine.steps.agent_call import AgentCall, CallMaker, conversation_for
+from awf_core.engine.steps.agent_output_format import NoJson, apply_format
 from awf_core.engine.steps.agent_spec import AgentSpec
-from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
+from awf_core.engine.steps.outward import outward_context
+from awf_core.extensions.agents import (
+    AgentAnswer,
+    AgentFailed,
+    AgentProvider,
+    AgentRequest,
+    Conversation,
+    InputStopped,
+    UserInput,
+)
+from awf_core.extensions.conversation import extend
+from awf_core.extensions.deadline import CANCELLED_TEXT
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult
 from awf_core.lang.go.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from awf_core.extensions.outward import OutwardContext
+    from awf_core.extensions.results import Cause
     from awf_core.lang.model import State
 
 _PROXY_NEEDS_ORIGINAL = (
@@ -33,7 +42,7 @@ _PROXY_NEEDS_ORIGINAL = (
 
 
 class AgentVisit:
-    """Asks one of `providers`; `user_input` is whom conversations talk with. Holds nothing of a run."""
+    """Asks one of `providers`; `user_input` is the user of conversations. Holds nothing of a run."""
 
     def __init__(self, providers: Mapping[str, AgentProvider], user_input: UserInput) -> None:
         self._providers = providers
@@ -48,7 +57,7 @@ class AgentVisit:
         call = self._call(state.name, spec, context)
         try:
             conversation = conversation_for(spec, call, context)
-            answer = _ask(call, call.prompt, conversation, outward_context(state.name, context))
+            answer = _ask(call, call.prompt, conversation, outward_context(state.name, context, {}))
         except AgentFailed as problem:
             return _failed(problem, context)
         result = _completed(answer, context)
@@ -60,7 +69,7 @@ class AgentVisit:
         result: StepResult | None = None
         try:
             call = self._call(step, spec, context)
-            outward = outward_context(step, context)
+            outward = outward_context(step, context, {})
             conversation = conversation_for(spec, call, context)
             prompt = call.prompt
             while prompt.strip() or result is None:
@@ -70,10 +79,10 @@ class AgentVisit:
                 prompt = self._next_prompt(context)
         except AgentFailed as problem:
             failed = _failed(problem, context)
-            kept = (
+            aborted = (
                 failed if result is None else replace(result, status="failed", error=failed.error, cause=failed.cause)
             )
-            raise _conversation_aborted(step, failed.error, kept) from problem
+            raise _conversation_aborted(step, failed.error, aborted) from problem
         except StepAborted as abort:
             raise _conversation_aborted(
                 step, abort.message, StepResult(status="failed", error=abort.message)
@@ -82,7 +91,7 @@ class AgentVisit:
 
     def _next_prompt(self, context: StepContext) -> str:
         try:
-            return self._user_input.read_line(context.allowance)
+            return self._user_input.read_line(context.deadline)
         except InputStopped as problem:
             cause: Cause = "cancelled" if str(problem) == CANCELLED_TEXT else "timeout"
             raise AgentFailed(f"reading user input: {problem}", cause=cause) from problem
@@ -130,7 +139,7 @@ def _formatted(step: str, spec: AgentSpec, result: StepResult) -> StepResult:
         raise StepAborted(f"step {step}: output format processing: {problem}", result=failed) from problem
     response = result.response
     if isinstance(formatted.json, dict):
-        # The answer's own keys, and what the provider says about it: workflows in use read either.
+        # The answer's own keys, and what the provider reports about it: existing workflows read either.
         response = {**(response or {}), **formatted.json}
     return replace(result, output=formatted.output, json=formatted.json, response=response)
 

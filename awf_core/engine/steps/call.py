@@ -1,7 +1,7 @@
 """The call step: another workflow run to its end, as a run of its own.
 
-Registered by `builtin_step_types`. Nothing of the child becomes visible in the calling run but how it ended; data
-travels by inputs and files.
+Registered by `builtin_step_types`. The calling run sees how the child ended, and nothing else of it; data is passed by
+inputs and files.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from awf_core.engine.allowance import sooner
-from awf_core.engine.ending import TIMEOUT_REASON
-from awf_core.engine.machine import Routing
-from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
+from awf_core.engine.run.run_end import TIMEOUT_REASON
 from awf_core.errors import AwfError, WorkflowNotFound
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
 from awf_core.lang.problems import LoadError, Problem, StepProblem
@@ -22,27 +20,27 @@ from awf_core.lang.templates import Template, compile_template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Cause, Run
     from awf_core.lang.fields import StateFields
     from awf_core.lang.model import State, Workflow
 
 DEFAULT_TIMEOUT_S = 300
 MAX_DEPTH = 10
-"""How many workflows may be in the middle of calling another."""
+"""How many workflows may call each other in a chain."""
 
 NOT_FOUND = "USER.INPUT.MISSING_FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSpec:
-    """Which workflow, by name, and its inputs. `outputs`: names that decide what the step's own output says."""
+    """The workflow by name, and its inputs. The step has an output if the child has a state named in `outputs`."""
 
     workflow: str
     inputs: dict[str, Template]
     outputs: tuple[str, ...] = ()
 
     def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
-        """What `awf validate` says about it."""
+        """What `awf validate` reports about it."""
         place = f"states.{state.name}"
         if self.workflow == workflow.name:
             yield Problem(message=f"{place}.workflow: calls the workflow it is in, which fails", line=state.line)
@@ -75,7 +73,7 @@ class CallStep:
         return state.on_success
 
     def admit(self, state: State, context: StepContext) -> None:
-        """Refuse calls that go in a circle or too deep, or to a workflow that can't be loaded. Raises StepAborted."""
+        """Reject a call in a circle or too deep, or of a workflow that can't be loaded. Raises StepAborted."""
         spec, stack = _spec(state), context.execution.call_stack
         if len(stack) >= MAX_DEPTH:
             text = f"maximum sub-workflow nesting depth exceeded (depth: {len(stack)}, max: {MAX_DEPTH})"
@@ -89,17 +87,10 @@ class CallStep:
         """Run the child. See `StepType.run`; a child that calls in a circle ends this run too."""
         spec = _spec(state)
         inputs = {name: _rendered(state, name, template, context) for name, template in spec.inputs.items()}
-        allowance = context.allowance
+        deadline = context.deadline
         if not state.timeout_s:
-            allowance = sooner(allowance, allowance.clock.monotonic() + DEFAULT_TIMEOUT_S)
-        run = context.children.start(
-            _child(state, context),
-            inputs,
-            parent=context.execution,
-            step=state.name,
-            allowance=allowance,
-            depth=context.execution.depth + len(context.nesting),
-        )
+            deadline = deadline.no_later_than(deadline.clock.monotonic() + DEFAULT_TIMEOUT_S)
+        run = context.run_workflow(_child(state, context), inputs, deadline=deadline)
         return _succeeded(spec, run) if run.error is None else _failed(state, spec, run, context)
 
 
@@ -115,7 +106,7 @@ def _text(value: object) -> str:
 def _child(state: State, context: StepContext) -> Workflow:
     name = _spec(state).workflow
     try:
-        return context.children.named(name, caller=context.execution.workflow)
+        return context.find_workflow(name)
     except AwfError as problem:
         why = problem.text if isinstance(problem, LoadError) else problem.message
         raise StepAborted(
@@ -142,7 +133,7 @@ def _failed(state: State, spec: CallSpec, run: Run, context: StepContext) -> Ste
     assert run.error is not None
     message = run.error.message
     cause = _cause(run, context)
-    is_stopped = cause and context.outer.stop_text() is not None
+    is_stopped = cause and context.outer.stop_reason() is not None
     result = StepResult(
         status="failed",
         error=message,
@@ -159,4 +150,4 @@ def _failed(state: State, spec: CallSpec, run: Run, context: StepContext) -> Ste
 def _cause(run: Run, context: StepContext) -> Cause:
     if run.status != "cancelled":
         return ""
-    return "timeout" if run.cancel_reason == TIMEOUT_REASON and not context.allowance.cancel.requested else "cancelled"
+    return "timeout" if run.cancel_reason == TIMEOUT_REASON and not context.deadline.cancel.requested else "cancelled"

@@ -1,7 +1,7 @@
 """The command step: a text for the shell or a script file, run as a process and tried again as asked.
 
-Registered by `builtin_step_types`. What fails inside the process is a result; what fails before, in a
-template or in reading a script, ends the run.
+Registered by `builtin_step_types`. A failure of the process is a result; a failure before it starts, in a template or
+in reading a script, ends the run.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from awf_core.engine import retry
-from awf_core.engine.allowance import DEADLINE_TEXT
-from awf_core.engine.machine import Routing
-from awf_core.engine.process import Finished, run_process
+from awf_core.engine.process.run_process import Finished, run_process
 from awf_core.engine.secrets import mask
-from awf_core.engine.steps.awf_dirs import prefer_local
-from awf_core.engine.steps.context import Cause, StepAborted, StepContext, StepResult
-from awf_core.engine.steps.script import read_script, script_command, script_path, script_template
+from awf_core.engine.steps.script import prefer_local, read_script, script_command, script_path, script_template
 from awf_core.errors import AwfError
+from awf_core.extensions.deadline import DEADLINE_TEXT
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator, Sequence
 
+    from awf_core.extensions.results import Cause
     from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State
+    from awf_core.lang.model import RetryRule, State
     from awf_core.lang.step_templates import Filled
     from awf_core.lang.templates import Template
 
+_LONGEST_MS = 2**63 / 1e6
 _START_FAILURE_CODE = 1
 """What a process that could not be started counts as when a retry rule names exit codes."""
 
@@ -45,7 +45,7 @@ class CommandSpec:
 
 
 class CommandStep:
-    """`type: step`. Its transitions are looked at after a failure too."""
+    """`type: step`. Its transitions apply after a failure too."""
 
     name = "step"
     aliases: tuple[str, ...] = ("command",)
@@ -87,16 +87,16 @@ class CommandStep:
 
 @contextlib.contextmanager
 def _argv(spec: CommandSpec, context: StepContext) -> Iterator[Sequence[str]]:
-    surroundings = context.execution.surroundings
+    environment = context.execution.environment
     if spec.command is not None:
         command = _localised(_rendered(spec.command, "command", context), context)
-        yield [surroundings.shell, "-c", command]
+        yield [environment.shell, "-c", command]
         return
     assert spec.script_file is not None
     workflow_file = context.execution.workflow.source
     written = _localised(_rendered(spec.script_file, "script_file", context), context)
-    content = read_script(script_path(written, workflow_file=workflow_file, home=surroundings.home))
-    with script_command(_rendered(script_template(content), "script", context), surroundings) as argv:
+    content = read_script(script_path(written, workflow_file=workflow_file, home=environment.home))
+    with script_command(_rendered(script_template(content), "script", context), environment) as argv:
         yield argv
 
 
@@ -117,9 +117,7 @@ def _rendered(template: Template, what: str, context: StepContext) -> str:
 
 def _localised(text: str, context: StepContext) -> str:
     execution = context.execution
-    return prefer_local(
-        text, awf=execution.surroundings.awf, workflow_file=execution.workflow.source, cwd=execution.cwd
-    )
+    return prefer_local(text, awf=execution.environment.awf, workflow_file=execution.workflow.source, cwd=execution.cwd)
 
 
 def _attempts(state: State, argv: Sequence[str], directory: str, context: StepContext) -> StepResult:
@@ -128,10 +126,10 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
         attempt += 1
         finished = _once(argv, directory, context)
         result = _result(finished, attempt, context)
-        if not _goes_on(state, finished, attempt):
+        if not _wants_retry(state, finished, attempt):
             return result
         assert state.retry is not None
-        interrupted = context.allowance.sleep(retry.delay_s(state.retry, attempt, context.rng))
+        interrupted = context.deadline.sleep(delay_s(state.retry, attempt, context.rng))
         if interrupted is not None:
             cause: Cause = "timeout" if interrupted == DEADLINE_TEXT else "cancelled"
             return replace(result, error=f"retry wait interrupted: {interrupted}", cause=cause)
@@ -142,17 +140,17 @@ def _once(argv: Sequence[str], directory: str, context: StepContext) -> Finished
         argv,
         env=context.execution.step_env,
         cwd=directory,
-        timeout_s=context.allowance.left_s(),
-        cancel=context.allowance.cancel,
+        timeout_s=context.deadline.left_s(),
+        cancel=context.deadline.cancel,
         on_output=context.on_output,
     )
 
 
-def _goes_on(state: State, finished: Finished, attempt: int) -> bool:
+def _wants_retry(state: State, finished: Finished, attempt: int) -> bool:
     if finished.end in ("timeout", "cancelled") or (finished.end == "exited" and finished.exit_code == 0):
         return False
     exit_code = finished.exit_code if finished.end == "exited" else _START_FAILURE_CODE
-    return retry.is_retried(state.retry, attempt=attempt, exit_code=exit_code)
+    return is_retried(state.retry, attempt=attempt, exit_code=exit_code)
 
 
 def _result(finished: Finished, attempt: int, context: StepContext) -> StepResult:
@@ -172,3 +170,37 @@ def _result(finished: Finished, attempt: int, context: StepContext) -> StepResul
 
 def _captured(data: bytes, secrets: tuple[str, ...]) -> str:
     return mask(data.decode("utf-8", "surrogateescape"), secrets)
+
+
+def is_retried(rule: RetryRule | None, *, attempt: int, exit_code: int) -> bool:
+    """Whether failed attempt number `attempt` (from 1) is followed by another."""
+    if rule is None or attempt >= rule.max_attempts:
+        return False
+    return not rule.retryable_exit_codes or exit_code in rule.retryable_exit_codes
+
+
+def delay_s(rule: RetryRule, attempt: int, rng: random.Random) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1), never negative."""
+    delay_ms = backoff_ms(rule, attempt)
+    if rule.jitter:
+        delay_ms *= 1 + rule.jitter * rng.uniform(-1, 1)
+    return max(0.0, delay_ms / 1000)
+
+
+def backoff_ms(rule: RetryRule, attempt: int) -> float:
+    """The same without jitter, in milliseconds; `max_delay_ms` caps it where it is set."""
+    initial_ms = float(rule.initial_delay_ms)
+    if rule.backoff == "linear":
+        delay_ms = initial_ms * attempt
+    elif rule.backoff == "exponential":
+        delay_ms = initial_ms * _power(rule.multiplier, attempt - 1)
+    else:
+        delay_ms = initial_ms
+    return min(delay_ms, float(rule.max_delay_ms) if rule.max_delay_ms else _LONGEST_MS)
+
+
+def _power(base: float, exponent: int) -> float:
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return float("inf")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.steps.inside import Breakdown, Inner, run_inside, stopped
+from awf_core.engine.steps.nested_state import Breakdown, Inner, run_inside, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from awf_core.engine.steps.context import StepContext
+    from awf_core.extensions.steps import StepContext
     from awf_core.lang.model import State
 
 _NESTED_TYPES = frozenset({"while", "for_each", "parallel", "call_workflow"})
@@ -22,9 +22,9 @@ _NESTED_TYPES = frozenset({"while", "for_each", "parallel", "call_workflow"})
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """What a round came to.
+    """How a round ended.
 
-    goto         the state outside of the loop it led to, None = it went through to the end
+    goto         the state outside of the loop that it led to, None = it reached the end of the body
     breakdown    why the loop fails with it, None when it does not
     has_failed   whether a state of it failed, handled or not
     is_nested    whether a state of it has states or runs of its own
@@ -54,8 +54,8 @@ def run_round(loop_state: State, body: tuple[str, ...], loop: Mapping[str, Any],
         if isinstance(following, str):
             done.goto = following
             return done
-        if following <= index and (stop_text := context.allowance.stop_text()) is not None:
-            done.breakdown = stopped(f"loop cancelled: {stop_text}", stop_text)
+        if following <= index and (stop_reason := context.deadline.stop_reason()) is not None:
+            done.breakdown = stopped(f"loop cancelled: {stop_reason}", stop_reason)
             return done
         index = following
     return done
@@ -65,9 +65,9 @@ def _run_state(name: str, loop: Mapping[str, Any], context: StepContext) -> Inne
     state = context.execution.workflow.states.get(name)
     if state is None:
         return Breakdown(message=f"body step not found: {name}")
-    if not getattr(context.visitor.type_of(state), "runs_in_loops", True):
+    if not getattr(context.step_types.get(state.type), "runs_in_loops", True):
         return Breakdown(message=f"step {name}: step type provider not configured")
-    return run_inside(state, context, outer=context.allowance, loop=loop)
+    return run_inside(state, context, outer=context.deadline, loop=loop)
 
 
 def _escape(inner: Inner, loop_name: str) -> Breakdown | None:

@@ -1,18 +1,20 @@
-"""A loop as it is written: what it goes through or waits for, its body, its bounds.
+"""A loop as it is written: what it goes through or waits for, its body, its bounds, and what `awf validate` reports.
 
-Read by the loop step types when a workflow loads, and by `awf validate`. Conditions that do not compile are kept:
-they fail when they are reached.
+Called by the loop step types. A condition that does not compile is no error here: it fails when the run reaches it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.steps.loop_limit import read_limit
 from awf_core.errors import AwfError
 from awf_core.lang.expressions import compile_expression, compile_late
+from awf_core.lang.go.quoting import quoted
+from awf_core.lang.go.text import trim_space
 from awf_core.lang.problems import Problem, StepProblem
+from awf_core.lang.scope import Scope
 from awf_core.lang.templates import Template, compile_template
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
     from awf_core.lang.fields import StateFields
     from awf_core.lang.model import State, Workflow
 
+DEFAULT_MAX_ITERATIONS = 100
+MAX_ITERATIONS = 10_000
+_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_OPERATORS = frozenset("+-*/%")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopSpec:
     """What a loop does: `items` for a `for_each`, `condition` for a `while`, never both.
 
-    `limit`: iterations at most, or the text that says how many.
+    `limit`: the most iterations, or the text that yields that number.
     """
 
     body: tuple[str, ...]
@@ -41,7 +48,7 @@ class LoopSpec:
 
     @property
     def leads_to(self) -> tuple[str, ...]:
-        """The states it runs, and where it goes on to."""
+        """The states it runs, and the one after it."""
         return (*self.body, self.on_complete) if self.on_complete else self.body
 
     @property
@@ -55,7 +62,7 @@ class LoopSpec:
         return None
 
     def problems(self, state: State, workflow: Workflow) -> Iterator[Problem]:
-        """What `awf validate` says about it."""
+        """What `awf validate` reports about it."""
         place = f"states.{state.name}"
         if self.duplicate is not None:
             yield Problem(message=f"{place}.body: {self.duplicate}", line=state.line)
@@ -94,7 +101,7 @@ def read_loop(fields: StateFields, *, kind: str) -> LoopSpec:
 
 
 def _items_text(written: Any) -> str:
-    """A text as it stands, a list as JSON; anything else is no items at all."""
+    """A text unchanged, a list as JSON; anything else counts as no items."""
     if isinstance(written, str):
         return written
     if not isinstance(written, list):
@@ -120,3 +127,57 @@ def _lost_jumps(body: tuple[str, ...], workflow: Workflow) -> Iterator[Problem]:
             if goto not in workflow.states:
                 text = f"states.{state.name}.transitions: no state '{goto}', so the loop goes on instead"
                 yield Problem(message=text, line=state.line, severity="warning")
+
+
+class LimitProblem(Exception):
+    """A `max_iterations` that gives no usable number; the text says why, in the words of the workflow language."""
+
+
+def read_limit(fields: StateFields) -> int | Template:
+    """The number written, or the text that will give one. Raises StepProblem for a number out of range.
+
+    Absent, 0, an empty text and anything else count as the default.
+    """
+    written: Any = fields.raw("max_iterations")
+    if isinstance(written, str) and written:
+        return compile_template(written)
+    if not isinstance(written, int) or isinstance(written, bool) or written == 0:
+        return DEFAULT_MAX_ITERATIONS
+    if written < 0:
+        raise StepProblem("loop config: max_iterations must be non-negative", key="max_iterations")
+    if written > MAX_ITERATIONS:
+        raise StepProblem(
+            "loop config: max_iterations exceeds maximum allowed limit",
+            key="max_iterations",
+            hint=f"The limit is {MAX_ITERATIONS}.",
+        )
+    return written
+
+
+def resolve_limit(limit: int | Template, scope: Scope) -> int:
+    """The number of iterations, 1 to MAX_ITERATIONS. Raises LimitProblem."""
+    if isinstance(limit, int):
+        return limit
+    try:
+        text = trim_space(limit.render(scope))
+    except AwfError as problem:
+        raise LimitProblem(f"resolve max_iterations expression: {problem.message}") from problem
+    value = _integer(text)
+    if value < 1:
+        raise LimitProblem(f"max_iterations value {value} must be at least 1")
+    if value > MAX_ITERATIONS:
+        raise LimitProblem(f"max_iterations value {value} exceeds maximum allowed limit of {MAX_ITERATIONS}")
+    return value
+
+
+def _integer(text: str) -> int:
+    if _INTEGER.fullmatch(text) and abs(value := int(text)) < 1 << 63:
+        return value
+    if not _OPERATORS & set(text):
+        raise LimitProblem(f"max_iterations value {quoted(text)} is invalid: must be an integer")
+    try:
+        return compile_expression(text, mode="int").evaluate_int(Scope())
+    except AwfError as problem:
+        raise LimitProblem(
+            f"max_iterations expression {quoted(text)} evaluation failed: {problem.message}"
+        ) from problem

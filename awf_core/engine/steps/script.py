@@ -1,28 +1,62 @@
-"""Read a step's script file and decide how it is executed. Called by command steps.
+"""Find and read the script and prompt files of steps, and execute a script. Called by command and agent steps.
 
-A script that begins with `#!` is written to a temporary file and executed itself; any other is handed to the
-shell.
+A project's own scripts and prompts take precedence over the user's global ones. A script that begins with `#!` is
+written to a temporary file and executed itself; any other is run by the shell.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from awf_core.engine.steps.context import StepAborted
+from awf_core.extensions.steps import StepAborted
+from awf_core.lang.packs import pack_of
 from awf_core.lang.templates import compile_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from awf_core.engine.surroundings import Surroundings
+    from awf_core.extensions.environment import Environment
     from awf_core.lang.templates import Template
 
 MAX_SCRIPT_BYTES = 1024 * 1024
+_KINDS = ("scripts", "prompts")
+_TAIL = r"(?P<tail>(?:/[^\s'\"`;|&<>()$]*)?)(?![\w.-])"
+
+
+def prefer_local(text: str, *, awf: Mapping[str, str], workflow_file: Path, cwd: Path | None = None) -> str:
+    """`text` with each global scripts or prompts path that the project has too replaced by the project's.
+
+    The project's `scripts/x`, beside its workflow directory, replaces `<global scripts dir>/x`; a bare directory is
+    replaced when the project has it. For a workflow of a pack, the project's files for that pack under `cwd` come
+    before the pack's own.
+    """
+    pack = pack_of(workflow_file)
+    for kind in _KINDS:
+        global_dir = awf[f"{kind}_dir"]
+        if global_dir in text:
+            own = workflow_file.parent.parent / kind
+            places = (own,) if pack is None or cwd is None else (cwd / ".awf" / kind / pack, own)
+            text = _pattern(global_dir).sub(partial(_choose, places=places), text)
+    return text
+
+
+def _choose(found: re.Match[str], *, places: Sequence[Path]) -> str:
+    tail = found["tail"]
+    for place in places:
+        if (place / tail.lstrip("/") if tail.strip("/") else place).exists():
+            return f"{place}{tail}"
+    return found[0]
+
+
+@lru_cache(maxsize=16)
+def _pattern(global_dir: str) -> re.Pattern[str]:
+    return re.compile(re.escape(global_dir) + _TAIL)
 
 
 def script_path(written: str, *, workflow_file: Path, home: str) -> Path:
@@ -51,21 +85,21 @@ def read_script(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def script_template(content: str) -> Template:
-    """The template a script's text is, compiled once."""
+    """The text of a script as a template, compiled once."""
     return compile_template(content)
 
 
 @contextlib.contextmanager
-def script_command(content: str, surroundings: Surroundings) -> Iterator[Sequence[str]]:
-    """The argument list that executes `content`; a temporary file it needs is gone afterwards.
+def script_command(content: str, environment: Environment) -> Iterator[Sequence[str]]:
+    """The argument list that executes `content`; a temporary file it needs is removed afterwards.
 
     Raises StepAborted.
     """
     if not content.startswith("#!"):
-        yield [surroundings.shell, "-c", content]
+        yield [environment.shell, "-c", content]
         return
     try:
-        path = _write(content, surroundings.temp_dir)
+        path = _write(content, environment.temp_dir)
     except OSError as problem:
         raise StepAborted(f"write script file: {problem}") from problem
     try:

@@ -232,7 +232,7 @@ def awf_register_commands(register): register("a command")
 """
     packages.install("awf-more", source=source, value="{module}", plugins="more")
 
-    registered = build_plugins(None, None, env={}).registered
+    registered = build_plugins(None, None, env={"AWF_DISABLE_PLUGINS": "builtin"}).registered
 
     assert registered.operations() == {"shout": str.upper, "whisper": str.lower}
     assert registered.step_types() == ("a step type",)

@@ -12,14 +12,14 @@ import pytest
 from awf_core.cli.main import main
 from awf_core.cli.resume import ResumeRequest, resume_here
 from awf_core.cli.run_flow import RunRequest, run_here
-from awf_core.engine.cancel import Cancel
-from awf_core.engine.events import NoEvents
+from awf_core.engine.run.events import NoEvents
+from awf_core.extensions.deadline import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from awf_core.engine.record import Run
+    from awf_core.extensions.results import Run
 
 RUN_ID = "11111111-2222-4333-8444-555555555555"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from awf_core.engine.records.history_query import Selection, read_history, read_statistics
+from awf_core.engine.records.history import Selection, read_history, read_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,10 +228,10 @@ def test_status_shows_a_completed_run(place: Any, awf: Callable[..., Any]) -> No
 
 
 def test_status_of_an_unknown_run_is_a_users_error(awf: Callable[..., Any]) -> None:
-    ended = awf("status", "nobody")
+    ended = awf("status", "unknown")
 
     assert ended.exit_code == 1
-    assert ended.stderr.startswith("Error: workflow execution not found: nobody\nHint: Looked in ")
+    assert ended.stderr.startswith("Error: workflow execution not found: unknown\nHint: No file of it in ")
 
 
 def test_run_refuses_an_id_that_is_no_name_of_a_file(place: Any, awf: Callable[..., Any]) -> None:

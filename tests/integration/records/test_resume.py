@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from awf_core.cli.run_flow import Refused
-from awf_core.engine.record import StateRecord
-from awf_core.engine.records.state_json import RunState
-from awf_core.engine.resume import resumption
+from awf_core.engine.records.resume import resumption
+from awf_core.engine.records.state_file import RunState
+from awf_core.extensions.results import StateRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,10 +88,10 @@ def test_a_terminal_failure_fails_again_and_an_earlier_step_leads_past_it(place:
     place.run()
     (place.directory / "ok").write_text("")
 
-    again, mended = place.resume(), place.resume(origin="a")
+    again, earlier = place.resume(), place.resume(origin="a")
 
     assert (again.status, again.path) == ("failed", ("__inline_error_a",))
-    assert (mended.status, mended.path) == ("completed", ("a", "done"))
+    assert (earlier.status, earlier.path) == ("completed", ("a", "done"))
 
 
 def test_a_loop_starts_over(place: Any) -> None:
@@ -196,9 +196,9 @@ def test_a_completed_run_is_refused(place: Any) -> None:
 
 
 def test_an_unknown_run_is_refused(place: Any) -> None:
-    code, message, hint, _ = refusal(place, run_id="nobody")
+    code, message, hint, _ = refusal(place, run_id="unknown")
 
-    assert (code, message) == (1, "workflow execution not found: nobody")
+    assert (code, message) == (1, "workflow execution not found: unknown")
     assert hint is not None
     assert str(place.records / "states") in hint
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from awf_core.engine.agents.conversation import begin, extend
-from awf_core.engine.record import StateRecord, Tokens
 from awf_core.engine.records import timestamps
-from awf_core.engine.records.places import check_run_id, places
-from awf_core.engine.records.state_file import read_state, write_state
-from awf_core.engine.records.state_json import _state, run_state
+from awf_core.engine.records.paths import check_run_id, record_paths
+from awf_core.engine.records.state_file import _state, read_state, run_state, write_state
 from awf_core.errors import SystemFailure, UsageError
+from awf_core.extensions.conversation import Tokens, begin, extend
+from awf_core.extensions.results import StateRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,7 +221,7 @@ def test_moments_the_original_tool_wrote_can_be_read(text: str, seconds: float) 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"WorkflowID": "r"}', '{"WorkflowID": 1, "States": 3}'])
 def test_a_file_that_is_no_state_is_named_with_the_reason(tmp_path: Path, content: str) -> None:
-    found = places({}, storage=tmp_path)
+    found = record_paths({}, storage=tmp_path)
     found.states.mkdir()
     found.state_file("r").write_text(content)
 
@@ -234,7 +233,7 @@ def test_a_file_that_is_no_state_is_named_with_the_reason(tmp_path: Path, conten
 
 
 def test_a_state_file_that_may_not_be_read_says_why(tmp_path: Path) -> None:
-    found = places({}, storage=tmp_path)
+    found = record_paths({}, storage=tmp_path)
     found.state_file("r").mkdir(parents=True)
 
     with pytest.raises(SystemFailure) as caught:
@@ -253,9 +252,9 @@ def test_what_can_not_be_the_name_of_a_file_is_no_id_of_a_run(run_id: str) -> No
 
 
 def test_the_places_follow_the_environment_and_the_option(tmp_path: Path) -> None:
-    assert str(places({"HOME": "/h"}).storage) == "/h/.local/share/awf"
-    assert str(places({"HOME": "/h"}).audit) == "/h/.local/share/awf/audit.jsonl"
-    assert str(places({"HOME": "/h", "XDG_DATA_HOME": "/d"}).history) == "/d/awf/history.db"
-    assert places({"HOME": "/h", "AWF_AUDIT_LOG": "off"}).audit is None
-    assert str(places({"HOME": "/h", "AWF_AUDIT_LOG": "/log"}).audit) == "/log"
-    assert places({"HOME": "/h"}, storage=tmp_path).states == tmp_path / "states"
+    assert str(record_paths({"HOME": "/h"}).storage) == "/h/.local/share/awf"
+    assert str(record_paths({"HOME": "/h"}).audit) == "/h/.local/share/awf/audit.jsonl"
+    assert str(record_paths({"HOME": "/h", "XDG_DATA_HOME": "/d"}).history) == "/d/awf/history.db"
+    assert record_paths({"HOME": "/h", "AWF_AUDIT_LOG": "off"}).audit is None
+    assert str(record_paths({"HOME": "/h", "AWF_AUDIT_LOG": "/log"}).audit) == "/log"
+    assert record_paths({"HOME": "/h"}, storage=tmp_path).states == tmp_path / "states"

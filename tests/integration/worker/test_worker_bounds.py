@@ -75,8 +75,8 @@ outputs:
 
 DEEP_STEP = """
 import json
-from awf_core.engine.machine import Routing
-from awf_core.engine.steps import StepResult
+from awf_core.extensions.steps import Routing
+from awf_core.extensions.steps import StepResult
 
 class Deep:
     name = "test.deep"

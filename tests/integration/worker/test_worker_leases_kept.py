@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from awf_core.clock import SystemClock
 from awf_core.config.load import load_config
 from awf_core.contract import Delivery
-from awf_core.engine.cancel import Cancel
+from awf_core.extensions.deadline import Cancel
 from awf_core.observe.throttle import Throttle
 from awf_core.plugin.assemble import assemble
 from awf_core.worker.lease_renewal import LeaseKeeper

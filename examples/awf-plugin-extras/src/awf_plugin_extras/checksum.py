@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.operations import OperationFailed, OperationResult, OutwardContext
+from awf_core.extensions.operations import OperationFailed, OperationResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from awf_core.extensions.outward import OutwardContext
 
 ALGORITHMS = ("sha256", "sha1", "md5")
 

@@ -2,7 +2,7 @@
 
     type: agent
     provider: command
-    prompt: "Say hello"
+    prompt: "Say hi"
     options: {command: [my-model, --quiet]}
 
 The prompt is the last argument, what the command prints is the answer.
@@ -10,8 +10,13 @@ The prompt is the last argument, what the command prints is the answer.
 
 from __future__ import annotations
 
-from awf_core.engine.agents import AgentAnswer, AgentFailed, AgentRequest, OutwardContext, Tokens, estimate_tokens
-from awf_core.engine.outward.program import ProgramMissing, run_program, text_of
+from typing import TYPE_CHECKING
+
+from awf_core.engine.process.program import ProgramMissing, run_program, text_of
+from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest, Tokens, estimate_tokens
+
+if TYPE_CHECKING:
+    from awf_core.extensions.outward import OutwardContext
 
 
 class CommandAgent:

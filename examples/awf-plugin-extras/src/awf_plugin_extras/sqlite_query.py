@@ -16,9 +16,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.engine.machine import Routing
-from awf_core.engine.steps import StepAborted, StepContext, StepResult
 from awf_core.errors import AwfError
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import Template, compile_template
 
@@ -67,7 +66,7 @@ class SqliteQueryStep:
             values = [value.render(context.scope) for value in spec.values]
         except AwfError as problem:
             raise StepAborted(f"step {state.name}: {problem.message}") from problem
-        left_s = context.allowance.left_s()
+        left_s = context.deadline.left_s()
         try:
             rows = _rows(str(context.execution.cwd / database), spec.sql, values, wait_s=left_s or 5.0)
         except sqlite3.Error as problem:

@@ -1,0 +1,212 @@
+"""The state of one run while it runs: what has happened so far, and what its steps may see.
+
+The engine makes one for each run; steps reach it through their context. Parallel branches share it: what they change is
+changed under a lock or in one operation on a list.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.duration_text import duration_text
+from awf_core.engine.secrets import secret_values
+from awf_core.extensions.deadline import Deadline
+from awf_core.lang.packs import pack_of
+from awf_core.lang.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from awf_core.clock import Clock
+    from awf_core.extensions.deadline import Cancel
+    from awf_core.extensions.environment import Environment
+    from awf_core.extensions.results import StateRecord
+    from awf_core.lang.model import Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The step that started a run, for a run that a step started.
+
+    run_id       the run it belongs to
+    step         that step's name
+    call_stack   names of the workflows that called each other down to this run, outermost first
+    ends_at      `Clock.monotonic()` seconds at which the run has to be over, None = no limit
+    depth        how many states this run runs inside of, counted over all runs above it
+    """
+
+    run_id: str
+    step: str
+    call_stack: tuple[str, ...]
+    ends_at: float | None
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """Where a run is resumed.
+
+    state        the state it continues with, empty = the workflow's first one
+    records      what ran before and counts
+    inputs       its inputs, which are not checked again
+    started_at   when it first began, epoch seconds, 0 = unknown
+    """
+
+    state: str
+    records: Mapping[str, StateRecord]
+    inputs: Mapping[str, Any]
+    started_at: float = 0.0
+
+
+class Execution:
+    """One run of `workflow`. `extra_env` is added to what steps and hooks get and to what templates see."""
+
+    def __init__(
+        self,
+        *,
+        workflow: Workflow,
+        run_id: str,
+        cancel: Cancel,
+        cwd: Path,
+        extra_env: Mapping[str, str],
+        environment: Environment,
+        clock: Clock,
+        caller: Caller | None = None,
+    ) -> None:
+        self.workflow = workflow
+        self.run_id = run_id
+        self.cancel = cancel
+        self.cwd = cwd
+        self.environment = environment
+        self.clock = clock
+        self.caller = caller
+        self.extra_env = extra_env
+        self.started_at = clock.now()
+        self.inputs: Mapping[str, Any] = {}
+        self.records: dict[str, StateRecord] = {}
+        self.path: list[str] = []
+        self.current = ""
+        self.last_output = ""
+        self.last_recorded = ""
+        self.context_exit_code = 0
+        self._started_mono = clock.monotonic()
+        self._seen_states: Mapping[str, Mapping[str, Any]] = {}
+        self._recording = threading.Lock()
+
+    def record(self, name: str, record: StateRecord) -> None:
+        """Store the record of state `name`; it replaces that of an earlier visit."""
+        with self._recording:
+            self.records[name] = record
+            # A new one each time: a branch may be going through the old one, and more states would break that.
+            self._seen_states = {**self._seen_states, name: record.as_scope()}
+            self.last_output = record.output
+            self.last_recorded = name
+
+    def restore(self, resumption: Resumption) -> None:
+        """Restore the records of an earlier attempt at this run. Called before the run begins, never by a step."""
+        self.inputs = resumption.inputs
+        self.records = dict(resumption.records)
+        self.started_at = resumption.started_at or self.started_at
+        self._seen_states = {name: record.as_scope() for name, record in self.records.items()}
+
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of the run as a whole."""
+        ends_at = None if self.caller is None else self.caller.ends_at
+        return Deadline(clock=self.clock, cancel=self.cancel, ends_at=ends_at)
+
+    @property
+    def call_stack(self) -> tuple[str, ...]:
+        """Names of the workflows above this run, outermost first."""
+        return () if self.caller is None else self.caller.call_stack
+
+    @property
+    def depth(self) -> int:
+        """How many states the run as a whole runs inside of."""
+        return 0 if self.caller is None else self.caller.depth
+
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return self.clock.monotonic() - self._started_mono
+
+    def scope(
+        self, state: str, *, loop: Mapping[str, Any] | None = None, error: Mapping[str, Any] | None = None
+    ) -> Scope:
+        """What a template in `state` sees now; `states` has what ran later."""
+        return Scope(
+            inputs=self.inputs,
+            states=self._seen_states,
+            workflow={
+                "ID": self.run_id,
+                "Name": self.workflow.name,
+                "CurrentState": state,
+                "StartedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started_at)),
+                "Duration": duration_text(self.elapsed_s()),
+            },
+            env=self.env,
+            context=self.context,
+            awf=self.awf,
+            loop=loop,
+            error=error,
+        )
+
+    @property
+    def states(self) -> Mapping[str, Mapping[str, Any]]:
+        """The states that have run, as templates and expressions see them. Never changes; ask again for later ones."""
+        return self._seen_states
+
+    @cached_property
+    def env(self) -> Mapping[str, str]:
+        """The environment as templates see it."""
+        return {**self.environment.env, **self._added_env()}
+
+    @cached_property
+    def hook_env(self) -> Mapping[bytes, bytes]:
+        """The environment of hook commands: the process's, and what this run adds."""
+        added = {os.fsencode(name): os.fsencode(value) for name, value in self._added_env().items()}
+        return {**self.environment.child_env, **added}
+
+    @cached_property
+    def step_env(self) -> Mapping[bytes, bytes]:
+        """The environment of steps: a hook's, and every input that is text under its own name."""
+        texts = {name: value for name, value in self.inputs.items() if isinstance(value, str) and _is_name(name)}
+        encoded = {_encoded(name): _encoded(value) for name, value in texts.items()}
+        return {**self.hook_env, **encoded}
+
+    @cached_property
+    def context(self) -> Mapping[str, str]:
+        """What templates see as `.context`."""
+        around = self.environment
+        return {"WorkingDir": str(self.cwd), "User": around.user, "Hostname": around.hostname}
+
+    @cached_property
+    def awf(self) -> Mapping[str, str]:
+        """What templates see as `.awf`."""
+        pack = pack_of(self.workflow.source)
+        shared = self.environment.awf
+        return shared if pack is None else {**shared, "pack_name": pack}
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """The values to mask in captured output."""
+        return secret_values(self.inputs)
+
+    def _added_env(self) -> dict[str, str]:
+        return {**self.extra_env, "AWF_RUN_ID": self.run_id}
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "=" not in name and "\0" not in name
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:  # text from JSON may hold lone surrogates that stand for no byte
+        return text.encode("utf-8", "replace")

@@ -1,0 +1,100 @@
+"""Run a state inside another one: in the body of a loop, as a branch of a parallel step.
+
+Called by the step types that have states of their own. It runs the state and its routing; the caller decides what
+follows from that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.run.routing import Goto, Unroutable, route
+from awf_core.extensions.deadline import DEADLINE_TEXT
+from awf_core.extensions.steps import StepAborted, StepResult, Visit
+from awf_core.lang.model import TerminalSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from awf_core.extensions.deadline import Deadline
+    from awf_core.extensions.results import Cause
+    from awf_core.extensions.steps import StepContext
+    from awf_core.lang.model import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """Why the state that others run inside of fails with one of them."""
+
+    message: str
+    cause: Cause = ""
+    code: str | None = None
+    is_structural: bool = False
+
+
+def stopped(message: str, stop_reason: str) -> Breakdown:
+    """The breakdown of a state that was stopped for that `Deadline.stop_reason`."""
+    return Breakdown(message=message, cause="timeout" if stop_reason == DEADLINE_TEXT else "cancelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    """How a state ended that ran inside another one.
+
+    result      its result, None when it left no record
+    goto        where its routing leads, empty = nowhere
+    breakdown   set when it failed and nothing handles that; `goto` says nothing then
+    """
+
+    state: State
+    result: StepResult | None = None
+    goto: str = ""
+    breakdown: Breakdown | None = None
+
+
+def run_inside(state: State, context: StepContext, *, outer: Deadline, loop: Mapping[str, Any] | None) -> Inner:
+    """Run `state` inside the step that has `context`. Never raises for what the state does.
+
+    outer   its deadline besides its own time limit
+    loop    what its templates see as `.loop`
+    """
+    if isinstance(state.spec, TerminalSpec):
+        return Inner(state=state, breakdown=Breakdown(message=f"step {state.name}: step type provider not configured"))
+    try:
+        visit = context.run_state(state, outer=outer, loop=loop)
+    except StepAborted as abort:
+        breakdown = Breakdown(message=abort.message, code=abort.code, is_structural=abort.is_structural)
+        return Inner(state=state, result=abort.result, breakdown=breakdown)
+    result = visit.result
+    if result.cause and outer.stop_reason() is not None:
+        return Inner(state=state, result=result, breakdown=_unhandled(state, visit))
+    match route(state, visit):
+        case Goto(state=goto):
+            return Inner(state=state, result=result, goto=goto)
+        case Unroutable(message=message):
+            return Inner(state=state, result=result, breakdown=Breakdown(message=message))
+        case _:
+            return Inner(state=state, result=result, breakdown=_unhandled(state, visit))
+
+
+def failed(breakdown: Breakdown, *, failure: str) -> StepResult:
+    """The result of a step that fails for that; `failure` is for when nothing handles it either."""
+    return StepResult(
+        status="failed",
+        error=breakdown.message,
+        failure=failure,
+        cause=breakdown.cause,
+        code=breakdown.code,
+        is_structural=breakdown.is_structural,
+    )
+
+
+def _unhandled(state: State, visit: Visit) -> Breakdown:
+    result = visit.result
+    return Breakdown(
+        message=result.failure or f"step {state.name}: {result.error}",
+        cause=result.cause,
+        code=result.code,
+        is_structural=result.is_structural,
+    )

@@ -1,0 +1,178 @@
+"""Ask an agent through its command line. One class for all of them; a `Dialect` holds what differs.
+
+Registered by `awf_core.integrations`. The program gets the process's environment and no input. Its
+output is read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from awf_core.engine.process.program import ProgramMissing, run_program, text_of
+from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest, Tokens, estimate_tokens
+from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
+from awf_core.integrations.agents.parse import Usage, misspelt
+
+if TYPE_CHECKING:
+    from awf_core.engine.process.run_process import Finished
+    from awf_core.extensions.outward import OutwardContext
+    from awf_core.extensions.results import Cause
+
+Options = Mapping[str, Any]
+_NOTHING_SAID = " "
+"""The answer of an agent that wrote nothing, as in the original: an empty one would appear to be a failure."""
+
+
+def _accept(_: Options) -> str | None:
+    return None
+
+
+def _no_session(_: str) -> str:
+    return ""
+
+
+def _no_usage(_: str) -> Usage | None:
+    return None
+
+
+def _no_response(_: str) -> dict[str, Any] | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """name         the provider's name, program the command's
+    arguments    what follows the program
+    answer       the final text in the raw output, None where it can't be made out: then the raw output is the answer
+    shown        what a line of the output shows to a caller that watches, empty = nothing
+    rejection    why these options can't be used, None when they can
+    session      the session's id in the raw output
+    usage        the tokens the raw output counts, None where it counts none
+    response     what the raw output reports about the answer, under `output_format: json`
+    known        the options it reads
+    """
+
+    name: str
+    program: str
+    arguments: Callable[[AgentRequest], list[str]]
+    answer: Callable[[str], str | None]
+    shown: Callable[[str], str]
+    rejection: Callable[[Options], str | None] = _accept
+    session: Callable[[str], str] = _no_session
+    usage: Callable[[str], Usage | None] = _no_usage
+    response: Callable[[str], dict[str, Any] | None] = _no_response
+    known: frozenset[str] = frozenset()
+
+
+def first_prompt(request: AgentRequest) -> str:
+    """The prompt with the system prompt before it, for agents that have no other place for one.
+
+    Only a tracked session has one: the original ignores `system_prompt` elsewhere.
+    """
+    system = request.options.get("system_prompt")
+    if request.conversation is None or not isinstance(system, str) or not system:
+        return request.prompt
+    return f"{system}\n\n{request.prompt}"
+
+
+def session_of(request: AgentRequest) -> str:
+    """The session to continue, empty for a new one."""
+    return request.conversation.session_id if request.conversation is not None else ""
+
+
+class CliProvider:
+    """The provider that speaks `dialect`."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def run(self, request: AgentRequest, context: OutwardContext) -> AgentAnswer:
+        """Run the command line once. See `AgentProvider.run`."""
+        dialect = self._dialect
+        for spelt, meant in misspelt(request.options, dialect.known):
+            context.log("warn", f"option '{spelt}' is ignored; {dialect.name} reads '{meant}'")
+        if (rejection := dialect.rejection(request.options)) is not None:
+            raise AgentFailed(rejection)
+        raw = self._output([dialect.program, *dialect.arguments(request)], context, is_json=_wants_json(request))
+        output = dialect.answer(raw)
+        if output is None:
+            output = (raw.strip() if request.conversation is not None else raw) or _NOTHING_SAID
+        return AgentAnswer(
+            output=output,
+            tokens=self._tokens(request, raw, output),
+            response=dialect.response(raw) if _wants_json(request) else None,
+            session_id=dialect.session(raw),
+        )
+
+    def _output(self, argv: list[str], context: OutwardContext, *, is_json: bool) -> str:
+        watched = _ShownLines(self._dialect.shown, context.on_output, is_raw=is_json) if context.on_output else None
+        try:
+            finished = run_program(argv, context, on_output=watched)
+        except ProgramMissing as problem:
+            raise self._failed(f"CLI start failed for '{argv[0]}': {problem}") from problem
+        if watched is not None:
+            watched.flush()
+        self._check(argv[0], finished)
+        return text_of(finished.stdout) + text_of(finished.stderr)
+
+    def _check(self, program: str, finished: Finished) -> None:
+        match finished.end:
+            case "timeout":
+                raise self._failed(f"CLI execution cancelled for '{program}': {DEADLINE_TEXT}", cause="timeout")
+            case "cancelled":
+                raise self._failed(f"CLI execution cancelled for '{program}': {CANCELLED_TEXT}", cause="cancelled")
+            case "not_started":
+                raise self._failed(f"CLI start failed for '{program}': {finished.problem}")
+            case "pipes_held":
+                why = "exec: WaitDelay expired before I/O complete"
+                raise self._failed(f"CLI execution failed for '{program}': {why}")
+            case "exited" if finished.exit_code:
+                why = f"exit status {finished.exit_code}" if finished.exit_code > 0 else "signal: killed"
+                raise self._failed(f"CLI execution failed for '{program}': {why}")
+
+    def _failed(self, text: str, *, cause: Cause = "") -> AgentFailed:
+        return AgentFailed(f"{self._dialect.name} execution failed: {text}", cause=cause)
+
+    def _tokens(self, request: AgentRequest, raw: str, output: str) -> Tokens:
+        usage = self._dialect.usage(raw)
+        if usage is not None:
+            return Tokens(used=usage.total, input=usage.input, output=usage.output)
+        written = estimate_tokens(output)
+        if request.conversation is None:
+            return Tokens(used=written, output=written, estimated=True)
+        said = [turn.content for turn in request.conversation.turns]
+        read = estimate_tokens("".join([*said, request.prompt]))
+        return Tokens(used=read + written, input=read, output=written, estimated=True)
+
+
+def _wants_json(request: AgentRequest) -> bool:
+    return request.options.get("output_format") in ("json", "stream-json")
+
+
+class _ShownLines:
+    """Passes on what the lines of a running agent show."""
+
+    def __init__(self, shown: Callable[[str], str], pass_on: Callable[[str, bytes], None], *, is_raw: bool) -> None:
+        self._shown = shown
+        self._pass_on = pass_on
+        self._is_raw = is_raw
+        self._rest = b""
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        if stream != "stdout" or self._is_raw:
+            self._pass_on(stream, data)
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._show(line)
+
+    def flush(self) -> None:
+        """The last line, which may have no end."""
+        self._show(self._rest)
+        self._rest = b""
+
+    def _show(self, line: bytes) -> None:
+        if line and (text := self._shown(text_of(line))):
+            self._pass_on("stdout", f"{text}\n".encode("utf-8", "surrogateescape"))
