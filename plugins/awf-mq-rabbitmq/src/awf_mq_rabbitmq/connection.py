@@ -1,61 +1,85 @@
-"""One connection on an I/O thread of its own, kept up: every loss is followed by a new one. Used by `consuming.py` and
-`publishing.py`, each with a link of its own, since a broker under an alarm stops reading a connection that publishes.
+"""One AMQP connection on an I/O thread of its own. It is replaced whenever it is lost. Consuming, publishing and reply
+probes have one each: under an alarm the broker stops reading a connection that publishes.
 
-Only `post` crosses into the I/O thread; everything of the client library happens there. Never retries what was sent.
+Only `post` crosses into the I/O thread; the client library is used there alone. Never repeats what was sent.
 """
 
 from __future__ import annotations
 
 import logging
-import random
+import struct
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pika
 from pika import exceptions as px
+from pika import frame, spec
 from pika.adapters.select_connection import IOLoop
 
+from awf_core.backoff import Backoff
 from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.units import format_duration
-from awf_mq_rabbitmq import odd_values
 from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awf_mq_rabbitmq.parameters import Target
+    from awf_mq_rabbitmq.settings import Target
 
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
 LONGEST_WAIT_REFUSED_S = 30.0
-"""Wrong credentials may be a rotation under way: asked again, but seldom."""
+"""Wrong credentials may be a rotation under way: such a broker is tried again, but seldom."""
 CLOSE_S = 3.0
 SILENT_HEARTBEATS = 1.5
-"""A broker that lives says so twice a heartbeat: by then it has missed three."""
+"""A live broker sends twice a heartbeat: by then three are missing."""
+FRAME_START_BYTES, CONTENT_START_BYTES = 7, 12
 
-odd_values.install()
-
-# The library reports each failure at several levels, several times; all of it comes out as our errors.
+# The library reports each failure at several levels, several times. All of it comes out as errors of this package.
 _library_log = logging.getLogger("pika")
 if _library_log.level == logging.NOTSET:
     _library_log.setLevel(logging.CRITICAL)
 
 
+class RawPropertiesConnection(pika.SelectConnection):  # type: ignore[misc]  # the library is not typed
+    """The library's connection, but it leaves a message's properties as bytes; `properties.decode` reads them.
+
+    What the library can't decode raises while it reads frames, and costs the connection.
+    """
+
+    def _read_frame(self) -> tuple[int, Any]:
+        buffer = self._frame_buffer
+        if buffer[:1] != bytes([spec.FRAME_HEADER]) or len(buffer) < FRAME_START_BYTES + CONTENT_START_BYTES:
+            found: tuple[int, Any] = super()._read_frame()
+            return found
+        channel_number, size = struct.unpack_from(">HI", buffer, 1)
+        start, end = FRAME_START_BYTES + CONTENT_START_BYTES, FRAME_START_BYTES + size
+        if end >= len(buffer):
+            return 0, None
+        if buffer[end] != spec.FRAME_END:
+            raise px.InvalidFrameError("a content header without end marker")
+        (body_size,) = struct.unpack_from(">Q", buffer, FRAME_START_BYTES + 4)
+        return end + 1, frame.Header(channel_number, body_size, buffer[start:end])
+
+
 class Owner(Protocol):
-    """Who uses a link. Called on its I/O thread."""
+    """The user of a connection. Called on its I/O thread."""
 
-    def went_up(self, connection: Any) -> None:
-        """The connection is open; call `link.is_ready_now()` once it can be used."""
+    def connection_opened(self, amqp: Any) -> None:
+        """The library's connection is open; call `mark_ready()` once it can be used."""
 
-    def went_down(self, error: BrokerError) -> None:
-        """The connection, with every channel, is gone; also called once when the link is closed."""
+    def connection_lost(self, error: BrokerError) -> None:
+        """The connection, with every channel, is gone; also called once when it is closed."""
 
 
-class Link:
-    """A connection that comes back. Thread-safe but for what says otherwise; once closed, it stays closed.
+class Connection:
+    """A connection that is replaced when it is lost. Thread-safe but for what says otherwise; once closed, it stays so.
 
-    `server_version` is what the broker last connected to says it is, "" before.
+    amqp             the library's connection while it is open, else None; for the I/O thread
+    is_ready         whether it can be used now
+    is_blocked       whether the broker accepts nothing for now (memory or disk alarm)
+    server_version   as the broker that was last connected says it, "" before
     """
 
     def __init__(self, target: Target, purpose: str, owner: Owner) -> None:
@@ -66,17 +90,18 @@ class Link:
         self._posted: deque[Callable[[], None]] = deque()
         self._thread: threading.Thread | None = None
         self._loop: Any = None
-        self._connection: Any = None
-        self._pending: Any = None
+        self._opening: Any = None
         self._timer: Any = None
         self._node = 0
         self._refusals: list[BrokerError] = []
-        self._failures = 0
+        self._away = Backoff(first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, least=0.0)
+        self._refused = Backoff(first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_REFUSED_S, least=0.0)
         self._rounds = 0
         self._error: BrokerError | None = None
-        self._is_ready = False
         self._is_closing = False
         self._is_closed = False
+        self.amqp: Any = None
+        self.is_ready = False
         self.is_blocked = False
         self.server_version = ""
 
@@ -85,44 +110,34 @@ class Link:
         """The broker's address, for errors."""
         return self._target.where
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the connection can be used now."""
-        return self._is_ready
-
-    @property
-    def connection(self) -> Any:
-        """The library's connection while it is open, else None. For the I/O thread."""
-        return self._connection
-
-    def ensure_up(self) -> None:
+    def ensure_ready(self) -> None:
         """Return once the connection can be used: at once, or after one more attempt on every host.
 
         Raises the contract's error when that attempt fails.
         """
-        if self._is_ready:
+        if self.is_ready:
             return
         with self._changed:
             self._start()
             rounds = self._rounds
-            self.post(self._hurry)
+            self.post(self._connect_now)
             wait_s = self._target.settings.connect_timeout_s * (len(self._target.nodes) + 1) + 1.0
-            self._changed.wait_for(lambda: self._is_ready or self._is_closed or self._rounds > rounds, wait_s)
-        self._raise_unless_up(wait_s)
+            self._changed.wait_for(lambda: self.is_ready or self._is_closed or self._rounds > rounds, wait_s)
+        self._raise_unless_ready(wait_s)
 
-    def _raise_unless_up(self, waited_s: float) -> None:
-        if self._is_ready:
+    def _raise_unless_ready(self, waited_s: float) -> None:
+        if self.is_ready:
             return
         if self._is_closed:
             raise closed_error(self.where, "connect")
         raise self._error or timeout_error(self.where, "connect", waited_s)
 
-    def down_error(self) -> BrokerError:
+    def unready_error(self) -> BrokerError:
         """Why it can't be used now."""
         return self._error or closed_error(self.where, "go on")
 
     def post(self, act: Callable[[], None]) -> bool:
-        """Have the I/O thread call `act`, in order; False when the link is closed. `act` must not raise or block."""
+        """Have the I/O thread call `act`, in order; False when it is closed. `act` must not raise or block."""
         with self._changed:
             if self._is_closed or self._loop is None:
                 return False
@@ -133,7 +148,7 @@ class Link:
         return True
 
     def abort(self, error: BrokerError) -> None:
-        """Give the connection up without a word: whoever answers no more would not answer a close either."""
+        """Drop the connection without closing it: a broker that answers no more would not answer a close either."""
         self.post(lambda: self._terminate(str(error)))
 
     def close(self) -> None:
@@ -146,17 +161,23 @@ class Link:
             self._is_closed = True
             self._changed.notify_all()
 
-    def is_ready_now(self) -> None:
-        """Called by the owner, on the I/O thread, when it has set up what it needs."""
+    def mark_ready(self) -> None:
+        """The owner calls this on the I/O thread when it has set up what it needs."""
         with self._changed:
-            self._is_ready = True
-            self._failures = 0
+            self.is_ready = True
+            self._away.reset()
+            self._refused.reset()
             self._error = None
             self._changed.notify_all()
 
     def call_later(self, wait_s: float, act: Callable[[], None]) -> None:
         """Call `act` on the I/O thread in `wait_s` seconds. For the I/O thread."""
         self._loop.call_later(wait_s, act)
+
+    def wait_unblocked(self, wait_s: float) -> bool:
+        """Wait until the broker accepts messages; False when it still doesn't after `wait_s` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.is_blocked, wait_s)
 
     def _start(self) -> None:
         if self._thread is None and not self._is_closed:
@@ -170,13 +191,13 @@ class Link:
             try:
                 self._loop.start()
                 break
-            except Exception as error:  # noqa: BLE001 - the thread's boundary: a defect of the library costs a connection
-                self._went_down(error)
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: an error of the library costs a connection
+                self._lost(error)
                 self._loop.add_callback_threadsafe(self._run_posted)
         with self._changed:
             self._is_closed = True
-            self._is_ready = False
-        self._owner.went_down(closed_error(self.where, "go on"))
+            self.is_ready = False
+        self._owner.connection_lost(closed_error(self.where, "go on"))
         self._run_posted()
         self._loop.close()
         with self._changed:
@@ -194,8 +215,8 @@ class Link:
                 with self._changed:
                     self._posted.popleft()
 
-    def _hurry(self) -> None:
-        """Somebody waits: try now what would have been tried later."""
+    def _connect_now(self) -> None:
+        """A caller waits: don't wait for the timer."""
         if self._timer is not None:
             self._connect()
 
@@ -208,38 +229,37 @@ class Link:
         nodes = self._target.nodes
         node = nodes[(self._node + len(self._refusals)) % len(nodes)]
         try:
-            parameters = self._target.parameters(node, self._purpose)
-            self._pending = pika.SelectConnection(
-                parameters,
+            self._opening = RawPropertiesConnection(
+                self._target.parameters(node, self._purpose),
                 on_open_callback=self._opened,
-                on_open_error_callback=self._refused,
-                on_close_callback=lambda _, error: self._went_down(error),
+                on_open_error_callback=self._was_refused,
+                on_close_callback=lambda _, error: self._lost(error),
                 custom_ioloop=self._loop,
             )
         except (BrokerMisconfigured, px.AMQPError, OSError) as error:
-            self._refused(None, error)
+            self._was_refused(None, error)
 
-    def _opened(self, connection: Any) -> None:
+    def _opened(self, amqp: Any) -> None:
         self._node = (self._node + len(self._refusals)) % len(self._target.nodes)
-        self._pending, self._connection = None, connection
-        self.server_version = str((connection.server_properties or {}).get("version", ""))
-        connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(is_blocked=True))
-        connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(is_blocked=False))
-        self._listen(connection, -1)
-        self._owner.went_up(connection)
+        self._opening, self.amqp = None, amqp
+        self.server_version = str((amqp.server_properties or {}).get("version", ""))
+        amqp.add_on_connection_blocked_callback(lambda *_: self._set_blocked(is_blocked=True))
+        amqp.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(is_blocked=False))
+        self._check_silence(amqp, -1)
+        self._owner.connection_opened(amqp)
 
-    def _listen(self, connection: Any, heard_bytes: int) -> None:
+    def _check_silence(self, amqp: Any, received_before: int) -> None:
         """The library notices silence too, five seconds and up to a whole heartbeat later."""
-        if connection is not self._connection:
+        if amqp is not self.amqp:
             return
-        now_bytes, heartbeat_s = connection.bytes_received, connection.params.heartbeat
-        if now_bytes == heard_bytes:
+        received, heartbeat_s = amqp.bytes_received, amqp.params.heartbeat
+        if received == received_before:
             self._terminate(f"nothing was heard for {format_duration(heartbeat_s * SILENT_HEARTBEATS)}")
         elif heartbeat_s:
-            self._loop.call_later(heartbeat_s * SILENT_HEARTBEATS, lambda: self._listen(connection, now_bytes))
+            self._loop.call_later(heartbeat_s * SILENT_HEARTBEATS, lambda: self._check_silence(amqp, received))
 
-    def _refused(self, _connection: Any, error: BaseException) -> None:
-        self._pending = None
+    def _was_refused(self, _amqp: Any, error: BaseException) -> None:
+        self._opening = None
         self._refusals.append(broker_error(error, where=self.where, doing="connect"))
         if len(self._refusals) < len(self._target.nodes) and not self._is_closing:
             self._try_node()
@@ -247,27 +267,24 @@ class Link:
         worst = next((e for e in self._refusals if isinstance(e, BrokerMisconfigured)), self._refusals[-1])
         self._retry_later(worst)
 
-    def _went_down(self, error: BaseException) -> None:
-        if self._connection is None and self._pending is None:
+    def _lost(self, error: BaseException) -> None:
+        if self.amqp is None and self._opening is None:
             return
-        self._connection = self._pending = None
+        self.amqp = self._opening = None
         mapped = broker_error(error, where=self.where, doing="go on", in_doubt=True)
         with self._changed:
-            self._is_ready = self.is_blocked = False
-        self._owner.went_down(mapped)
+            self.is_ready = self.is_blocked = False
+        self._owner.connection_lost(mapped)
         self._retry_later(mapped)
 
     def _retry_later(self, error: BrokerError) -> None:
         if self._is_closing:
             self._loop.stop()
             return
-        is_refused = isinstance(error, BrokerMisconfigured)
-        longest_s = LONGEST_WAIT_REFUSED_S if is_refused else LONGEST_WAIT_S
-        wait_s = min(longest_s, FIRST_WAIT_S * 2.0 ** min(self._failures, 20)) * random.random()  # noqa: S311
+        backoff = self._refused if isinstance(error, BrokerMisconfigured) else self._away
         self._drop_timer()
-        self._timer = self._loop.call_later(wait_s, self._connect)
+        self._timer = self._loop.call_later(backoff.next_s(), self._connect)
         with self._changed:
-            self._failures += 1
             self._rounds += 1
             self._error = error
             self._changed.notify_all()
@@ -276,7 +293,7 @@ class Link:
         self._is_closing = True
         self._drop_timer()
         self._loop.call_later(CLOSE_S, self._loop.stop)
-        open_or_opening = self._connection or self._pending
+        open_or_opening = self.amqp or self._opening
         if open_or_opening is None:
             self._loop.stop()
             return
@@ -286,10 +303,9 @@ class Link:
             self._loop.stop()
 
     def _terminate(self, why: str) -> None:
-        connection = self._connection
-        if connection is not None and not connection.is_closed:
-            # What the library's own heartbeat does with a silent connection; close() would wait for an answer.
-            connection._terminate_stream(px.AMQPHeartbeatTimeout(why))  # noqa: SLF001
+        if self.amqp is not None and not self.amqp.is_closed:
+            # As the library's own heartbeat does with a silent connection; close() would wait for an answer.
+            self.amqp._terminate_stream(px.AMQPHeartbeatTimeout(why))  # noqa: SLF001
 
     def _drop_timer(self) -> None:
         if self._timer is not None:
@@ -300,8 +316,3 @@ class Link:
         with self._changed:
             self.is_blocked = is_blocked
             self._changed.notify_all()
-
-    def wait_unblocked(self, wait_s: float) -> bool:
-        """Wait until the broker takes what is published again; False when it still doesn't after `wait_s`."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self.is_blocked, wait_s)
