@@ -84,8 +84,8 @@ def test_a_message_with_unreadable_headers_is_settled_beside_others(
     retried = {each.body: each for each in _take(backend, queue, 2)}
     again = retried[b"\x00odd\xff"]
     assert (again.attempt, again.headers["n"], retried[b"before"].headers["a"]) == (2, "7", "1")
-    letter = DeadLetter(delivery=again, queue=dead, reason="max_attempts", error="no")
-    assert backend.awf_mq_dead_letter([letter]) == [None]
+    dead_letter = DeadLetter(delivery=again, queue=dead, reason="max_attempts", error="no")
+    assert backend.awf_mq_dead_letter([dead_letter]) == [None]
     assert backend.awf_mq_ack([Ack(delivery=each) for each in (held_after, retried[b"before"])]) == [None, None]
 
     (item,) = backend.awf_mq_browse(dead, 10, None).items

@@ -33,7 +33,7 @@ def work(server: PrivateRabbitMq, queue: str, tmp_path: Path) -> Run:
     """Run a worker until `queue` is empty, with the broker in AWF_MQ_AMQP_URL only; its log lines."""
     folder = tmp_path / ".awf/workflows"
     folder.mkdir(parents=True)
-    (folder / "hello.yaml").write_text(WORKFLOW.format(name="hello", command="echo hello"))
+    (folder / "greet.yaml").write_text(WORKFLOW.format(name="greet", command="echo greet"))
     (folder / "down.yaml").write_text(WORKFLOW.format(name="down", command="exit 1"))
     environment = {**os.environ, "AWF_MQ_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{server.port}"}
     environment |= {"AWF_MQ_DEAD_LETTER_QUEUE": f"{queue}-dead", "AWF_MQ_UNDELIVERABLE_QUEUE": f"{queue}-lost"}
@@ -60,13 +60,13 @@ def test_properties_count_where_the_body_has_no_such_field(work: Run, external: 
     properties = pika.BasicProperties(
         message_id="m-1", reply_to=answers, correlation_id="c-1", priority=7, expiration="60000", headers={"trace": "t"}
     )
-    external.basic_publish("", queue, b'{"workflow": "hello"}', properties)
+    external.basic_publish("", queue, b'{"workflow": "greet"}', properties)
 
     log = work()
 
     _, got, body = external.basic_get(answers, auto_ack=True)
     result = json.loads(body)
-    assert (result["message_id"], result["status"], result["output"].strip()) == ("m-1", "completed", "hello")
+    assert (result["message_id"], result["status"], result["output"].strip()) == ("m-1", "completed", "greet")
     assert result["metadata"] == {"trace": "t"}
     assert got.correlation_id == "c-1"
     (claimed,) = [line for line in log if line["event"] == "message.claimed"]
@@ -75,7 +75,7 @@ def test_properties_count_where_the_body_has_no_such_field(work: Run, external: 
 
 def test_a_field_of_the_body_counts_before_the_property(work: Run, external: Any, queue: str) -> None:
     answers = external.queue_declare("", exclusive=True).method.queue
-    body = {"workflow": "hello", "id": "b-1", "reply_to": answers, "metadata": {"correlation_id": "b-2"}}
+    body = {"workflow": "greet", "id": "b-1", "reply_to": answers, "metadata": {"correlation_id": "b-2"}}
     properties = pika.BasicProperties(message_id="m-1", reply_to="nowhere")
     external.basic_publish("", queue, json.dumps(body).encode(), properties)
 
@@ -99,7 +99,7 @@ def test_a_copy_that_comes_after_its_expiration_is_not_run(work: Run, external: 
     answers = external.queue_declare("", exclusive=True).method.queue
     past_ms = int((time.time() - 1) * 1000)
     properties = pika.BasicProperties(reply_to=answers, headers={"x-awf-expires-at": past_ms})
-    external.basic_publish("", queue, b'{"workflow": "hello"}', properties)
+    external.basic_publish("", queue, b'{"workflow": "greet"}', properties)
 
     log = work(exit_code=3)
 

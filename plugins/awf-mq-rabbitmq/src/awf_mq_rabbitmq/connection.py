@@ -121,7 +121,7 @@ class Connection:
             self._start()
             rounds = self._rounds
             self.post(self._connect_now)
-            wait_s = self._target.settings.connect_timeout_s * (len(self._target.nodes) + 1) + 1.0
+            wait_s = self._target.settings.connect_timeout_s * (len(self._target.address.nodes) + 1) + 1.0
             self._changed.wait_for(lambda: self.is_ready or self._is_closed or self._rounds > rounds, wait_s)
         self._raise_unless_ready(wait_s)
 
@@ -226,7 +226,7 @@ class Connection:
         self._try_node()
 
     def _try_node(self) -> None:
-        nodes = self._target.nodes
+        nodes = self._target.address.nodes
         node = nodes[(self._node + len(self._refusals)) % len(nodes)]
         try:
             self._opening = RawPropertiesConnection(
@@ -240,7 +240,7 @@ class Connection:
             self._was_refused(None, error)
 
     def _opened(self, amqp: Any) -> None:
-        self._node = (self._node + len(self._refusals)) % len(self._target.nodes)
+        self._node = (self._node + len(self._refusals)) % len(self._target.address.nodes)
         self._opening, self.amqp = None, amqp
         self.server_version = str((amqp.server_properties or {}).get("version", ""))
         amqp.add_on_connection_blocked_callback(lambda *_: self._set_blocked(is_blocked=True))
@@ -261,7 +261,7 @@ class Connection:
     def _was_refused(self, _amqp: Any, error: BaseException) -> None:
         self._opening = None
         self._refusals.append(broker_error(error, where=self.where, doing="connect"))
-        if len(self._refusals) < len(self._target.nodes) and not self._is_closing:
+        if len(self._refusals) < len(self._target.address.nodes) and not self._is_closing:
             self._try_node()
             return
         worst = next((e for e in self._refusals if isinstance(e, BrokerMisconfigured)), self._refusals[-1])

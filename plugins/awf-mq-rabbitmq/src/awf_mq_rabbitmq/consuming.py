@@ -191,7 +191,7 @@ class QueueConsumer:
         """With the condition held."""
         self._raise_failure()
         ask_at = began_at + min(LAG_S, wait_s) if self._has_unacked() else began_at
-        if self._missing() < 0 or any(map(self._is_aged, self._consuming())):
+        if self._missing() < 0 or self._is_split() or any(map(self._is_aged, self._consuming())):
             self._ask()
         while not self._is_stopped:
             self._raise_failure()
@@ -237,6 +237,10 @@ class QueueConsumer:
             return prefetch - sum(channel.prefetch for channel in self._consuming())
         return self._wanted - len(self._inbox) - sum(channel.available for channel in self._consuming())
 
+    def _is_split(self) -> bool:
+        """Whether several consumers do what one could: its deliveries are acknowledged in fewer steps."""
+        return self._adaptive.prefetch is not None and len(self._consuming()) > 1
+
     def _is_aged(self, channel: ConsumerChannel) -> bool:
         return channel.oldest_s() > self._rotate_s or channel.quiet_s() > QUIET_ROTATIONS * self._rotate_s
 
@@ -265,13 +269,12 @@ class QueueConsumer:
             self._release_inbox()
         consuming = self._consuming()
         missing = self._missing()
+        are_small = self._is_split() or (missing > 0 and self._adaptive.prefetch is not None)
         for channel in consuming:
             # An ack frees prefetch of a full consumer too, so with the end of all it ends as well.
             takes_too_much = missing < 0 and channel.available
-            # One large consumer is acknowledged in fewer steps than several small ones.
-            is_small = missing > 0 and self._adaptive.prefetch is not None
             is_one_too_many = len(consuming) > MAX_CHANNELS and not channel.available
-            if self._is_stopped or takes_too_much or is_small or is_one_too_many or self._is_aged(channel):
+            if self._is_stopped or takes_too_much or are_small or is_one_too_many or self._is_aged(channel):
                 channel.retire()
 
     def changed(self, channel: ConsumerChannel) -> None:

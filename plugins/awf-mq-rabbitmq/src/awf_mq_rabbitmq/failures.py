@@ -46,7 +46,6 @@ _INEQUIVALENT = re.compile(
     r"(?P<theirs>.+)",
     re.DOTALL,
 )
-_NONE = re.compile(r"^none$")
 _TYPED = re.compile(r"the value '(?P<value>[^']*)'(?: of type '[^']*')?")
 _TLS_NONE = re.compile(r"WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER_FAILURE|record layer failure")
 
@@ -235,9 +234,7 @@ def _precondition(error: px.ChannelClosed, text: str, where: str, doing: str) ->
 
 def _readable(text: str) -> str:
     value = _TYPED.search(text)
-    if value:
-        return repr(value["value"])
-    return "none" if _NONE.match(text.strip()) else text.strip()
+    return repr(value["value"]) if value else text.strip()
 
 
 def _refused(error: BaseException, where: str) -> BrokerError:

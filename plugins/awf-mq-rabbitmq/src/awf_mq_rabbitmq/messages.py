@@ -56,11 +56,20 @@ class Received:
         """All headers that can be read."""
         return self.properties.headers or {}
 
+    @property
+    def message_id(self) -> str | None:
+        """Its id; None where it has none."""
+        return _long(self.headers, noted.MESSAGE_ID) or self.properties.message_id or None
+
+    @property
+    def correlation_id(self) -> str | None:
+        """Its correlation id; None where it has none."""
+        return _long(self.headers, noted.CORRELATION_ID) or self.properties.correlation_id or None
+
 
 def delivery_of(received: Received) -> Delivery:
     """The contract's view of a message whose receipt is `received`."""
-    properties, headers = received.properties, received.headers
-    counts = counts_of(received)
+    properties, counts = received.properties, counts_of(received)
     return Delivery(
         queue=received.queue,
         body=received.body,
@@ -68,10 +77,10 @@ def delivery_of(received: Received) -> Delivery:
         attempt=counts.attempt,
         deliveries=counts.deliveries + 1,
         released=counts.released,
-        id=_long(headers, noted.MESSAGE_ID) or properties.message_id or None,
+        id=received.message_id,
         reply_to=properties.reply_to or None,
-        correlation_id=_long(headers, noted.CORRELATION_ID) or properties.correlation_id or None,
-        headers=noted.as_texts(headers),
+        correlation_id=received.correlation_id,
+        headers=noted.as_texts(received.headers),
         first_seen_at=None if counts.first_seen_ms is None else counts.first_seen_ms / 1000,
         expires_at=None if counts.expires_ms is None else counts.expires_ms / 1000,
         priority=properties.priority,
@@ -173,14 +182,8 @@ def moved_copy(received: Received, target: str) -> PendingPublish:
     history = noted.read_history(headers)
     death, counts = read_death(headers), read_counts(headers)
     if death is not None:
-        history.append(
-            {
-                "event": "dead_letter",
-                **asdict(death),
-                "attempt": counts.attempt,
-                "deliveries": counts.deliveries,
-            }
-        )
+        died = {"event": "dead_letter", **asdict(death)}
+        history.append({**died, "attempt": counts.attempt, "deliveries": counts.deliveries})
     notes: dict[str, object] = {noted.HISTORY: noted.written_history(history)} if history else {}
     return _copy(received, target, _carried(headers), notes)
 
@@ -193,11 +196,11 @@ def item_of(item_id: str, received: Received) -> QueueItem:
         id=item_id,
         body=received.body,
         state="ready" if death is None else "dead",
-        message_id=_long(headers, noted.MESSAGE_ID) or properties.message_id or None,
+        message_id=received.message_id,
         attempt=counts.attempt,
         deliveries=counts.deliveries,
         reply_to=properties.reply_to or None,
-        correlation_id=_long(headers, noted.CORRELATION_ID) or properties.correlation_id or None,
+        correlation_id=received.correlation_id,
         headers=noted.as_texts(headers),
         source=None if death is None else death.source,
         reason=None if death is None else death.reason,

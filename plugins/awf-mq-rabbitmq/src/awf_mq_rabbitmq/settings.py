@@ -76,7 +76,7 @@ class RabbitMqSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A URL's parts. `shown` is safe to print. Without a path, or with an empty one, the virtual host is `/`."""
+    """A URL's parts, the hosts in the order to try them. `shown` is safe to print."""
 
     shown: str
     nodes: tuple[Node, ...]
@@ -99,11 +99,6 @@ class Target:
     def where(self) -> str:
         """The address without account, safe to print."""
         return self.address.shown
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """Hosts to try, in order."""
-        return self.address.nodes
 
     def parameters(self, node: Node, purpose: str) -> Any:
         """How to connect to `node` for `purpose` (consuming, publishing). Raises BrokerMisconfigured for bad files."""

@@ -111,7 +111,8 @@ class Settling:
         makes = [(n, make) for n, delivery in ours.items() for make in makes_of(delivery, items[n])]
         waiting = {n for n, _ in makes}
         self._acknowledge_some({n: each for n, each in ours.items() if n not in waiting}, answers)
-        for (n, _), error in zip(makes, self._publishing.publish([make for _, make in makes]), strict=True):
+        errors = self._publishing.publish([make for _, make in makes]) if makes else []
+        for (n, _), error in zip(makes, errors, strict=True):
             answers[n] = answers[n] or error
         self._acknowledge_some({n: ours[n] for n in waiting if answers[n] is None}, answers)
         return answers

@@ -7,7 +7,6 @@ Never changes a queue that exists, and never declares one where `declare` forbid
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from awf_core.errors import BrokerError, QueueMissing, Unroutable
@@ -27,14 +26,6 @@ UNLIMITED = 1_000_000
 """A delivery limit that browsing won't reach. Never -1: before RabbitMQ 4 that drops a message at its first requeue."""
 
 Arguments = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ensured:
-    """How a queue was asked for, to declare it again should it vanish."""
-
-    role: Role
-    dead_letter: str | None
 
 
 def queue_arguments(settings: RabbitMqSettings, role: Role, dead_letter: str | None) -> Arguments:
@@ -73,7 +64,7 @@ class Topology:
         self._declare = declare
         self._on_missing = on_missing
         self._lock = threading.Lock()
-        self._ensured: dict[str, Ensured] = {}
+        self._ensured: dict[str, tuple[Role, str | None]] = {}
         self._retry_queues: set[str] = set()
 
     @property
@@ -88,12 +79,11 @@ class Topology:
         if self._declare == "passive" and role == "work":
             self._check_retry_queues(queue)
         with self._lock:
-            self._ensured[queue] = Ensured(role=role, dead_letter=dead_letter)
+            self._ensured[queue] = (role, dead_letter)
 
     def is_for_work(self, queue: str) -> bool:
         """Whether it was ensured as a queue whose messages are run."""
-        known = self._ensured.get(queue)
-        return known is not None and known.role == "work"
+        return self._ensured.get(queue, ("reply", None))[0] == "work"
 
     def declare_if_missing(self, queue: str) -> None:
         """Declare a queue for messages that are moved aside, unless there is one, of whatever kind."""
@@ -105,7 +95,7 @@ class Topology:
         known = self._ensured.get(queue)
         if known is None or not self.may_declare:
             return False
-        self.ensure(queue, known.role, known.dead_letter)
+        self.ensure(queue, *known)
         return True
 
     def ensure_retry_queue(self, queue: str, delay_ms: int) -> str:
