@@ -53,7 +53,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerKill:
-    """From the broker's death until a result came again, in epoch seconds, and how long after its return that was."""
+    """From the broker's death until the next result, in epoch seconds, and how long after its return that was."""
 
     at_s: float
     over_s: float

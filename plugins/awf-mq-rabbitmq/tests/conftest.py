@@ -1,4 +1,4 @@
-"""What the tests share: one private broker a session, backends on it, and a foreign client's connection."""
+"""Shared by the tests: one private broker a session, backends on it, and the connection of an external client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["kit"]
 
 MakeBackend = Callable[..., Backend]
 Evaluate = Callable[[str], str]
-BROKER_FIXTURES = frozenset({"server", "make_server", "foreign", "make_backend", "mq_target"})
+BROKER_FIXTURES = frozenset({"server", "make_server", "external", "make_backend", "mq_target"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nobody's AWF_* settings reach a test; the home directory is an empty one."""
+    """No AWF_* setting of the user reaches a test; the home directory is an empty one."""
     for name in list(os.environ):
         if name.startswith(("AWF_", "XDG_")):
             monkeypatch.delenv(name)
@@ -100,7 +100,7 @@ def evaluate(server: PrivateRabbitMq) -> Evaluate:
 
 @pytest.fixture
 def queue() -> str:
-    """A queue name nobody else uses."""
+    """A queue name of this test's own."""
     return f"t-{secrets.token_hex(5)}"
 
 
@@ -138,8 +138,8 @@ def make_backend(server: PrivateRabbitMq, tmp_path: Path) -> Iterator[MakeBacken
 
 
 @pytest.fixture
-def foreign(server: PrivateRabbitMq) -> Iterator[Any]:
-    """A channel of somebody who doesn't know us, with confirmations off."""
+def external(server: PrivateRabbitMq) -> Iterator[Any]:
+    """A channel of a client that is not AWF, without publisher confirms."""
     connection = pika.BlockingConnection(pika.URLParameters(server.url))
     yield connection.channel()
     if connection.is_open:

@@ -25,7 +25,7 @@ class Control:
     """Kills and starts the broker, once it has on disk which replicated queues it has.
 
     It writes that down a moment after it says that a queue is declared, and one that is killed in between starts with
-    queues that never elect a leader (seen on 3.10): nothing a client could mend.
+    queues that never elect a leader (seen on 3.10): nothing a client could repair.
     """
 
     def __init__(self, server: PrivateRabbitMq, evaluate: Evaluate) -> None:

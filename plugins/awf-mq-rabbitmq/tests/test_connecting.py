@@ -1,4 +1,4 @@
-"""Reaching a broker, and what is said where that can't be done."""
+"""Connecting to a broker, and the errors where that fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GUEST = "amqp://guest:guest@"
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port where somebody listens who never says a word."""
+    """A port with a listener that never sends a byte."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -62,7 +62,7 @@ def test_a_host_name_that_is_not_known_may_become_so(make_backend: MakeBackend) 
     assert "host name is not known" in str(error.hint)
 
 
-def test_a_port_that_says_nothing_is_given_up(make_backend: MakeBackend, silent_port: int) -> None:
+def test_a_port_that_sends_nothing_times_out(make_backend: MakeBackend, silent_port: int) -> None:
     error = _refused(make_backend, f"{GUEST}127.0.0.1:{silent_port}/", connect_timeout="0.3s")
 
     assert isinstance(error, BrokerUnavailable)
@@ -70,14 +70,14 @@ def test_a_port_that_says_nothing_is_given_up(make_backend: MakeBackend, silent_
     assert "is it RabbitMQ's" in str(error.hint)
 
 
-def test_a_port_of_another_protocol_is_told(make_backend: MakeBackend, server: PrivateRabbitMq) -> None:
+def test_a_port_of_another_protocol_is_an_error_with_a_hint(make_backend: MakeBackend, server: PrivateRabbitMq) -> None:
     error = _refused(make_backend, f"{GUEST}127.0.0.1:{server.epmd_port}/", connect_timeout="2s")
 
     assert isinstance(error, (BrokerMisconfigured, BrokerUnavailable))
     assert error.hint
 
 
-def test_a_port_nobody_listens_on_is_unavailable(make_backend: MakeBackend, silent_port: int) -> None:
+def test_a_port_without_listener_is_unavailable(make_backend: MakeBackend, silent_port: int) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         error = _refused(make_backend, f"{GUEST}127.0.0.1:{unused.getsockname()[1]}/")
@@ -108,7 +108,7 @@ def test_tls_goes_by_the_authority_and_shows_our_certificate(
     assert backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")]) == [None]
 
 
-def test_tls_refuses_a_broker_nobody_vouches_for(make_backend: MakeBackend, tls_port: int) -> None:
+def test_tls_refuses_a_broker_whose_authority_is_unknown(make_backend: MakeBackend, tls_port: int) -> None:
     error = _refused(make_backend, f"amqps://guest:guest@localhost:{tls_port}/")
 
     assert isinstance(error, BrokerMisconfigured)
@@ -116,7 +116,7 @@ def test_tls_refuses_a_broker_nobody_vouches_for(make_backend: MakeBackend, tls_
     assert "mq.rabbitmq.tls_ca_file" in str(error.hint)
 
 
-def test_tls_on_a_port_without_it_is_told(make_backend: MakeBackend, server: PrivateRabbitMq) -> None:
+def test_tls_on_a_port_without_it_is_an_error_that_says_so(make_backend: MakeBackend, server: PrivateRabbitMq) -> None:
     error = _refused(make_backend, f"amqps://guest:guest@127.0.0.1:{server.port}/")
 
     assert isinstance(error, BrokerMisconfigured)
@@ -152,10 +152,10 @@ def test_a_user_that_may_not_declare_works_with_what_is_there(
     assert passive.awf_mq_reply_queue(60.0).startswith("amq.rabbitmq.reply-to.")
 
 
-def test_a_queue_that_differs_is_told_exactly_where_that_is_asked_for(
-    make_backend: MakeBackend, foreign: Any, queue: str
+def test_a_queue_that_differs_is_refused_with_the_difference_where_that_is_configured(
+    make_backend: MakeBackend, external: Any, queue: str
 ) -> None:
-    foreign.queue_declare(queue, durable=True)
+    external.queue_declare(queue, durable=True)
 
     accepting = make_backend()
     accepting.awf_mq_ensure(queue, "work", None)
@@ -168,8 +168,10 @@ def test_a_queue_that_differs_is_told_exactly_where_that_is_asked_for(
     assert "existing_queues: accept" in str(caught.value.hint)
 
 
-def test_a_queue_of_another_connection_alone_is_told(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
-    foreign.queue_declare(queue, exclusive=True)
+def test_a_queue_that_is_exclusive_to_another_connection_is_refused(
+    make_backend: MakeBackend, external: Any, queue: str
+) -> None:
+    external.queue_declare(queue, exclusive=True)
 
     with pytest.raises(BrokerMisconfigured) as caught:
         make_backend().awf_mq_ensure(queue, "work", None)

@@ -1,8 +1,8 @@
-"""Messages in and out, as foreign clients and other workers see them."""
+"""Messages in and out, as external clients and other workers see them."""
 
 from __future__ import annotations
 
-import struct
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 import pytest
-from awf_mq_rabbitmq.journal import Entry
-from awf_mq_rabbitmq.wire import counts_of
+from awf_mq_rabbitmq.messages import Received, counts_of
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from awf_core.testing.proxy import Proxy
 
 MakeBackend = Callable[..., Any]
-FOREIGN = {
+EXTERNAL = {
     "content_type": "application/json",
     "content_encoding": "utf-8",
     "correlation_id": "c-1",
@@ -36,12 +35,14 @@ FOREIGN = {
 }
 
 
-def test_a_foreign_message_comes_with_its_properties(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
+def test_a_message_of_an_external_producer_comes_with_its_properties(
+    make_backend: MakeBackend, external: Any, queue: str
+) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
     headers = {"traceparent": "00-a-b-01", "number": 7, "flag": True, "table": {"a": [1, None]}}
 
-    foreign.basic_publish("", queue, b'{"a": 1}', pika.BasicProperties(**FOREIGN, headers=headers))
+    external.basic_publish("", queue, b'{"a": 1}', pika.BasicProperties(**EXTERNAL, headers=headers))
     (delivery,) = _take(backend, queue)
 
     assert (delivery.id, delivery.reply_to, delivery.correlation_id) == ("m-1", "answers", "c-1")
@@ -56,21 +57,21 @@ def test_a_foreign_message_comes_with_its_properties(make_backend: MakeBackend, 
 
 
 def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
-    make_backend: MakeBackend, foreign: Any, queue: str
+    make_backend: MakeBackend, external: Any, queue: str
 ) -> None:
     backend, copies = make_backend(), f"{queue}-copies"
     backend.awf_mq_ensure(queue, "work", None)
     backend.awf_mq_ensure(copies, "work", None)
     risky = {"user_id": "guest", "expiration": "60000"}
     headers = {"mine": "1", "CC": [copies]}
-    foreign.basic_publish("", queue, b"\x00body", pika.BasicProperties(**FOREIGN, **risky, headers=headers))
+    external.basic_publish("", queue, b"\x00body", pika.BasicProperties(**EXTERNAL, **risky, headers=headers))
     (first,) = _take(backend, queue)
 
     assert backend.awf_mq_nack([Nack(delivery=first, delay_s=0.2)]) == [None]
     (second,) = _take(backend, queue)
 
     properties = second.receipt.properties
-    assert {name: getattr(properties, name) for name in FOREIGN} == FOREIGN
+    assert {name: getattr(properties, name) for name in EXTERNAL} == EXTERNAL
     assert second.body == b"\x00body"
     assert (properties.delivery_mode, properties.expiration, properties.user_id) == (2, None, None)
     assert dict(second.headers) == {"mine": "1"}
@@ -80,41 +81,16 @@ def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
     assert backend.awf_mq_stats(copies).ready == 1
 
 
-class OddProperties(pika.BasicProperties):
-    """Headers as another client may write them: a time that no calendar has."""
-
-    def encode(self) -> list[bytes]:
-        late = b"T" + b"\xff" * 8
-        values = {b"late": late, b"deep": b"A" + struct.pack(">I", len(late)) + late, b"n": b"I" + struct.pack(">i", 7)}
-        table = b"".join(bytes([len(name)]) + name + value for name, value in values.items())
-        return [struct.pack(">H", self.FLAG_HEADERS), struct.pack(">I", len(table)), table]
-
-
-def test_headers_that_no_client_can_read_cost_no_connection(
-    make_backend: MakeBackend, foreign: Any, queue: str
-) -> None:
-    backend = make_backend()
-    backend.awf_mq_ensure(queue, "work", None)
-    foreign.basic_publish("", queue, b"odd", OddProperties())
-    foreign.basic_publish("", queue, b"even")
-
-    taken = _take(backend, queue, 2)
-
-    assert [(each.body, each.deliveries) for each in taken] == [(b"odd", 1), (b"even", 1)]
-    assert taken[0].headers["n"] == "7"
-    assert backend.awf_mq_nack([Nack(delivery=each, delay_s=0.1) for each in taken]) == [None, None]
-    assert {each.attempt for each in _take(backend, queue, 2)} == {2}
-
-
 @pytest.mark.parametrize("expiration", ["soon", "-1", "9" * 13, "\u0663"])
 def test_an_expiration_that_is_no_time_is_none(expiration: str) -> None:
     properties = pika.BasicProperties(expiration=expiration)
-    entry = Entry(queue="q", properties=properties, body=b"", is_redelivered=False, seen_at_s=1.0)
+    raw = b"".join(properties.encode())
+    received = Received(queue="q", raw_properties=raw, body=b"", is_redelivered=False, received_at_s=1.0)
 
-    assert counts_of(entry).expires_ms is None
+    assert counts_of(received).expires_ms is None
 
 
-def test_what_is_given_back_with_a_delay_is_no_failure_and_no_crash(make_backend: MakeBackend, queue: str) -> None:
+def test_a_release_with_a_delay_is_no_failure_and_no_crash(make_backend: MakeBackend, queue: str) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
@@ -142,19 +118,31 @@ def test_a_classic_queue_counts_the_workers_a_message_takes_down(
     assert seen == [(n, 1, b"poison", "p-1") for n in (1, 2, 3, 4)]
 
 
-def test_a_delay_over_the_longest_is_refused(make_backend: MakeBackend, queue: str) -> None:
-    backend = make_backend(delays=["1s", "5s"])
+def test_what_only_this_broker_cannot_do_is_refused(make_backend: MakeBackend, queue: str) -> None:
+    backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
 
-    long, both = backend.awf_mq_publish(
-        [Outgoing(queue=queue, body=b"", delay_s=6.0), Outgoing(queue=queue, body=b"", delay_s=1.0, expires_s=1.0)]
+    both, direct, late = backend.awf_mq_publish(
+        [
+            Outgoing(queue=queue, body=b"", delay_s=1.0, expires_s=1.0),
+            Outgoing(queue="amq.rabbitmq.reply-to.g1", body=b"", delay_s=1.0),
+            Outgoing(queue=queue, body=b"", expires_s=5_000_000.0),
+        ]
     )
 
-    assert isinstance(long, BrokerMisconfigured)
-    assert "delay_s is 6.0, and the longest delay there is a queue for is 5 s" in str(long)
-    assert long.hint == "add a longer one to mq.rabbitmq.delays"
     assert isinstance(both, BrokerMisconfigured)
     assert "delay_s and expires_s" in str(both)
+    assert "a direct reply can't be delayed" in str(direct)
+    assert "expires_s is 5000000.0, which is longer than the broker can keep" in str(late)
+
+
+def test_the_capabilities_say_what_the_settings_allow(make_backend: MakeBackend) -> None:
+    capabilities = make_backend(is_open=False, delays=["1s", "5s"], max_body_bytes=2000).capabilities
+
+    assert (capabilities.max_delay_s, capabilities.max_body_bytes) == (5.0, 2000)
+    reserved = [re.compile(pattern, re.DOTALL) for pattern in capabilities.reserved_names]
+    for name, is_reserved in (("amq.rabbitmq.reply-to", True), ("q.retry.5000", True), ("q.retry", False)):
+        assert any(pattern.fullmatch(name) for pattern in reserved) == is_reserved, name
 
 
 def test_an_expired_message_is_gone(make_backend: MakeBackend, queue: str) -> None:
@@ -188,22 +176,22 @@ def test_headers_that_no_frame_holds_are_refused_and_cost_no_other_message(
     assert (delivery.id, delivery.correlation_id) == ("i" * 300, "ü" * 200)
 
 
-def test_a_requester_with_direct_reply_to_gets_its_answer(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
+def test_a_requester_with_direct_reply_to_gets_its_reply(make_backend: MakeBackend, external: Any, queue: str) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
     answers: list[tuple[str, bytes]] = []
-    foreign.basic_consume(
+    external.basic_consume(
         "amq.rabbitmq.reply-to", lambda _c, _m, p, body: answers.append((p.correlation_id, body)), auto_ack=True
     )
     asking = pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", correlation_id="c-9")
-    foreign.basic_publish("", queue, b"{}", asking)
+    external.basic_publish("", queue, b"{}", asking)
     (delivery,) = _take(backend, queue)
 
     reply = Outgoing(queue=str(delivery.reply_to), body=b"done", correlation_id=delivery.correlation_id)
     answer = backend.awf_mq_ack([Ack(delivery=delivery, replies=[reply])])
 
     assert answer == [None]
-    eventually(lambda: foreign.connection.process_data_events(0.05) or answers, what="the answer")
+    eventually(lambda: external.connection.process_data_events(0.05) or answers, what="the answer")
     assert answers == [("c-9", b"done")]
 
 
@@ -223,7 +211,7 @@ def test_a_private_reply_can_do_without_a_queue(make_backend: MakeBackend, queue
     assert asking.awf_mq_consume(other, 1, 0.05) == []
 
 
-def test_a_wait_for_a_direct_answer_ends_when_its_connection_does(
+def test_a_wait_for_a_direct_reply_ends_when_its_connection_does(
     make_backend: MakeBackend, server: PrivateRabbitMq, proxy: Proxy
 ) -> None:
     asking = make_backend(url=proxy.through(server.url), private_replies="direct")
@@ -233,7 +221,7 @@ def test_a_wait_for_a_direct_answer_ends_when_its_connection_does(
     with pytest.raises(BrokerUnavailable) as caught:
         asking.awf_mq_consume(mine, 1, 10.0)
 
-    assert "the connection that the answer was to come by is gone" in str(caught.value)
+    assert "the connection that the reply was to come by is gone" in str(caught.value)
     assert "private_replies" in str(caught.value.hint)
 
 
@@ -244,28 +232,28 @@ def test_a_private_reply_queue_goes_away_unused(make_backend: MakeBackend) -> No
     eventually(lambda: backend.awf_mq_publish([Outgoing(queue=name, body=b"")]) != [None], 10.0, what="it is gone")
 
 
-def test_a_letter_keeps_everything_and_what_was_said_before(
-    make_backend: MakeBackend, foreign: Any, queue: str
+def test_a_dead_lettered_message_keeps_body_properties_and_history(
+    make_backend: MakeBackend, external: Any, queue: str
 ) -> None:
     backend, dead = make_backend(), f"{queue}-dead"
     backend.awf_mq_ensure(queue, "work", dead)
     backend.awf_mq_ensure(dead, "dead", None)
-    foreign.basic_publish("", queue, b"\xff", pika.BasicProperties(**FOREIGN, headers={"mine": "1"}))
+    external.basic_publish("", queue, b"\xff", pika.BasicProperties(**EXTERNAL, headers={"mine": "1"}))
     (delivery,) = _take(backend, queue)
 
-    letter = DeadLetter(delivery=delivery, queue=dead, reason="malformed", error="e" * 5000, history=[{"n": 1}])
-    assert backend.awf_mq_dead_letter([letter]) == [None]
+    dead_letter = DeadLetter(delivery=delivery, queue=dead, reason="malformed", error="e" * 5000, history=[{"n": 1}])
+    assert backend.awf_mq_dead_letter([dead_letter]) == [None]
     (item,) = backend.awf_mq_browse(dead, 10, None).items
-    (buried,) = _take(backend, dead)
+    (copy,) = _take(backend, dead)
 
-    assert {name: getattr(buried.receipt.properties, name) for name in FOREIGN} == FOREIGN
+    assert {name: getattr(copy.receipt.properties, name) for name in EXTERNAL} == EXTERNAL
     assert (item.body, item.state, item.source, item.reason) == (b"\xff", "dead", queue, "malformed")
     assert (item.error, list(item.history)) == ("e" * 4000, [{"n": 1}])
     assert dict(item.headers) == {"mine": "1"}
     assert (item.attempt, item.deliveries) == (1, 1)
 
 
-def test_pages_show_every_letter_once_although_looking_moves_them(make_backend: MakeBackend, queue: str) -> None:
+def test_pages_show_every_message_once_although_browsing_moves_them(make_backend: MakeBackend, queue: str) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "dead", None)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"%d" % (n // 2)) for n in range(14)])
@@ -283,7 +271,7 @@ def test_pages_show_every_letter_once_although_looking_moves_them(make_backend: 
     assert not page.exact
 
 
-def test_what_the_broker_buried_itself_tells_so(make_backend: MakeBackend, queue: str) -> None:
+def test_a_message_that_the_broker_dead_lettered_itself_says_so(make_backend: MakeBackend, queue: str) -> None:
     backend, dead = make_backend(delivery_limit=20), f"{queue}-dead"
     backend.awf_mq_ensure(dead, "dead", None)
     backend.awf_mq_ensure(queue, "work", dead)

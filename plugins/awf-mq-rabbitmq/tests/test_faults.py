@@ -1,4 +1,4 @@
-"""What goes wrong between a backend and a broker, each brought about for real."""
+"""Faults between a backend and a broker, each of them real."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_ack_after_a_reset_is_lost_and_the_message_goes_to_another(
     assert other.awf_mq_ack([Ack(delivery=again)]) == [None]
 
 
-def test_a_consumer_of_a_silent_connection_is_told_after_the_heartbeat(
+def test_a_consumer_of_a_silent_connection_gets_an_error_after_the_heartbeat(
     make_backend: MakeBackend, proxy: Proxy, server: PrivateRabbitMq, queue: str
 ) -> None:
     backend = make_backend(url=proxy.through(server.url), heartbeat=1)
@@ -65,10 +65,10 @@ def test_a_consumer_of_a_silent_connection_is_told_after_the_heartbeat(
     with pytest.raises(BrokerUnavailable) as caught:
         backend.awf_mq_consume(queue, 1, 30.0)
 
-    assert caught.value.hint == "nothing was heard for longer than mq.rabbitmq.heartbeat; it is connected anew"
+    assert caught.value.hint == "nothing was heard for longer than mq.rabbitmq.heartbeat; the worker connects again"
 
 
-def test_a_worker_is_warned_once_of_a_broker_that_takes_long_runs_back(
+def test_a_worker_warns_once_of_a_broker_that_redelivers_during_long_runs(
     make_backend: MakeBackend, queue: str, evaluate: Evaluate, caplog: pytest.LogCaptureFixture
 ) -> None:
     version = evaluate("rabbit_misc:version()").strip('"')
@@ -93,11 +93,11 @@ def test_a_consumer_timeout_costs_the_long_run_and_no_other_and_names_the_remedy
         backend.awf_mq_ensure(queue, "work", None)
         backend.awf_mq_publish([Outgoing(queue=queue, body=b"long", id="long-1")])
         (long,) = _take(backend, queue)
-        eventually(lambda: _age_s(long) > 1.3, 5.0, what="the long run is older than its channel takes company")
+        eventually(lambda: _age_s(long) > 1.3, 5.0, what="the long run is too old for its channel to take others")
         backend.awf_mq_publish([Outgoing(queue=queue, body=b"short")])
         (short,) = _take(backend, queue)
 
-        eventually(lambda: list(backend.awf_mq_extend([long, short])), 10.0, what="the broker took the long one back")
+        eventually(lambda: list(backend.awf_mq_extend([long, short])), 10.0, what="the broker requeued the long one")
         lost = list(backend.awf_mq_extend([long, short]))
         with pytest.raises(BrokerUnavailable) as caught:
             backend.awf_mq_consume(queue, 1, 0.5)
@@ -132,15 +132,17 @@ def test_a_run_longer_than_the_consumer_timeout_runs_once_where_messages_are_acc
         assert [delivery.body for delivery in _take(accepting, queue)] == [b"next"]
 
 
-def test_a_queue_deleted_under_its_consumer_is_made_anew(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
+def test_a_queue_deleted_under_its_consumer_is_declared_again(
+    make_backend: MakeBackend, external: Any, queue: str
+) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
     came: list[Delivery] = []
     waiting = threading.Thread(target=lambda: came.extend(_take(backend, queue)))
     waiting.start()
-    eventually(lambda: foreign.queue_declare(queue, passive=True).method.consumer_count == 1, what="it consumes")
+    eventually(lambda: external.queue_declare(queue, passive=True).method.consumer_count == 1, what="it consumes")
 
-    foreign.queue_delete(queue)
+    external.queue_delete(queue)
     eventually(lambda: make_backend().awf_mq_publish([Outgoing(queue=queue, body=b"x")]) == [None], what="it is back")
     waiting.join(10.0)
 
@@ -148,9 +150,9 @@ def test_a_queue_deleted_under_its_consumer_is_made_anew(make_backend: MakeBacke
 
 
 def test_a_queue_that_was_replaced_behind_its_consumer_is_consumed_again(
-    make_backend: MakeBackend, foreign: Any, queue: str
+    make_backend: MakeBackend, external: Any, queue: str
 ) -> None:
-    # So short a timeout has its channel replaced after 2 s of silence.
+    # With so short a timeout a channel is replaced after 2 s without deliveries.
     backend = make_backend(consumer_timeout="5s")
     backend.awf_mq_ensure(queue, "work", None)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
@@ -158,14 +160,14 @@ def test_a_queue_that_was_replaced_behind_its_consumer_is_consumed_again(
     backend.awf_mq_ack([Ack(delivery=held)])
     assert not backend.awf_mq_consume(queue, 1, 0.0)
 
-    foreign.queue_delete(queue)
-    foreign.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
-    foreign.basic_publish("", queue, b"new")
+    external.queue_delete(queue)
+    external.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    external.basic_publish("", queue, b"new")
 
     assert [delivery.body for delivery in _take(backend, queue)] == [b"new"]
 
 
-def test_a_queue_that_may_not_be_made_is_missing(make_backend: MakeBackend, queue: str) -> None:
+def test_a_queue_that_may_not_be_declared_is_missing(make_backend: MakeBackend, queue: str) -> None:
     backend = make_backend(declare="passive")
 
     with pytest.raises(QueueMissing) as ensured:
@@ -207,7 +209,7 @@ def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
     assert backend.awf_mq_ack([Ack(delivery=third)]) == [None]
 
 
-def test_a_body_the_broker_finds_too_large_spoils_no_other(
+def test_a_body_the_broker_finds_too_large_affects_no_other_message(
     make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
     backend = make_backend()
@@ -225,38 +227,37 @@ def test_a_body_the_broker_finds_too_large_spoils_no_other(
     assert sorted(delivery.body for delivery in _take(backend, queue, 2)) == [b"after", b"before"]
 
 
-def test_a_reply_nobody_takes_keeps_the_delivery(make_backend: MakeBackend, queue: str) -> None:
+def test_an_unroutable_reply_leaves_the_delivery_unsettled(make_backend: MakeBackend, queue: str) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
     (delivery,) = _take(backend, queue)
 
-    nobody = [f"{queue}-nobody", "amq.rabbitmq.reply-to.g1h2AA==.nobody", GONE, "amq.rabbitmq.reply-to"]
-    answers = [backend.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue=q, body=b"r")])])[0] for q in nobody]
+    gone = [f"{queue}-gone", "amq.rabbitmq.reply-to.g1h2AA==.gone", GONE]
+    answers = [backend.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue=q, body=b"r")])])[0] for q in gone]
 
     assert all(isinstance(answer, Unroutable) for answer in answers), answers
-    assert f"no queue {queue + '-nobody'!r} takes it" in str(answers[0])
-    assert "nobody waits at the direct reply address 'amq.rabbitmq.reply-to.g1h2AA==.nobody'" in str(answers[1])
-    assert f"nobody waits at the direct reply address {GONE[:80]!r}" in str(answers[2])
-    assert "property reply_to" in str(answers[3])
+    assert f"no queue {queue + '-gone'!r} takes it" in str(answers[0])
+    assert "no requester waits at the direct reply address 'amq.rabbitmq.reply-to.g1h2AA==.gone'" in str(answers[1])
+    assert f"no requester waits at the direct reply address {GONE[:80]!r}" in str(answers[2])
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
-def test_a_retry_queue_that_was_deleted_is_made_anew(make_backend: MakeBackend, foreign: Any, queue: str) -> None:
+def test_a_retry_queue_that_was_deleted_is_declared_again(make_backend: MakeBackend, external: Any, queue: str) -> None:
     backend = make_backend()
     backend.awf_mq_ensure(queue, "work", None)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
     backend.awf_mq_nack([Nack(delivery=_take(backend, queue)[0], delay_s=1.0)])
     (delivery,) = _take(backend, queue)
 
-    foreign.queue_delete(f"{queue}.retry.1000")
+    external.queue_delete(f"{queue}.retry.1000")
     answers = backend.awf_mq_nack([Nack(delivery=delivery, delay_s=0.5)])
 
     assert answers == [None]
     assert _take(backend, queue)[0].attempt == 3
 
 
-def test_a_message_nobody_comes_for_goes_to_somebody_who_does(make_backend: MakeBackend, queue: str) -> None:
+def test_a_message_without_a_waiting_caller_goes_to_another_worker(make_backend: MakeBackend, queue: str) -> None:
     idle, free = make_backend(), make_backend()
     idle.awf_mq_ensure(queue, "work", None)
     assert idle.awf_mq_consume(queue, 5, 0.1) == []
@@ -266,7 +267,7 @@ def test_a_message_nobody_comes_for_goes_to_somebody_who_does(make_backend: Make
     assert [delivery.body for delivery in _take(free, queue, within_s=2.0)] == [b"x"]
 
 
-def test_what_was_sent_ahead_of_quick_runs_goes_to_others_when_a_run_is_slow(
+def test_what_was_prefetched_during_quick_runs_goes_to_another_worker_when_a_run_is_slow(
     make_backend: MakeBackend, queue: str
 ) -> None:
     quick, free = make_backend(), make_backend()
@@ -282,7 +283,7 @@ def test_what_was_sent_ahead_of_quick_runs_goes_to_others_when_a_run_is_slow(
     assert len({each.body for each in (*slow, *others)}) == 40
 
 
-def test_a_worker_whose_broker_dies_in_mid_run_says_so_and_the_run_is_done_again(
+def test_a_worker_whose_broker_dies_during_a_run_logs_the_loss_and_runs_the_message_again(
     kit: Any, server: PrivateRabbitMq, evaluate: Evaluate
 ) -> None:
     mq = kit.mq()
@@ -292,7 +293,7 @@ def test_a_worker_whose_broker_dies_in_mid_run_says_so_and_the_run_is_done_again
     evaluate("[dets:sync(Table) || Table <- dets:all()]")
 
     server.restart()
-    eventually(lambda: kit.project.runs("kit-slow") == ["m1", "m1"], 20.0, what="the message was handed out again")
+    eventually(lambda: kit.project.runs("kit-slow") == ["m1", "m1"], 20.0, what="the message was redelivered")
     kit.project.open_gate()
     lost = worker.await_line("message.settled", settlement="lost")
     worker.await_line("message.settled", settlement="ack")
@@ -312,7 +313,7 @@ def mq_target(server: PrivateRabbitMq) -> Any:
 
 @contextmanager
 def _broker_set(evaluate: Evaluate, **values: int) -> Iterator[None]:
-    """Settings of the broker's that channels opened meanwhile go by."""
+    """Settings of the broker, for channels that are opened meanwhile."""
     names = ", ".join(f"{{{name}, {value}}}" for name, value in values.items())
     was = evaluate(f"[{{N, application:get_env(rabbit, N)}} || {{N, _}} <- [{names}]]")
     evaluate(f"[application:set_env(rabbit, N, V) || {{N, V}} <- [{names}]]")

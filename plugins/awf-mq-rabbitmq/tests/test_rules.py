@@ -1,4 +1,4 @@
-"""What is decided without a broker: settings, addresses, names, acknowledgements, and the map of errors."""
+"""Rules that need no broker: settings, addresses, names, acknowledgements, headers and the map of errors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from awf_mq_rabbitmq import failures, headers
-from awf_mq_rabbitmq.address import parse_url
-from awf_mq_rabbitmq.checks import hold_warning
-from awf_mq_rabbitmq.lane import AckPlan, ack_plan
-from awf_mq_rabbitmq.names import bad_queue_name, bucket_ms, is_retry_queue, retry_queue
-from awf_mq_rabbitmq.pace import BRISK_AFTER, QUICK_S, Pace
-from awf_mq_rabbitmq.settings import DELAYS_S, RabbitMqSettings
+from awf_mq_rabbitmq.consumer_channel import QUICK_IN_A_ROW, QUICK_S, AdaptivePrefetch, ack_plan
+from awf_mq_rabbitmq.failures import hold_warning
+from awf_mq_rabbitmq.names import is_retry_queue, retry_queue, rounded_up_ms
+from awf_mq_rabbitmq.settings import DELAYS_S, RabbitMqSettings, parse_url
 from awf_mq_rabbitmq.topology import queue_arguments, retry_arguments
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,21 +27,21 @@ if TYPE_CHECKING:
 WHERE = "amqp://broker:5672/"
 
 
-@given(held=st.sets(st.integers(1, 60), min_size=1), data=st.data())
-def test_acknowledging_ends_what_is_done_and_nothing_else(held: set[int], data: Any) -> None:
-    done = data.draw(st.sets(st.sampled_from(sorted(held)), min_size=1))
-    left = held - done
+@given(unacked=st.sets(st.integers(1, 60), min_size=1), data=st.data())
+def test_acknowledging_ends_what_is_done_and_nothing_else(unacked: set[int], data: Any) -> None:
+    done = data.draw(st.sets(st.sampled_from(sorted(unacked)), min_size=1))
+    left = unacked - done
 
-    plan = ack_plan(done, min(left, default=None))
+    up_to, singly = ack_plan(done, min(left, default=None))
 
-    ended = {tag for tag in held if plan.up_to is not None and tag <= plan.up_to} | set(plan.singly)
+    ended = {tag for tag in unacked if up_to is not None and tag <= up_to} | set(singly)
     assert ended == done
 
 
 def test_what_is_contiguous_is_acknowledged_at_once() -> None:
-    assert ack_plan([3, 1, 2], 7) == AckPlan(up_to=3, singly=())
-    assert ack_plan([3, 1, 9], 2) == AckPlan(up_to=1, singly=(3, 9))
-    assert ack_plan([5], None) == AckPlan(up_to=5, singly=())
+    assert ack_plan([3, 1, 2], 7) == (3, [])
+    assert ack_plan([3, 1, 9], 2) == (1, [3, 9])
+    assert ack_plan([5], None) == (5, [])
 
 
 @pytest.mark.parametrize(
@@ -58,50 +56,50 @@ def test_what_is_contiguous_is_acknowledged_at_once() -> None:
         ("", {}, None, None),
     ],
 )
-def test_a_broker_that_grants_no_timeout_is_warned_of_with_the_value_it_needs(
+def test_a_warning_names_the_timeout_that_a_broker_needs_and_no_client_can_set(
     version: str, settings: dict[str, object], longest_run_s: float | None, expected: str | None
 ) -> None:
     warning = hold_warning(version, RabbitMqSettings.model_validate(settings), longest_run_s, WHERE)
     assert warning is None if expected is None else expected in str(warning)
 
 
-def quick_pace(*, wanted: int) -> Pace:
-    pace = Pace()
-    for _ in range(BRISK_AFTER):
-        pace.settled(QUICK_S / 2)
-    pace.asked(wanted)
-    return pace
+def after_quick_runs(*, wanted: int) -> AdaptivePrefetch:
+    adaptive = AdaptivePrefetch()
+    for _ in range(QUICK_IN_A_ROW):
+        adaptive.settled(QUICK_S / 2)
+    adaptive.asked(wanted)
+    return adaptive
 
 
-def test_quick_runs_let_the_broker_send_as_much_again_as_was_asked_for() -> None:
-    pace = quick_pace(wanted=8)
-    assert pace.window == 16
-    pace.asked(3)
-    assert pace.window == 16
+def test_quick_runs_let_the_broker_send_twice_what_was_asked_for() -> None:
+    adaptive = after_quick_runs(wanted=8)
+    assert adaptive.prefetch == 16
+    adaptive.asked(3)
+    assert adaptive.prefetch == 16
 
 
-def test_nothing_is_sent_ahead_before_the_runs_were_quick_for_a_while() -> None:
-    pace = Pace()
-    pace.asked(8)
-    for _ in range(BRISK_AFTER - 1):
-        pace.settled(0.0)
-        pace.asked(8)
-    assert pace.window is None
+def test_the_prefetch_is_not_raised_before_the_runs_were_quick_for_a_while() -> None:
+    adaptive = AdaptivePrefetch()
+    adaptive.asked(8)
+    for _ in range(QUICK_IN_A_ROW - 1):
+        adaptive.settled(0.0)
+        adaptive.asked(8)
+    assert adaptive.prefetch is None
 
 
-@pytest.mark.parametrize("end", [lambda pace: pace.settled(QUICK_S), lambda pace: pace.slow_down()])
-def test_one_slow_run_or_an_idle_message_ends_it(end: Callable[[Pace], None]) -> None:
-    pace = quick_pace(wanted=8)
-    end(pace)
-    pace.asked(8)
-    assert pace.window is None
+@pytest.mark.parametrize("end", [lambda adaptive: adaptive.settled(QUICK_S), lambda adaptive: adaptive.slow_down()])
+def test_one_slow_run_or_an_idle_message_lowers_the_prefetch(end: Callable[[AdaptivePrefetch], None]) -> None:
+    adaptive = after_quick_runs(wanted=8)
+    end(adaptive)
+    adaptive.asked(8)
+    assert adaptive.prefetch is None
 
 
 @pytest.mark.parametrize(
-    ("delay_s", "expected_ms"), [(0.1, 1000), (1.0, 1000), (1.01, 2000), (301, 900_000), (1e9, None)]
+    ("delay_s", "expected_ms"), [(0.1, 1000), (1.0, 1000), (1.01, 2000), (301, 900_000), (1e9, 86_400_000)]
 )
-def test_a_delay_is_rounded_up_and_never_down(delay_s: float, expected_ms: int | None) -> None:
-    assert bucket_ms(delay_s, DELAYS_S) == expected_ms
+def test_a_delay_is_rounded_up_and_at_most_the_longest(delay_s: float, expected_ms: int) -> None:
+    assert rounded_up_ms(delay_s, DELAYS_S) == expected_ms
 
 
 def test_retry_queues_are_known_by_their_names() -> None:
@@ -160,13 +158,7 @@ def test_queues_are_declared_to_lose_nothing() -> None:
     assert queue_arguments(RabbitMqSettings(queue_type="classic"), "work", "dead") == {"x-queue-type": "classic"}
 
 
-def test_a_name_no_queue_can_have_is_refused() -> None:
-    for name in ("", "x" * 256, "\ud800", "amq.rabbitmq.reply-to"):
-        assert bad_queue_name(name, WHERE) is not None, name
-    assert bad_queue_name("ü" * 127, WHERE) is None
-
-
-def test_counts_that_anybody_may_have_written_are_read_with_care() -> None:
+def test_counts_with_impossible_values_are_ignored() -> None:
     forged = {headers.ATTEMPT: "many", headers.DELIVERIES: -5, headers.RELEASED: True, headers.FIRST_SEEN: 1 << 60}
 
     assert headers.read_counts(forged) == headers.Counts()
@@ -189,7 +181,7 @@ def test_every_error_of_the_client_library_becomes_one_of_the_contract() -> None
     for each in classes:
         is_closing = issubclass(each, (px.ChannelClosed, px.ConnectionClosed))
         error = each(541, "because") if is_closing else each.__new__(each)
-        mapped = failures.broker_error(error, where=WHERE, doing="look")
+        mapped = failures.broker_error(error, where=WHERE, doing="count")
         assert isinstance(mapped, BrokerError), each
         assert WHERE in str(mapped), each
         assert mapped.hint, each
@@ -206,11 +198,11 @@ def test_every_error_of_the_client_library_becomes_one_of_the_contract() -> None
         (ConnectionResetError(104, "Connection reset by peer"), BrokerUnavailable),
     ],
 )
-def test_errors_say_who_has_to_act(error: BaseException, expected: type[BrokerError]) -> None:
-    assert type(failures.broker_error(error, where=WHERE, doing="look")) is expected
+def test_the_class_of_an_error_says_whether_waiting_helps(error: BaseException, expected: type[BrokerError]) -> None:
+    assert type(failures.broker_error(error, where=WHERE, doing="count")) is expected
 
 
-def test_a_consumer_timeout_is_read_from_the_brokers_words() -> None:
+def test_a_consumer_timeout_is_read_from_the_brokers_text() -> None:
     text = (
         "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. "
         "This timeout value can be configured, see consumers doc guide to learn more"
@@ -218,7 +210,7 @@ def test_a_consumer_timeout_is_read_from_the_brokers_words() -> None:
     error = px.ChannelClosedByBroker(406, text)
 
     assert failures.consumer_timeout_ms(error) == 1_800_000
-    told = failures.consumer_timeout_error(WHERE, "q", 1_800_000, ["m-1"])
-    assert "consumer timeout of 30m (1800000 ms): m-1" in str(told)
-    assert "consumer_timeout = 10800000" in str(told.hint)
-    assert "mq.max_run below 30m" in str(told.hint)
+    timed_out = failures.consumer_timeout_error(WHERE, "q", 1_800_000, ["m-1"])
+    assert "consumer timeout of 30m (1800000 ms): m-1" in str(timed_out)
+    assert "consumer_timeout = 10800000" in str(timed_out.hint)
+    assert "mq.max_run below 30m" in str(timed_out.hint)

@@ -1,6 +1,6 @@
-"""A channel to be used once, step by step, from the caller's own thread: looking, declaring, browsing, moving.
+"""A channel to be used once, step by step, from the caller's own thread: to count, declare, browse, move and purge.
 
-A refused step closes the channel and nothing else; whoever gets an error takes a new channel. Never consumes.
+A refused step closes the channel and nothing else; after an error the caller opens a new one. Never consumes.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from pika import spec
 
 from awf_core.errors import BrokerError
 from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error
+from awf_mq_rabbitmq.messages import Received
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from awf_mq_rabbitmq.link import Link
+    from awf_mq_rabbitmq.connection import Connection
 
 ANSWER_S = 10.0
 """How long an answer may take: declaring a replicated queue on a busy cluster takes seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Got:
-    """A message taken with `get`; not ours until acked, and back in its queue when the channel closes."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Got(Received):
+    """A message taken with `get`. The broker requeues it when the channel closes, unless it was acknowledged."""
 
     tag: int
-    redelivered: bool
-    properties: Any
-    body: bytes
 
 
 class Channel:
@@ -42,8 +40,8 @@ class Channel:
     `got` is how many messages it took and did not ack, `left` how many were ready in the queue after the last get.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._channel: Any = None
         self.got = 0
         self.left = 0
@@ -51,18 +49,18 @@ class Channel:
 
     def open(self) -> None:
         """Open it. Raises the contract's error."""
-        self._link.ensure_up()
+        self._connection.ensure_ready()
         self._step("open a channel", self._open)
 
     def close(self) -> None:
-        """Close it; what was got and not acked goes back. Returns once the broker has done so."""
+        """Close it; the broker requeues what was got and not acked. Returns once it has done so."""
         if self._channel is not None and self._channel.is_open:
             self._step("close a channel", lambda channel, _: channel.close())
 
     def count(self, queue: str) -> int:
         """How many messages of `queue` are ready. Raises QueueMissing."""
         frame = self._step(
-            f"look at queue {queue!r}", lambda channel, done: channel.queue_declare(queue, passive=True, callback=done)
+            f"check queue {queue!r}", lambda channel, done: channel.queue_declare(queue, passive=True, callback=done)
         )
         return int(frame.method.message_count)
 
@@ -84,14 +82,15 @@ class Channel:
         if answer is None:
             self.left = 0
             return None
-        method, properties, body = answer
+        method, raw_properties, body = answer
         self.got += 1
         self.left = method.message_count
         return Got(
             tag=method.delivery_tag,
-            redelivered=bool(method.redelivered),
-            properties=properties,
-            body=bytes(body),
+            queue=queue,
+            raw_properties=raw_properties,
+            body=body,
+            is_redelivered=bool(method.redelivered),
         )
 
     def ack(self, tags: Sequence[int]) -> None:
@@ -111,10 +110,10 @@ class Channel:
         return int(frame.method.message_count)
 
     def _open(self, _channel: Any, done: Callable[[Any], None]) -> None:
-        connection = self._link.connection
-        if connection is None or not connection.is_open:
-            raise closed_error(self._link.where, "open a channel")
-        self._channel = connection.channel(on_open_callback=done)
+        amqp = self._connection.amqp
+        if amqp is None or not amqp.is_open:
+            raise closed_error(self._connection.where, "open a channel")
+        self._channel = amqp.channel(on_open_callback=done)
         self._channel.add_on_close_callback(self._closed)
 
     def _closed(self, _channel: Any, reason: BaseException) -> None:
@@ -140,23 +139,23 @@ class Channel:
                 if not waiting.done():
                     waiting.set_exception(error)
 
-        where = self._link.where
-        if not self._link.post(act):
+        where = self._connection.where
+        if not self._connection.post(act):
             raise closed_error(where, doing)
         try:
             return waiting.result(ANSWER_S)
         except FutureTimeout:
             error = timeout_error(where, doing, ANSWER_S)
-            self._link.abort(error)
+            self._connection.abort(error)
             raise error from None
         except Exception as error:
             raise broker_error(error, where=where, doing=doing, in_doubt=True) from error
 
 
 @contextmanager
-def open_channel(link: Link) -> Iterator[Channel]:
+def open_channel(connection: Connection) -> Iterator[Channel]:
     """A channel for the `with` block."""
-    channel = Channel(link)
+    channel = Channel(connection)
     channel.open()
     try:
         yield channel

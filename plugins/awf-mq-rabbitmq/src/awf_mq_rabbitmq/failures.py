@@ -1,4 +1,4 @@
-"""What the client library, the system and the broker say went wrong, as the contract's errors. Pure.
+"""Errors of the client library, the system and the broker, as the contract's errors. Pure.
 
 The only place that knows their exceptions and reply codes; none of them leaves this package.
 """
@@ -26,9 +26,18 @@ from awf_core.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from awf_mq_rabbitmq.settings import RabbitMqSettings
+
 CONTENT_TOO_LARGE, CONNECTION_FORCED, INVALID_PATH = 311, 320, 402
 ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406
 NOT_ALLOWED, INTERNAL_ERROR = 530, 541
+
+GRANTS_TIMEOUTS = (3, 12)
+"""From this version on the broker honours a queue's and a consumer's `x-consumer-timeout` (RabbitMQ's documentation of
+consumers); 3.10.8 accepts and ignores them."""
+BROKERS_TIMEOUT_S = 1800.0
+SETTLE_S = 60.0
+"""Time to settle a run that took as long as it may."""
 
 _TIMEOUT = re.compile(r"delivery acknowledgement on channel \d+ timed out.*?Timeout value used: (\d+) ms", re.DOTALL)
 _SIZE = re.compile(r"message size (\d+)\D+(?:max size|limit)\D*(\d+)", re.IGNORECASE)
@@ -37,7 +46,6 @@ _INEQUIVALENT = re.compile(
     r"(?P<theirs>.+)",
     re.DOTALL,
 )
-_NONE = re.compile(r"^none$")
 _TYPED = re.compile(r"the value '(?P<value>[^']*)'(?: of type '[^']*')?")
 _TLS_NONE = re.compile(r"WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER_FAILURE|record layer failure")
 
@@ -64,7 +72,7 @@ def reply_code(error: BaseException) -> int | None:
 
 
 def reply_text(error: BaseException) -> str:
-    """The broker's words, or the error's own; never empty."""
+    """The broker's text, or the error's own; never empty."""
     text = error.reply_text if isinstance(error, (px.ChannelClosed, px.ConnectionClosed)) else str(error)
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror
@@ -114,10 +122,10 @@ def broker_error(raised: BaseException, *, where: str, doing: str, in_doubt: boo
 
 
 def timeout_error(where: str, doing: str, waited_s: float, *, in_doubt: bool = False) -> BrokerUnavailable:
-    """No answer within our patience."""
+    """No answer within `waited_s`."""
     return BrokerUnavailable(
         f"{where}: no answer within {format_duration(waited_s)} to {doing}",
-        hint="the connection is dropped and made anew; look at the broker's load, its alarms and the network between",
+        hint="the connection is dropped and replaced; check the broker's load, its alarms and the network between",
         in_doubt=in_doubt,
     )
 
@@ -128,12 +136,12 @@ def closed_error(where: str, doing: str) -> BrokerUnavailable:
 
 
 def consumer_timeout_error(where: str, queue: str, timeout_ms: int, running: Sequence[str]) -> BrokerUnavailable:
-    """The broker took deliveries back because they were held for too long; says how to make it wait longer."""
+    """The broker requeued deliveries that stayed unacknowledged for too long; the hint says how to raise the limit."""
     took = format_duration(timeout_ms / 1000)
     names = ", ".join(running) or "an unnamed message"
     return BrokerUnavailable(
-        f"{where}: the broker took back what was held of {queue!r} for longer than its consumer timeout of {took} "
-        f"({timeout_ms} ms): {names}",
+        f"{where}: the broker requeued deliveries of {queue!r} that were unacknowledged for longer than its consumer "
+        f"timeout of {took} ({timeout_ms} ms): {names}",
         hint=timeout_hint(timeout_ms),
     )
 
@@ -144,6 +152,26 @@ def timeout_hint(timeout_ms: int) -> str:
         f"its runs take longer than {format_duration(timeout_ms / 1000)}: set `consumer_timeout = {timeout_ms * 6}` "
         "(milliseconds) in rabbitmq.conf, or the policy key `consumer-timeout` on the queue (RabbitMQ 3.12 and newer), "
         f"or bound the runs with mq.max_run below {format_duration(timeout_ms / 1000)}"
+    )
+
+
+def hold_warning(version: str, settings: RabbitMqSettings, longest_run_s: float | None, where: str) -> str | None:
+    """A warning that a broker of this version may redeliver a message during its run; None where it won't.
+
+    `longest_run_s=None`: runs have no limit of their own. A timeout in the settings is taken for the broker's: no
+    client can ask for it.
+    """
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    needed_s = settings.consumer_timeout_s if longest_run_s is None else longest_run_s + SETTLE_S
+    is_configured = "consumer_timeout_s" in settings.model_fields_set
+    if not numbers or numbers >= GRANTS_TIMEOUTS or is_configured or needed_s <= BROKERS_TIMEOUT_S:
+        return None
+    needed_ms = round(min(needed_s, settings.consumer_timeout_s) * 1000)
+    return (
+        f"{where}: RabbitMQ {version} doesn't let a client choose how long a message may stay unacknowledged; after "
+        f"its own consumer timeout, {format_duration(BROKERS_TIMEOUT_S)} by default, it redelivers one while it runs: "
+        f"set `consumer_timeout = {needed_ms}` (milliseconds) in rabbitmq.conf and mq.rabbitmq.consumer_timeout: "
+        f"{format_duration(needed_ms / 1000)} here, or bound the runs with mq.max_run"
     )
 
 
@@ -164,7 +192,7 @@ def _channel_error(error: px.ChannelClosed, where: str, doing: str, *, in_doubt:
         case 404:
             return QueueMissing(
                 f"{where}: can't {doing}: {text}",
-                hint="make it with `awf queue ensure`, or let mq.declare: auto make what is missing",
+                hint="declare it with `awf queue ensure`, or let mq.declare: auto declare what is missing",
             )
         case 403:
             return BrokerMisconfigured(f"{where}: not allowed to {doing}: {text}", hint=PERMISSIONS_HINT)
@@ -206,9 +234,7 @@ def _precondition(error: px.ChannelClosed, text: str, where: str, doing: str) ->
 
 def _readable(text: str) -> str:
     value = _TYPED.search(text)
-    if value:
-        return repr(value["value"])
-    return "none" if _NONE.match(text.strip()) else text.strip()
+    return repr(value["value"]) if value else text.strip()
 
 
 def _refused(error: BaseException, where: str) -> BrokerError:
@@ -249,9 +275,9 @@ def _away(error: BaseException, where: str, doing: str, *, in_doubt: bool) -> Br
         text = "no answer in AMQP within mq.rabbitmq.connect_timeout"
         hint = "something answers on that port, and not with AMQP: is it RabbitMQ's, and does it want TLS (amqps://)?"
     elif isinstance(error, px.AMQPHeartbeatTimeout):
-        hint = "nothing was heard for longer than mq.rabbitmq.heartbeat; it is connected anew"
+        hint = "nothing was heard for longer than mq.rabbitmq.heartbeat; the worker connects again"
     elif reply_code(error) == CONNECTION_FORCED:
-        hint = "the broker was stopped, or an operator closed the connection; it is connected anew"
+        hint = "the broker was stopped, or an operator closed the connection; the worker connects again"
     else:
         hint = "check that the broker runs and can be reached from here"
     return BrokerUnavailable(f"{where}: can't {doing}: {text}", hint=hint, in_doubt=in_doubt)

@@ -1,7 +1,7 @@
-"""What we note on a message, in headers of our own: attempts, starts, where it died and why. Pure.
+"""The headers this backend notes on a message: attempts, deliveries, where it died and why. Pure.
 
-A message's body and the headers of others stay as they are. What is read here may have been written by anybody, so
-nothing of it is trusted to be of the right type.
+The body and the producer's headers stay as they are. Any producer may have written what is read here, so no value is
+trusted to be of the right type.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ ATTEMPT, DELIVERIES, RELEASED = "x-awf-attempt", "x-awf-deliveries", "x-awf-rele
 FIRST_SEEN, EXPIRES_AT = "x-awf-first-seen", "x-awf-expires-at"
 MESSAGE_ID, CORRELATION_ID = "x-awf-message-id", "x-awf-correlation-id"
 SOURCE, REASON, ERROR, HISTORY = "x-awf-source", "x-awf-reason", "x-awf-error", "x-awf-history"
-DEAD_AT, LETTER = "x-awf-dead-at", "x-awf-letter"
-KEPT = frozenset({SOURCE, REASON, ERROR, HISTORY, DEAD_AT, LETTER})
+DEAD_AT, DEAD_ID = "x-awf-dead-at", "x-awf-dead-id"
+KEPT = frozenset({SOURCE, REASON, ERROR, HISTORY, DEAD_AT, DEAD_ID})
 COUNTED_BY_BROKER = "x-delivery-count"
-"""Set by quorum queues on every delivery, so its presence also tells the kind of queue."""
+"""Quorum queues set it on every delivery, so its presence also shows the type of the queue."""
 
 # The broker acts on these when it sees them in what is published: it would deliver to further queues.
 ROUTING = frozenset({"CC", "BCC"})
@@ -35,7 +35,7 @@ MAX_HISTORY_CHARS = 32_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How often a message was tried, since when and until when. `deliveries` counts those before this handing-over."""
+    """How often a message was tried, since when and until when. `deliveries` counts those before this one."""
 
     attempt: int = 1
     deliveries: int = 0
@@ -45,7 +45,7 @@ class Counts:
 
 
 def read_counts(headers: Mapping[str, object]) -> Counts:
-    """The counts on a message; those of a message nobody has had where there are none."""
+    """The counts on a message; those of a new message where there are none."""
     by_broker = count_of(headers.get(COUNTED_BY_BROKER)) or 0
     return Counts(
         attempt=max(1, count_of(headers.get(ATTEMPT)) or 1),
@@ -70,17 +70,17 @@ def written_counts(counts: Counts) -> dict[str, object]:
 
 def count_of(value: object, *, most: int = MAX_COUNT) -> int | None:
     """`value` where it is a plausible number, else None."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and isinstance(value, int) and 0 <= value <= most else None
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+    return value if is_number and isinstance(value, int) else None
 
 
-def foreign(headers: Mapping[str, object]) -> dict[str, object]:
-    """The headers that are neither ours nor the broker's: what a copy of the message carries on."""
+def external(headers: Mapping[str, object]) -> dict[str, object]:
+    """The producer's headers, neither ours nor the broker's: a copy of the message has them too."""
     return {name: value for name, value in headers.items() if not _is_noted(name) and name not in ROUTING}
 
 
 def as_texts(headers: Mapping[str, object]) -> dict[str, str]:
-    """The headers of others as the contract has them: texts."""
+    """The producer's headers as the contract has them: texts."""
     return {name: as_text(value) for name, value in headers.items() if not _is_noted(name)}
 
 
@@ -96,11 +96,14 @@ def as_text(value: object) -> str:
 
 
 def written_history(entries: Sequence[Mapping[str, object]]) -> str:
-    """`entries` as one header: the newest that fit, oldest first."""
-    texts = [json.dumps(dict(entry), default=str) for entry in entries]
+    """`entries` as one header: the newest that fit, oldest first. An entry that is nested too deep is left out."""
     kept: list[str] = []
     left = MAX_HISTORY_CHARS
-    for text in reversed(texts):
+    for entry in reversed(entries):
+        try:
+            text = json.dumps(dict(entry), default=str)
+        except RecursionError:
+            continue
         left -= len(text) + 1
         if left < 0:
             break
@@ -131,7 +134,7 @@ class Death:
 
 
 def read_death(headers: Mapping[str, object]) -> Death | None:
-    """How a letter died: by our word, or by the broker's own where it was over its delivery limit. None = it lives."""
+    """How a message was dead-lettered: by a worker, or by the broker over its delivery limit. None = it was not."""
     source = headers.get(SOURCE)
     if isinstance(source, str):
         error, dead_ms = headers.get(ERROR), count_of(headers.get(DEAD_AT), most=1 << 52)
@@ -147,7 +150,7 @@ def read_death(headers: Mapping[str, object]) -> Death | None:
 def _death_by_broker(deaths: object) -> Death | None:
     for death in deaths if isinstance(deaths, list) else ():
         queue = death.get("queue") if isinstance(death, dict) else None
-        # Coming back from a retry queue is a death to the broker, and none to us.
+        # The broker calls the way back from a retry queue a death; it is none.
         if isinstance(queue, str) and not is_retry_queue(queue):
             reason, when = as_text(death.get("reason", "")), death.get("time")
             dead_at = when.timestamp() if hasattr(when, "timestamp") else None

@@ -52,12 +52,12 @@ def _journals(directory: Path) -> list[Path]:
     return sorted((directory / "rabbitmq-journal").glob("*.db"))
 
 
-def test_what_was_accepted_is_the_brokers_past_and_ends_with_a_confirmed_result(
-    make_backend: MakeBackend, foreign: Any, server: PrivateRabbitMq, proxy: Proxy, queue: str, tmp_path: Path
+def test_an_accepted_message_outlives_its_connection_and_ends_with_a_confirmed_result(
+    make_backend: MakeBackend, external: Any, server: PrivateRabbitMq, proxy: Proxy, queue: str, tmp_path: Path
 ) -> None:
     backend = _accepting(make_backend, queue, b"a", b"b", url=proxy.through(server.url))
     results = f"{queue}-results"
-    foreign.queue_declare(results, durable=True, arguments={"x-queue-type": "quorum"})
+    external.queue_declare(results, durable=True, arguments={"x-queue-type": "quorum"})
     first, second = _take(backend, queue, 2)
 
     proxy.cut()
@@ -76,29 +76,29 @@ def test_what_was_accepted_is_the_brokers_past_and_ends_with_a_confirmed_result(
     assert _journals(tmp_path) == []
 
 
-def test_the_broker_holds_nothing_for_a_worker_that_accepted_and_sends_it_no_more_than_it_asked_for(
-    make_backend: MakeBackend, foreign: Any, queue: str
+def test_the_broker_has_nothing_unacknowledged_after_an_accept_and_sends_no_more_than_was_asked_for(
+    make_backend: MakeBackend, external: Any, queue: str
 ) -> None:
     backend = _accepting(make_backend, queue, *(b"%d" % number for number in range(6)))
 
     taken = _take(backend, queue, 2)
 
     assert [each.body for each in taken] == [b"0", b"1"]
-    eventually(lambda: foreign.queue_declare(queue, passive=True).method.message_count == 4)
+    eventually(lambda: external.queue_declare(queue, passive=True).method.message_count == 4)
     assert [each.body for each in _take(backend, queue, 4)] == [b"2", b"3", b"4", b"5"]
 
 
-def test_retries_returns_and_letters_of_what_was_accepted_go_through_the_broker_with_their_counts(
+def test_retries_releases_and_dead_letters_of_accepted_messages_go_through_the_broker_with_their_counts(
     make_backend: MakeBackend, queue: str
 ) -> None:
     backend, dead = _accepting(make_backend, queue, b"a", b"b", b"c"), f"{queue}-dead"
     backend.awf_mq_ensure(dead, "dead", None)
-    failed, returned, buried = _take(backend, queue, 3)
+    failed, released, dead_lettered = _take(backend, queue, 3)
 
-    nacks = [Nack(delivery=failed, delay_s=0.0), Nack(delivery=returned, counted=False, reason="drain")]
+    nacks = [Nack(delivery=failed, delay_s=0.0), Nack(delivery=released, counted=False, reason="drain")]
     assert backend.awf_mq_nack(nacks) == [None, None]
-    letter = DeadLetter(delivery=buried, queue=dead, reason="max_attempts", error="no")
-    assert backend.awf_mq_dead_letter([letter]) == [None]
+    dead_letter = DeadLetter(delivery=dead_lettered, queue=dead, reason="max_attempts", error="no")
+    assert backend.awf_mq_dead_letter([dead_letter]) == [None]
 
     back = {each.body: each for each in _take(make_backend(), queue, 2)}
     assert {body: (each.attempt, each.deliveries) for body, each in back.items()} == {b"a": (2, 2), b"b": (1, 2)}
@@ -107,7 +107,7 @@ def test_retries_returns_and_letters_of_what_was_accepted_go_through_the_broker_
     assert (item.body, item.reason, item.source) == (b"c", "max_attempts", queue)
 
 
-def test_what_an_ended_backend_had_accepted_is_put_back_at_once(make_backend: MakeBackend, queue: str) -> None:
+def test_a_closed_backend_puts_back_what_it_had_accepted_at_once(make_backend: MakeBackend, queue: str) -> None:
     backend = _accepting(make_backend, queue, b"a")
     (held,) = _take(backend, queue)
 
@@ -118,7 +118,7 @@ def test_what_an_ended_backend_had_accepted_is_put_back_at_once(make_backend: Ma
     assert again.first_seen_at == pytest.approx(held.first_seen_at or 0.0, abs=0.01) or held.first_seen_at is None
 
 
-def test_a_worker_with_no_free_hand_puts_back_what_others_left(
+def test_a_worker_without_free_slots_puts_back_what_others_left(
     make_backend: MakeBackend, queue: str, tmp_path: Path
 ) -> None:
     backend = _accepting(make_backend, queue, b"a")
@@ -148,7 +148,7 @@ def test_a_journal_that_cannot_be_written_takes_no_message(
     assert backend.awf_mq_stats(queue).ready == 1
 
 
-def test_a_journal_that_breaks_gives_back_what_came_and_takes_nothing_until_it_is_mended(
+def test_a_broken_journal_releases_what_came_and_takes_nothing_until_it_is_repaired(
     make_backend: MakeBackend, queue: str, tmp_path: Path
 ) -> None:
     backend = _accepting(make_backend, queue, b"a")
@@ -166,20 +166,17 @@ def test_a_journal_that_breaks_gives_back_what_came_and_takes_nothing_until_it_i
     assert (held.body, held.deliveries) == (b"a", 2)
 
 
-def test_a_message_whose_properties_cannot_be_written_is_held_as_ever(make_backend: MakeBackend, queue: str) -> None:
-    backend = _accepting(make_backend, queue, b"a")
-    backend.awf_mq_consume(queue, 0, 0.0)
-    (held,) = make_held = backend._now()._take(queue, 1, 5.0)
-    held.properties.headers["odd"] = object()
+def test_early_acknowledgement_is_loaded_only_where_it_is_configured() -> None:
+    code = "import sys, awf_mq_rabbitmq.backend; print('awf_mq_rabbitmq.early_ack' in sys.modules)"
 
-    assert backend._now()._accepting.accept(make_held) == [held]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert held.entry is None
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize(("moment", "runs"), [("journaled", 2), ("accepted", 1), ("", 1)])
 def test_no_message_is_lost_whenever_its_worker_is_killed(
-    server: PrivateRabbitMq, foreign: Any, queue: str, tmp_path: Path, moment: str, runs: int
+    server: PrivateRabbitMq, external: Any, queue: str, tmp_path: Path, moment: str, runs: int
 ) -> None:
     (tmp_path / ".awf/workflows").mkdir(parents=True)
     (tmp_path / ".awf/workflows/once.yaml").write_text(WORKFLOW)
@@ -192,9 +189,9 @@ def test_no_message_is_lost_whenever_its_worker_is_killed(
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
 
     assert run().returncode == 0
-    foreign.queue_declare(f"{queue}-results", durable=True)
+    external.queue_declare(f"{queue}-results", durable=True)
     body = json.dumps({"id": "m1", "workflow": "once", "reply_to": f"{queue}-results"})
-    foreign.basic_publish("", queue, body.encode())
+    external.basic_publish("", queue, body.encode())
 
     assert run(AWF_CRASH_AT=crash_at).returncode == -9
     after = run()
@@ -203,4 +200,4 @@ def test_no_message_is_lost_whenever_its_worker_is_killed(
     assert "1 of 1 messages that a worker had accepted and not finished are back" in after.stderr
     # Killed between the journal and the ack, both the journal and the broker have it: done twice, and never lost.
     assert (tmp_path / "starts").read_text().split() == ["m1"] * runs
-    assert foreign.queue_declare(f"{queue}-results", passive=True).method.message_count == runs
+    assert external.queue_declare(f"{queue}-results", passive=True).method.message_count == runs
