@@ -1,13 +1,17 @@
 # `make demo` and `make test` set up everything they need in .venv.
-.PHONY: demo test lint brokers format bench chaos soak clean help
+.PHONY: demo test lint brokers format lock bench chaos soak clean help
 
 PYTHON ?= python3
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
+# The name holds the version, so `make test PYTHON=python3.13` makes an environment of another Python anew.
+MADE := $(VENV)/.made-by-python-$(PYTHON_VERSION)
+LOCK := requirements-dev.lock
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 PLUGINS := $(wildcard plugins/*)
-# Two processes: the suite waits a good deal. Work is given out test by test, so that no process ends up with the slow ones.
+# Two processes, because the suite waits a lot. `worksteal` hands tests out one by one, so no process gets all the slow ones.
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
 help: ## list the targets
@@ -31,9 +35,15 @@ brokers: ## the servers the suite runs against, from Debian's packages where the
 	root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	$$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq redis-server rabbitmq-server >/dev/null
 
-format: $(DEV) ## format and mend what ruff can
+format: $(DEV) ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+lock: $(DEV) ## write the versions of the development environment to requirements-dev.lock; LOCK_ARGS=--upgrade takes newer ones
+	@command -v uv >/dev/null || $(BIN)/pip install --quiet uv
+	PATH="$(BIN):$$PATH" UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml $(PLUGINS:%=%/pyproject.toml) \
+		--group pyproject.toml:dev --no-emit-package awf-core --universal --python-version 3.11 --no-annotate \
+		$(LOCK_ARGS) --output-file $(LOCK)
 
 bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds other workers to the run
 	$(BIN)/python -m bench
@@ -49,14 +59,16 @@ soak: $(DEV) ## memory of one worker over 300,000 messages
 clean: ## remove the environment and what runs leave behind
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV) || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+$(MADE):
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; name another interpreter with PYTHON="; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear $(VENV); }
 	$(BIN)/pip install --quiet --upgrade pip
+	@touch $@
 
-$(CORE): $(BIN)/python pyproject.toml
+$(CORE): $(MADE) pyproject.toml
 	$(BIN)/pip install --quiet -e .
 	@touch $@
 
-$(DEV): $(CORE) pyproject.toml $(PLUGINS:%=%/pyproject.toml)
-	$(BIN)/pip install --quiet -e . $(PLUGINS:%=-e %) --group dev
+$(DEV): $(CORE) pyproject.toml $(LOCK) $(PLUGINS:%=%/pyproject.toml)
+	$(BIN)/pip install --quiet -c $(LOCK) -e . $(PLUGINS:%=-e %) --group dev
 	@touch $@
