@@ -1,4 +1,4 @@
-"""`awf config`: what holds here, and where each value came from."""
+"""`awf config`: the configuration in effect, and the origin of each value."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json, print_table
-from awf_core.cli.queue_options import config_overrides, load, queue_options
+from awf_core.cli.options import format_option, queue_options
+from awf_core.cli.output import note, print_json, print_table
+from awf_core.cli.queues import load
 
 
 @click.group()
@@ -23,7 +24,7 @@ def show_command(*, config_path: str | None, mq_type: str | None, output_format:
     from awf_core.config.show import show
     from awf_core.plugin.assemble import choose_backend
 
-    config = load(config_path, config_overrides(mq_type=mq_type))
+    config = load(config_path, mq_type=mq_type)
     choice = choose_backend(config)
     rows = show(config, choice.filled)
     if output_format == "json":
@@ -37,14 +38,14 @@ def show_command(*, config_path: str | None, mq_type: str | None, output_format:
 @config_command.command("check")
 @queue_options
 def check_command(*, config_path: str | None, mq_type: str | None) -> None:
-    """Check the configuration and the backend it names, without connecting. Exit code 2 where something is wrong."""
+    """Check the configuration and the backend it names, without connecting. Exit code 2 for a problem."""
     from awf_core.plugin.assemble import assemble
 
-    config = load(config_path, config_overrides(mq_type=mq_type))
+    config = load(config_path, mq_type=mq_type)
     assembly = assemble(config, worker="check")
     for warning in assembly.warnings:
         note(f"warning: {warning}")
-    note(f"configuration is fine: {config.file or 'no file, defaults'}, mq.type {assembly.backend_name}")
+    note(f"configuration is valid: {config.file or 'no file, defaults'}, mq.type {assembly.backend_name}")
 
 
 def _shown(value: object) -> str:

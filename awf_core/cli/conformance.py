@@ -1,4 +1,4 @@
-"""`awf plugins conformance`: run the kit against a backend and a broker, and write down what it proved."""
+"""`awf plugins conformance`: run the conformance kit against a backend and write a certificate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json, print_text
+from awf_core.cli.options import format_option
+from awf_core.cli.output import note, print_json, print_text
 from awf_core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -24,11 +25,17 @@ NOT_CONFORMING = 1
 
 @click.command("conformance", context_settings={"show_default": True})
 @click.argument("backend", metavar="TYPE")
-@click.option("--url", help="The broker's address: the backend's `url` setting.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting; repeatable.")
-@click.option("--restart-cmd", help="A command that restarts the broker and returns when it answers again.")
-@click.option("--lease", type=click.FloatRange(min=0.1), default=1.0, help="A lease that may run out, in seconds.")
-@click.option("--scale", type=click.FloatRange(min=0.1), default=1.0, help="How much the heavier cases do.")
+@click.option("--url", help="Address of the broker (the backend's `url` setting).")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the backend; repeatable."
+)
+@click.option("--restart-cmd", help="Command that restarts the broker and returns when the broker answers again.")
+@click.option(
+    "--lease", type=click.FloatRange(min=0.1), default=1.0, help="Lease for the cases that let one expire, in seconds."
+)
+@click.option(
+    "--scale", type=click.FloatRange(min=0.1), default=1.0, help="Factor for the number of messages in heavy cases."
+)
 @click.option("--out", default=".", help="Directory for the certificate.")
 @format_option
 def conformance_command(
@@ -44,8 +51,8 @@ def conformance_command(
 ) -> int:
     """Run the conformance kit on the backend TYPE and write a certificate, JSON and Markdown.
 
-    The broker is used as it is: under names of the kit's own, and restarted only by --restart-cmd.
-    Exit code 0 where no case failed, else 1.
+    The kit uses queue names of its own, and restarts the broker only with --restart-cmd.
+    The exit code is 0 if no case failed, else 1.
     """
     from awf_core.plugin.loader import load_backend
 
@@ -66,7 +73,7 @@ def conformance_command(
 
 
 def _run_pytest(options: Sequence[str]) -> int:
-    """Run the kit in a process of its own, away from any pytest settings of the directory; its output on stderr."""
+    """Run the kit in its own process, with output on stderr and without the pytest settings of this directory."""
     from awf_core.testing import __file__ as here
 
     suite = Path(here).parent / "conformance" / "suite.py"
@@ -83,7 +90,7 @@ def _run_pytest(options: Sequence[str]) -> int:
 
 def _report(certificate: Path, pytest_code: int, output_format: str) -> int:
     if pytest_code > PYTEST_FAILED or not certificate.exists():
-        raise ConfigError(f"the kit could not run (pytest ended with {pytest_code})", hint="its output above says why")
+        raise ConfigError(f"the kit could not run (pytest ended with {pytest_code})", hint="see its output above")
     document: dict[str, Any] = json.loads(certificate.read_text())
     counts = document["counts"]
     if output_format == "json":

@@ -1,4 +1,4 @@
-"""`awf diagram NAME`: a workflow as Mermaid or DOT text."""
+"""`awf diagram NAME`: draw a workflow as Mermaid or DOT text."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from awf_core.cli.output import print_text
     type=click.Choice(["mermaid", "dot"]),
     default="mermaid",
     show_default=True,
-    help="The language it is drawn in.",
+    help="Language of the drawing.",
 )
 @click.option(
     "--direction",
     type=click.Choice(["TB", "LR", "BT", "RL"]),
     default="TB",
     show_default=True,
-    help="Where it leads: from top to bottom, from left to right, or the other way.",
+    help="Direction of the drawing: top to bottom, left to right, or the reverse.",
 )
 def diagram_command(*, name: str, language: str, direction: str) -> None:
-    """Draw the workflow NAME (or the workflow file at that path) and print the drawing's text.
+    """Draw the workflow NAME (or the workflow file at that path) as text.
 
-    Mermaid is what most forges and editors show; `awf diagram NAME --format dot | dot -Tsvg` makes an image.
+    Most forges and editors show Mermaid. `awf diagram NAME --format dot | dot -Tsvg` writes an image.
     """
     from awf_core.cli.step_types import step_types_here
     from awf_core.lang.diagram import DRAWINGS, graph_of

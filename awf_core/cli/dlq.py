@@ -1,4 +1,4 @@
-"""`awf dlq`: what could not be done, why, and back to work with it."""
+"""`awf dlq`: list, show, replay and remove dead-lettered messages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from awf_core.cli.connected import connected
-from awf_core.cli.items import letter_as_json, message_id_of, moment, shortened, workflow_of
-from awf_core.cli.output import format_option, note, print_count, print_json, print_table, print_text
-from awf_core.cli.pages import browse
-from awf_core.cli.queue_options import duration_option, queue_options
+from awf_core.cli.items import dead_message_as_json, message_id_of, moment, shortened, workflow_of
+from awf_core.cli.options import duration_option, format_option, queue_options
+from awf_core.cli.output import note, print_count, print_json, print_table, print_text
+from awf_core.cli.queues import browse, connected
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,14 +26,14 @@ MOVE_BATCH = 200
 
 @click.group()
 def dlq_command() -> None:
-    """List, show, replay or purge dead letters."""
+    """List, show, replay or purge dead-lettered messages."""
 
 
 def _filters(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
-        click.option("--reason", help="Only letters with this reason."),
-        click.option("--workflow", help="Only letters of this workflow."),
-        click.option("--source", help="Only letters that came from this queue."),
+        click.option("--reason", help="Only messages with this reason."),
+        click.option("--workflow", help="Only messages of this workflow."),
+        click.option("--source", help="Only messages that came from this queue."),
     ):
         command = option(command)
     return command
@@ -43,7 +42,7 @@ def _filters(command: click.decorators.FC) -> click.decorators.FC:
 @dlq_command.command("list", context_settings={"show_default": True})
 @queue_options
 @_filters
-@click.option("--limit", type=click.IntRange(min=1), default=100, help="How many to list.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, help="Maximum number of messages.")
 @format_option
 def list_command(
     *,
@@ -55,30 +54,29 @@ def list_command(
     limit: int,
     output_format: str,
 ) -> None:
-    """List the dead letters, oldest first."""
+    """List the dead-lettered messages, oldest first."""
     with connected(config_path, mq_type) as (config, assembly):
-        found = browse(assembly.mq, config.mq.dead_letter.queue, limit=None)
-        letters = [item for item in found if _matches(item, reason, workflow, source)][:limit]
+        found = _matching(assembly.mq, config.mq.dead_letter.queue, reason, workflow, source)[:limit]
     if output_format == "json":
-        print_json([letter_as_json(item) for item in letters])
-    elif letters:
+        print_json([dead_message_as_json(item) for item in found])
+    elif found:
         print_table(
             ("ID", "MESSAGE", "QUEUE", "WORKFLOW", "REASON", "ATTEMPTS", "DEAD_AT", "ERROR"),
-            [_row(item) for item in letters],
+            [_row(item) for item in found],
         )
     else:
-        note("no dead letters")
+        note("no dead-lettered messages")
 
 
 @dlq_command.command("show")
 @queue_options
-@click.argument("letter")
+@click.argument("message_id", metavar="ID")
 @format_option
-def show_command(*, config_path: str | None, mq_type: str | None, letter: str, output_format: str) -> None:
-    """Show one letter (ID or message id) whole: body, error, history."""
+def show_command(*, config_path: str | None, mq_type: str | None, message_id: str, output_format: str) -> None:
+    """Show one dead-lettered message in full: body, error, history. ID is its id in the list, or the message's id."""
     with connected(config_path, mq_type) as (config, assembly):
-        item = _find(assembly.mq, config.mq.dead_letter.queue, [letter])[0]
-    shown = {**letter_as_json(item), "history": list(item.history)}
+        item = _find(assembly.mq, config.mq.dead_letter.queue, [message_id])[0]
+    shown = {**dead_message_as_json(item), "history": list(item.history)}
     if output_format == "json":
         print_json(shown)
         return
@@ -88,64 +86,66 @@ def show_command(*, config_path: str | None, mq_type: str | None, letter: str, o
 
 @dlq_command.command("replay")
 @queue_options
-@click.argument("letters", nargs=-1)
-@click.option("--all", "all_letters", is_flag=True, help="Every letter that passes the filters.")
+@click.argument("ids", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Replay every message that matches the filters.")
 @_filters
-@click.option("--to", "target", help="Queue to put them in.  [default: the queue each came from]")
+@click.option("--to", "target", help="Queue to move them to.  [default: the queue each message came from]")
 @format_option
 def replay_command(
     *,
     config_path: str | None,
     mq_type: str | None,
-    letters: tuple[str, ...],
-    all_letters: bool,
+    ids: tuple[str, ...],
+    every: bool,
     reason: str | None,
     workflow: str | None,
     source: str | None,
     target: str | None,
     output_format: str,
 ) -> None:
-    """Put LETTERS (IDs or message ids) back to work: attempts start anew, the history stays."""
-    if bool(letters) == all_letters:
-        raise UsageError("name the letters to replay, or give --all", hint="`awf dlq list` shows them")
+    """Move dead-lettered messages back to a work queue. IDS are ids in the list, or the messages' ids.
+
+    The attempts start at 1 again; the history is kept.
+    """
+    if bool(ids) == every:
+        raise UsageError("give the ids of the messages to replay, or --all", hint="`awf dlq list` shows them")
     with connected(config_path, mq_type) as (config, assembly):
         queue = config.mq.dead_letter.queue
-        if letters:
-            items = _find(assembly.mq, queue, letters)
-        else:
-            found = browse(assembly.mq, queue, limit=None)
-            items = [item for item in found if _matches(item, reason, workflow, source)]
-        moved = _replay(assembly.mq, queue, items, target)
+        found = _find(assembly.mq, queue, ids) if ids else _matching(assembly.mq, queue, reason, workflow, source)
+        moved = _replay(assembly.mq, queue, found, target)
     print_count("replayed", moved, output_format)
     note(f"replayed {moved}")
 
 
 @dlq_command.command("purge")
 @queue_options
-@click.option("--older-than", help="Only letters older than this, such as 14d.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--older-than", help="Only messages dead-lettered longer ago than this, such as 14d.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @format_option
 def purge_command(
     *, config_path: str | None, mq_type: str | None, older_than: str | None, yes: bool, output_format: str
 ) -> None:
-    """Remove dead letters for good."""
+    """Remove dead-lettered messages. They can't be restored."""
     age_s = duration_option("--older-than", older_than) if older_than is not None else None
     with connected(config_path, mq_type) as (config, assembly):
         queue = config.mq.dead_letter.queue
         if not yes:
             what = f"older than {older_than} " if older_than else ""
-            click.confirm(f"Remove the letters {what}in '{queue}' for good?", abort=True, err=True)
+            click.confirm(f"Remove the messages {what}in '{queue}'? They can't be restored.", abort=True, err=True)
         removed = assembly.mq.purge(queue) if age_s is None else _purge_older(assembly.mq, queue, age_s)
     print_count("removed", removed, output_format)
-    note(f"removed {'an unknown number of' if removed is None else removed} letters")
+    note(f"removed {'an unknown number of' if removed is None else removed} messages")
 
 
-def _matches(item: QueueItem, reason: str | None, workflow: str | None, source: str | None) -> bool:
-    return (
-        reason in (None, item.reason)
+def _matching(mq: Mq, queue: str, reason: str | None, workflow: str | None, source: str | None) -> list[QueueItem]:
+    """The messages of `queue` that match every filter that is not None."""
+    return [
+        item
+        for item in browse(mq, queue, limit=None)
+        if reason in (None, item.reason)
         and source in (None, item.source)
         and (workflow is None or workflow_of(item) == workflow)
-    )
+    ]
 
 
 def _row(item: QueueItem) -> tuple[object, ...]:
@@ -162,13 +162,15 @@ def _row(item: QueueItem) -> tuple[object, ...]:
 
 
 def _find(mq: Mq, queue: str, names: Iterable[str]) -> list[QueueItem]:
-    """The letters with these ids or message ids. Raises UsageError for one that isn't there."""
+    """The messages with these ids or message ids. Raises UsageError for an unknown one."""
     items = list(browse(mq, queue, limit=None))
     found = []
     for name in names:
         matches = [item for item in items if name in (item.id, item.message_id, message_id_of(item))]
         if not matches:
-            raise UsageError(f"no dead letter '{name}' in '{queue}'", hint="`awf dlq list` shows what there is")
+            raise UsageError(
+                f"no dead-lettered message '{name}' in '{queue}'", hint="`awf dlq list` shows the messages"
+            )
         found += matches
     return found
 
@@ -178,7 +180,7 @@ def _replay(mq: Mq, queue: str, items: Iterable[QueueItem], target: str | None) 
     for item in items:
         to = target or item.source
         if to is None:
-            raise UsageError(f"letter '{item.id}' doesn't say which queue it came from", hint="give --to QUEUE")
+            raise UsageError(f"message '{item.id}' does not record which queue it came from", hint="give --to QUEUE")
         by_queue[to].append(item.id)
     moved = 0
     for to, ids in by_queue.items():
@@ -188,12 +190,12 @@ def _replay(mq: Mq, queue: str, items: Iterable[QueueItem], target: str | None) 
 
 
 def _purge_older(mq: Mq, queue: str, age_s: float) -> int:
-    """Letters by age: moved aside, then purged there, since a broker can't remove single ones everywhere."""
+    """Move the older messages to a queue of their own and purge it: not every broker can remove one message."""
     before = time.time() - age_s
     ids = [item.id for item in browse(mq, queue, limit=None) if item.dead_at is not None and item.dead_at < before]
-    aside = f"{queue}-purge"
+    doomed = f"{queue}-purge"
     for start in range(0, len(ids), MOVE_BATCH):
-        mq.move(queue, aside, ids=ids[start : start + MOVE_BATCH])
+        mq.move(queue, doomed, ids=ids[start : start + MOVE_BATCH])
     if ids:
-        mq.purge(aside)
+        mq.purge(doomed)
     return len(ids)

@@ -1,4 +1,4 @@
-"""How an error reaches a person: one line and a hint on stderr, and the exit code. A traceback only with --debug."""
+"""Show an error: one line and a hint on stderr, and the exit code. A traceback only with --debug."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from awf_core.errors import AwfError, redact_url
 INTERRUPTED = 130
 UNEXPECTED = 4
 CONFIGURATION = 2
-"""What a bad flag ends `awf worker` with; everywhere else it is a user's error, 1."""
+"""Exit code of a wrong option of `awf worker`. For every other command that is a user error, 1."""
 
 
 def exit_code_of(error: Exception) -> int:
-    """The exit code `error` ends the process with."""
+    """The process's exit code for `error`."""
     if isinstance(error, AwfError):
         return error.exit_code
     if isinstance(error, click.exceptions.Exit):
@@ -37,12 +37,12 @@ def show(error: Exception, *, is_debug: bool) -> None:
         return
     if is_debug or os.environ.get("AWF_DEBUG"):
         traceback.print_exception(error)
-    # In one piece: other threads still log to the same stream, and print() writes a line and its end separately.
+    # One write: other threads still log to this stream, and print() writes a line and its end separately.
     sys.stderr.write("".join(f"{redact_url(line)}\n" for line in lines_of(error)))
 
 
 def lines_of(error: Exception) -> list[str]:
-    """What a person is told of `error`."""
+    """The message of `error`, and its hint where it has one."""
     if isinstance(error, AwfError):
         return [f"Error: {error.message}", *([f"Hint: {error.hint}"] if error.hint else [])]
     if isinstance(error, click.exceptions.Abort):
@@ -55,5 +55,5 @@ def lines_of(error: Exception) -> list[str]:
         ]
     return [
         f"Error: {type(error).__name__}: {error}",
-        "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints",
+        "Hint: this is an internal error of awf; run again with `awf --debug …` and report the output",
     ]

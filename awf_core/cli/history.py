@@ -1,4 +1,4 @@
-"""`awf history`: the runs that are over, latest first."""
+"""`awf history`: list the runs that have ended, latest first."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json, print_table, print_text
-from awf_core.cli.storage_option import storage_option
+from awf_core.cli.options import format_option, storage_option
+from awf_core.cli.output import note, print_json, print_table, print_text
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ MIDNIGHT = "T00:00:00"
 
 @click.command(name="history")
 @click.option("--workflow", "-w", help="Only runs of this workflow.")
-@click.option("--status", type=click.Choice(["completed", "failed", "cancelled"]), help="Only runs that ended so.")
-@click.option("--since", metavar="DATE", help="Only runs that ended on this day or later, as 2026-01-31.")
+@click.option("--status", type=click.Choice(["completed", "failed", "cancelled"]), help="Only runs with this status.")
+@click.option("--since", metavar="DATE", help="Only runs that ended on this day or later, such as 2026-01-31.")
 @click.option(
-    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many to list, latest first."
+    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum number of runs."
 )
-@click.option("--stats", is_flag=True, help="Count them instead of listing them.")
+@click.option("--stats", is_flag=True, help="Count the runs instead of listing them.")
 @storage_option
 @format_option
 def history_command(
@@ -42,7 +42,7 @@ def history_command(
     storage: Path | None,
     output_format: str,
 ) -> None:
-    """List the runs that are over, those that steps started too, with the error and exit code of the last step."""
+    """List the runs that have ended, with the exit code and error of the last step, also those that steps started."""
     from awf_core.engine.records.history_query import Selection, read_history, read_statistics
     from awf_core.engine.records.places import places
 

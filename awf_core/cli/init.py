@@ -1,4 +1,4 @@
-"""`awf init`: a project with a first workflow, ready for `awf run` and `awf worker`."""
+"""`awf init`: create a project with a first workflow, ready for `awf run` and `awf worker`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from pathlib import Path
 
 import rich_click as click
 
-from awf_core.cli.connected import connected, dead_letter_queue
 from awf_core.cli.output import note
+from awf_core.cli.queues import connected, dead_letter_queue
 
 CONFIG = """\
 # AWF project configuration. `awf config show` prints every value with its origin.
-# inputs:            # defaults for inputs of every workflow
+# inputs:            # default inputs of every workflow
 #   env: staging
 
 mq:
-  concurrency: 5     # workflows a worker runs at once
+  concurrency: 5     # workflows that a worker runs at the same time
   retry: {max_attempts: 3, initial_delay: 5s, max_delay: 5m}
   dead_letter: {enabled: true, queue: awf-dlq}
-  grace: 25s         # how long running workflows may finish after TERM
+  grace: 25s         # time that running workflows get after TERM
 """
 
 HELLO = """\
 name: hello
-description: Greets somebody.
+description: Print a greeting.
 inputs:
   - name: name
     type: string
@@ -45,7 +45,7 @@ outputs:
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init_command(*, directory: Path) -> None:
-    """Start a project in DIRECTORY: .awf/config.yaml, a first workflow, the queue. Overwrites nothing."""
+    """Create a project in DIRECTORY: .awf/config.yaml, a first workflow, the queue. Existing files are kept."""
     awf = directory / ".awf"
     config_file = awf / "config.yaml"
     _write(config_file, CONFIG)

@@ -1,4 +1,4 @@
-"""Messages in queues as the commands show them. Pure."""
+"""How commands show the messages of a queue. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN_CHARS = 60
 
 
 def body_fields(body: bytes) -> dict[str, str]:
-    """`body` as text where it is UTF-8, else in base64: exact either way."""
+    """`body` as text where it is UTF-8, else as base64, so that no byte is lost."""
     try:
         return {"body": body.decode("utf-8")}
     except UnicodeDecodeError:
@@ -23,7 +23,7 @@ def body_fields(body: bytes) -> dict[str, str]:
 
 
 def document_of(body: bytes) -> dict[str, Any]:
-    """The object in `body`; {} where there is none."""
+    """The JSON object in `body`; {} where there is none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -32,19 +32,19 @@ def document_of(body: bytes) -> dict[str, Any]:
 
 
 def workflow_of(item: QueueItem) -> str | None:
-    """The workflow a message names, None where that can't be read."""
+    """The workflow that a message names; None where that can't be read."""
     workflow = document_of(item.body).get("workflow")
     return workflow if isinstance(workflow, str) else None
 
 
 def message_id_of(item: QueueItem) -> str | None:
-    """The producer's id: the body's, else the broker's."""
+    """The id in the body, else the broker's message id."""
     message_id = document_of(item.body).get("id")
     return message_id if isinstance(message_id, str) and message_id else item.message_id
 
 
-def letter_as_json(item: QueueItem) -> dict[str, Any]:
-    """A dead letter as `awf dlq list --format json` prints it."""
+def dead_message_as_json(item: QueueItem) -> dict[str, Any]:
+    """A dead-lettered message as `awf dlq list --format json` prints it."""
     return {
         "id": item.id,
         "message_id": message_id_of(item),
@@ -76,16 +76,16 @@ def item_as_json(item: QueueItem) -> dict[str, Any]:
 
 
 def moment(epoch_s: float | None) -> str | None:
-    """A time for people and programs alike, None where it isn't known."""
+    """UTC time in ISO 8601; None where it isn't known."""
     return None if epoch_s is None else iso_utc(epoch_s)
 
 
 def shortened(text: str | None, limit: int = SHOWN_CHARS) -> str:
-    """The first line of `text`, cut for a table."""
+    """The first line of `text`, cut to `limit` characters."""
     line = (text or "-").partition("\n")[0]
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def body_preview(body: bytes) -> str:
-    """The beginning of a body, for a table."""
+    """The beginning of the first line of a body."""
     return shortened(body[: SHOWN_CHARS * 4].decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""`awf list`: the workflows that can be run by name."""
+"""`awf list`: list the workflows that can be run by name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json, print_table
+from awf_core.cli.options import format_option
+from awf_core.cli.output import note, print_json, print_table
 
 
 @click.command()
 @format_option
 def list_command(*, output_format: str) -> None:
-    """List the workflows that can be run, with the directory each was found in."""
+    """List the workflows that can be run, with the path of each file."""
     from awf_core.cli.step_types import step_types_here
     from awf_core.errors import AwfError
     from awf_core.lang.discovery import Discovery
@@ -34,7 +35,7 @@ def list_command(*, output_format: str) -> None:
     elif rows:
         print_table(("NAME", "DESCRIPTION", "PATH"), [(r["name"], _about(r), r["path"]) for r in rows])
     else:
-        note(f"no workflows in {', '.join(map(str, discovery.directories()))}; `awf init` makes a first one")
+        note(f"no workflows in {', '.join(map(str, discovery.directories()))}; `awf init` creates a first one")
 
 
 def _about(row: dict[str, str | None]) -> str:

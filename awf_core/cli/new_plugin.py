@@ -1,4 +1,4 @@
-"""`awf plugins new`: a folder with a small backend that works, to be turned into one's own."""
+"""`awf plugins new`: write a folder with a small working backend, for the author to change."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LEFT_OUT = frozenset({"__pycache__"})
 @click.argument("name")
 @click.argument("directory", required=False)
 def new_command(*, name: str, directory: str | None) -> None:
-    """Write a folder with a backend NAME to start from: a package, its tests, the conformance kit wired up.
+    """Write a folder with a backend called NAME: a package, its tests, and the conformance kit.
 
-    DIRECTORY is `awf-mq-NAME` where none is given; it must not exist, or be empty.
+    The default DIRECTORY is `awf-mq-NAME`. It must be empty or not exist.
     """
     _check_name(name)
     target = Path(directory or f"awf-mq-{name}")
@@ -44,12 +44,12 @@ def new_command(*, name: str, directory: str | None) -> None:
 
 
 def template_files() -> Iterator[tuple[str, Traversable]]:
-    """(relative path, file) of everything in the folder that is copied."""
+    """The relative path and the file of everything that is copied."""
     yield from _below(files("awf_core.testing") / "template", "")
 
 
 def renamed(text: str, name: str) -> str:
-    """`text`, of the folder's own backend, made about the backend `name`."""
+    """`text` with the template backend's names replaced by those of the backend `name`."""
     snake = name.replace("-", "_")
     camel = "".join(part.capitalize() for part in name.split("-"))
     for old, new in (

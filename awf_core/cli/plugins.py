@@ -1,4 +1,4 @@
-"""`awf plugins`: what is installed, and whether it works."""
+"""`awf plugins`: list what is installed, and check that it works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import rich_click as click
 
 from awf_core.cli.conformance import conformance_command
 from awf_core.cli.new_plugin import new_command
-from awf_core.cli.output import format_option, note, print_json, print_table
+from awf_core.cli.options import format_option
+from awf_core.cli.output import note, print_json, print_table
 
 PROBLEMS_FOUND = 2
 
@@ -36,7 +37,7 @@ def plugins_command(context: click.Context, *, output_format: str) -> None:
 @plugins_command.command("doctor")
 @format_option
 def doctor_command(*, output_format: str) -> int:
-    """Import every backend and plugin and report what is wrong. Exit code 2 where something is."""
+    """Import every backend and plugin and report problems. The exit code is 2 if there is one."""
     from awf_core.plugin.doctor import diagnose
 
     facts = diagnose()

@@ -1,4 +1,4 @@
-"""`awf queue`: look into queues, move and purge messages, create queues."""
+"""`awf queue`: inspect queues, move and purge messages, create queues."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from awf_core.cli.connected import connected, dead_letter_queue
 from awf_core.cli.items import body_preview, item_as_json, message_id_of, moment
-from awf_core.cli.output import format_option, note, print_count, print_json, print_table
-from awf_core.cli.pages import browse
-from awf_core.cli.queue_options import queue_options
+from awf_core.cli.options import format_option, queue_options
+from awf_core.cli.output import note, print_count, print_json, print_table
+from awf_core.cli.queues import browse, connected, dead_letter_queue
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def queue_command() -> None:
-    """Look into a queue, move or purge messages, create queues."""
+    """Inspect queues, move or purge messages, create queues."""
 
 
 @queue_command.command("stats")
@@ -28,7 +27,7 @@ def queue_command() -> None:
 @click.argument("queues", nargs=-1)
 @format_option
 def stats_command(*, config_path: str | None, mq_type: str | None, queues: tuple[str, ...], output_format: str) -> None:
-    """Count what QUEUES hold (default: the configured queue); `-` = this broker can't say."""
+    """Count the messages of QUEUES (default: the configured queue). `-` means that the broker has no such count."""
     with connected(config_path, mq_type) as (_, assembly):
         rows = [(queue, assembly.mq.stats(queue)) for queue in queues or assembly.queues]
     if output_format == "json":
@@ -43,10 +42,10 @@ def stats_command(*, config_path: str | None, mq_type: str | None, queues: tuple
 @queue_command.command("browse", context_settings={"show_default": True})
 @queue_options
 @click.argument("queue")
-@click.option("--limit", type=click.IntRange(min=1), default=20, help="How many to show.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, help="Maximum number of messages.")
 @format_option
 def browse_command(*, config_path: str | None, mq_type: str | None, queue: str, limit: int, output_format: str) -> None:
-    """Show the messages of QUEUE, oldest first, taking none."""
+    """Show the messages of QUEUE, oldest first. None is consumed."""
     with connected(config_path, mq_type) as (_, assembly):
         items = list(browse(assembly.mq, queue, limit=limit))
     if output_format == "json":
@@ -64,8 +63,8 @@ def browse_command(*, config_path: str | None, mq_type: str | None, queue: str, 
 @queue_options
 @click.argument("source")
 @click.argument("target")
-@click.option("--id", "ids", multiple=True, help="Only this message (ID of `queue browse`); repeatable.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--id", "ids", multiple=True, help="Only this message (an ID of `queue browse`); repeatable.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of messages.")
 @format_option
 def move_command(
     *,
@@ -77,7 +76,7 @@ def move_command(
     limit: int | None,
     output_format: str,
 ) -> None:
-    """Move messages that nobody holds from SOURCE to TARGET; they start afresh there."""
+    """Move messages from SOURCE to TARGET, except those in flight. They start at attempt 1, without a delay."""
     if source == target:
         raise UsageError(f"source and target are both '{source}'")
     with connected(config_path, mq_type) as (config, assembly):
@@ -90,10 +89,10 @@ def move_command(
 @queue_command.command("purge")
 @queue_options
 @click.argument("queue")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @format_option
 def purge_command(*, config_path: str | None, mq_type: str | None, queue: str, yes: bool, output_format: str) -> None:
-    """Remove every message of QUEUE that nobody holds. They are gone for good."""
+    """Remove every message of QUEUE, except those in flight. They can't be restored."""
     with connected(config_path, mq_type) as (_, assembly):
         if not yes:
             count = assembly.mq.stats(queue)
@@ -107,9 +106,9 @@ def purge_command(*, config_path: str | None, mq_type: str | None, queue: str, y
 @queue_command.command("ensure", context_settings={"show_default": True})
 @queue_options
 @click.argument("queues", nargs=-1)
-@click.option("--role", type=click.Choice(["work", "dead", "reply"]), default="work", help="What the queues are for.")
+@click.option("--role", type=click.Choice(["work", "dead", "reply"]), default="work", help="Purpose of the queues.")
 def ensure_command(*, config_path: str | None, mq_type: str | None, queues: tuple[str, ...], role: Role) -> None:
-    """Create QUEUES where they are missing (default: the configured one, with its dead-letter queue)."""
+    """Create QUEUES that do not exist (default: the configured queue and its dead-letter queue)."""
     with connected(config_path, mq_type) as (config, assembly):
         dead = dead_letter_queue(config)
         wanted: list[tuple[str, Role]] = [(queue, role) for queue in queues or assembly.queues]
@@ -117,7 +116,7 @@ def ensure_command(*, config_path: str | None, mq_type: str | None, queues: tupl
             wanted += [(dead, "dead"), (config.mq.undeliverable.queue, "dead")]
         for queue, each in wanted:
             assembly.mq.ensure(queue, each, dead_letter=dead if each == "work" else None)
-            note(f"'{queue}' is there")
+            note(f"'{queue}' exists")
 
 
 def _whole(seconds: float | None) -> int | None:

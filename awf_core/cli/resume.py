@@ -1,26 +1,57 @@
-"""`awf resume ID`: go on with a run that did not complete, from where it stopped or an earlier step."""
+"""`awf resume ID`: resume a run that did not complete, from where it stopped or from an earlier step.
+
+Inputs are not checked again, as in the original tool. An error that stops the run before it starts becomes
+`Refused` with its phase, as in `run_flow`.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json
-from awf_core.cli.resume_flow import AskedAgain, resume_here
+from awf_core.cli.options import OutputMode, format_option, output_option, storage_option
+from awf_core.cli.output import note, print_json
 from awf_core.cli.run import STDIN, cancelled_by_signals, error_of, refused_json, warn
-from awf_core.cli.run_flow import Refused
-from awf_core.cli.run_report import OutputMode, RunReport, output_option, summary
-from awf_core.cli.run_view import steps_of
-from awf_core.cli.storage_option import storage_option
+from awf_core.cli.run_flow import Refused, phase
+from awf_core.cli.run_inputs import parse_pairs, prompt_dirs
+from awf_core.cli.run_report import RunReport, summary
+from awf_core.cli.status import steps_of
+from awf_core.cli.step_types import step_types_here
+from awf_core.config.project import load_project
 from awf_core.engine.agents.user_input import LineInput
+from awf_core.engine.records.keep import all_records
+from awf_core.engine.records.places import places
+from awf_core.engine.records.state_file import read_state
+from awf_core.engine.resume import CURRENT, resumption
+from awf_core.engine.runner import Engine
+from awf_core.engine.surroundings import read_surroundings
+from awf_core.lang.catalogue import Catalogue
+from awf_core.lang.discovery import Discovery
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from awf_core.engine.agents.user_input import UserInput
+    from awf_core.engine.cancel import Cancel
+    from awf_core.engine.events import Events
     from awf_core.engine.record import Run
+    from awf_core.lang.model import Workflow
+
+RESUMING = "resuming workflow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRequest:
+    """The run to resume, the step to start at, and inputs that replace its own; `storage` as in `RunRequest`."""
+
+    run_id: str
+    origin: str = CURRENT
+    pairs: Sequence[str] = ()
+    storage: Path | None = None
 
 
 @click.command(name="resume")
@@ -28,10 +59,10 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "origin",
-    default="current",
+    default=CURRENT,
     show_default=True,
     metavar="STEP",
-    help="Where to go on: `current`, `previous`, or a step that ran; what ran after it is forgotten.",
+    help="Where to resume: `current`, `previous`, or a step that ran. The results of later steps are discarded.",
 )
 @click.option(
     "--input", "-i", "pairs", multiple=True, metavar="KEY=VALUE", help="An input that replaces the run's; repeatable."
@@ -50,17 +81,17 @@ def resume_command(
     storage: Path | None,
     output_format: str,
 ) -> NoReturn:
-    """Go on with the run ID, which failed, was cancelled or died, and wait for its end.
+    """Resume the run ID, which failed, was cancelled or was killed, and wait until it ends.
 
-    The workflow is loaded anew, by its name. Exit codes are those of `awf run`; 1 for an unknown run, 3 for a
+    The workflow is loaded again, by its name. Exit codes are those of `awf run`; 1 for an unknown run, 3 for a
     completed one.
     """
     is_json = output_format == "json"
-    asked = AskedAgain(run_id=run_id, origin=origin, pairs=pairs, storage=storage)
+    request = ResumeRequest(run_id=run_id, origin=origin, pairs=pairs, storage=storage)
     try:
         with cancelled_by_signals() as cancel:
             run = resume_here(
-                asked,
+                request,
                 cwd=Path.cwd(),
                 env=os.environ,
                 cancel=cancel,
@@ -74,12 +105,51 @@ def resume_command(
         print_json({"workflow_id": run_id, **refused_json("", refused), "run_id": run_id, "workflow": None})
         context.exit(refused.exit_code)
     if is_json:
-        print_json(_as_json(run))
+        # The keys of `awf run`, with those that the original tool prints for a resumed run.
+        print_json({"workflow_id": run.run_id, **run.as_json(), "steps": steps_of(run.states)})
     else:
         note(summary(run))
     context.exit(run.exit_code)
 
 
-def _as_json(run: Run) -> dict[str, Any]:
-    """The object of `awf run --format json`, with the keys the original tool prints for a resumed run beside it."""
-    return {"workflow_id": run.run_id, **run.as_json(), "steps": steps_of(run.states)}
+def resume_here(
+    request: ResumeRequest,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    cancel: Cancel,
+    events: Events,
+    warn: Callable[[str], None],
+    user_input: UserInput | None = None,
+) -> Run:
+    """Resume a run in `cwd`. Raises Refused; the parameters are those of `run_flow.run_here`."""
+    with phase("config"):
+        project = load_project(cwd=cwd, env=env)
+        step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
+    for warning in project.warnings:
+        warn(warning)
+    record_places = places(env, storage=request.storage)
+    with phase("inputs"):
+        directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
+        overrides = parse_pairs(request.pairs, prompt_dirs=directories)
+        saved = read_state(record_places, request.run_id)
+        resumed = resumption(saved, origin=request.origin, overrides=overrides)
+    catalogue = Catalogue(Discovery(cwd, env), step_types)
+    with phase("load"):
+        workflow = catalogue.get(saved.workflow)
+    for warning in (*workflow.warnings, *_template_warnings(workflow)):
+        warn(warning)
+    events.run_logged(saved.run_id, workflow.name, "info", RESUMING)
+    recorder = all_records(record_places, warn=warn)
+    engine = Engine(step_types=step_types, events=events, env=env, find=catalogue.get, recorder=recorder)
+    return engine.execute(workflow, {}, cancel=cancel, cwd=cwd, run_id=saved.run_id, resumption=resumed)
+
+
+def _template_warnings(workflow: Workflow) -> Iterator[str]:
+    """A warning for each state with a step template: a resumed run does not apply it, as in the original tool."""
+    for state in workflow.states.values():
+        if state.template is not None:
+            yield (
+                f"state '{state.name}': a resumed run does not apply its template '{state.template.name}' again; "
+                "it runs the command beside `use_template`"
+            )

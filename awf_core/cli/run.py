@@ -1,7 +1,7 @@
-"""`awf run NAME`: run a workflow here and now, without a queue.
+"""`awf run NAME`: run a workflow in this process, without a queue.
 
-With `--format json` exactly one object is printed on stdout, whatever happens; else step output as asked, and
-everything about the run on stderr.
+With `--format json` exactly one object is printed on stdout, whatever happens. Without it, stdout gets step output
+(see `--output`) and stderr everything else.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json
-from awf_core.cli.run_flow import Asked, Refused, run_here
-from awf_core.cli.run_inputs import input_options
-from awf_core.cli.run_report import OutputMode, RunReport, output_option, summary
-from awf_core.cli.storage_option import storage_option
+from awf_core.cli.options import OutputMode, format_option, input_options, output_option, storage_option
+from awf_core.cli.output import note, print_json
+from awf_core.cli.run_flow import Refused, RunRequest, run_here
+from awf_core.cli.run_report import RunReport, summary
 from awf_core.engine.agents.user_input import LineInput
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.record import json_value
@@ -29,8 +28,6 @@ from awf_core.lang.problems import LoadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from awf_core.engine.record import Run
-
 STDIN = 0
 
 
@@ -38,7 +35,7 @@ STDIN = 0
 @click.argument("name")
 @input_options
 @output_option
-@click.option("--run-id", help="The run's id, for records and steps.  [default: a new one]")
+@click.option("--run-id", help="Id of the run.  [default: a new one]")
 @storage_option
 @format_option
 @click.pass_context
@@ -53,19 +50,18 @@ def run_command(
     storage: Path | None,
     output_format: str,
 ) -> NoReturn:
-    """Run the workflow NAME (or the workflow file at that path) and wait for its end.
+    """Run the workflow NAME (or the workflow file at that path) and wait until it ends.
 
-    The exit code is 0 when it completed, else the class of what went wrong: 1 input, 2 workflow, 3 execution,
-    4 system.
+    The exit code is 0 if the run completed, else the class of the error: 1 user, 2 workflow, 3 execution, 4 system.
     """
     is_json = output_format == "json"
     given_id = None if run_id is None else check_run_id(run_id)
-    asked = Asked(name=name, pairs=pairs, inputs_file=inputs_file, storage=storage, run_id=given_id)
+    request = RunRequest(name=name, pairs=pairs, inputs_file=inputs_file, storage=storage, run_id=given_id)
     try:
         with cancelled_by_signals() as cancel:
             report = RunReport("silent" if is_json else output, cancel)
             run = run_here(
-                asked,
+                request,
                 cwd=Path.cwd(),
                 env=os.environ,
                 cancel=cancel,
@@ -76,46 +72,42 @@ def run_command(
     except Refused as refused:
         if not is_json:
             raise error_of(refused) from refused
-        print_json(refused_json(asked.name, refused))
+        print_json(refused_json(request.name, refused))
         context.exit(refused.exit_code)
-    _show(run, is_json=is_json)
-    context.exit(run.exit_code)
-
-
-def _show(run: Run, *, is_json: bool) -> None:
     if is_json:
         print_json(run.as_json())
     else:
         note(summary(run))
+    context.exit(run.exit_code)
 
 
 def warn(text: str) -> None:
-    """Tell what is odd and stops nothing."""
+    """Print a warning on stderr."""
     note(f"warning: {text}")
 
 
 @contextmanager
 def cancelled_by_signals() -> Iterator[Cancel]:
-    """A token that SIGINT and SIGTERM ask. The second signal has its ordinary effect."""
+    """A token that SIGINT and SIGTERM cancel. The second signal gets its previous handler."""
     cancel = Cancel()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, _frame: object) -> None:
-        for each, handler in usual.items():
+    def cancel_once(number: int, _frame: object) -> None:
+        for each, handler in previous.items():
             signal.signal(each, handler)
         cancel.request(signal.Signals(number).name)
 
-    for number in usual:
-        signal.signal(number, ask)
+    for number in previous:
+        signal.signal(number, cancel_once)
     try:
         yield cancel
     finally:
-        for number, handler in usual.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def error_of(refused: Refused) -> AwfError:
-    """The error to show; a configuration error as the user's error it is here."""
+    """The error to show. A configuration error counts as a user error here, with exit code 1."""
     error = refused.error
     if not isinstance(error, ConfigError):
         return error
@@ -123,7 +115,7 @@ def error_of(refused: Refused) -> AwfError:
 
 
 def refused_json(name: str, refused: Refused) -> dict[str, Any]:
-    """The object of `Run.as_json` for a run that never began."""
+    """An object with the keys of `Run.as_json`, for a run that did not start."""
     error = refused.error
     message = error.text if isinstance(error, LoadError) else error.message
     shown: dict[str, Any] = {

@@ -1,20 +1,20 @@
-"""The way of `awf run` without its command line: configuration, inputs, loading, required inputs, the engine.
+"""`awf run` without its command line: configuration, inputs, loading, required inputs, the engine.
 
-Called by `run.py`. Takes environment and directory as values, and turns what stops a run before it begins
-into one exception that says in which phase.
+Called by `run.py`. The environment and the directory are parameters. An error that stops a run before it starts
+becomes one exception, `Refused`, with its phase.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
-from awf_core.cli.executors import executor_here
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
 from awf_core.cli.step_types import step_types_here
-from awf_core.config.project import load_project
-from awf_core.engine.executors import Order
+from awf_core.config.project import executor_choice, load_project
+from awf_core.engine.executors import BUILTIN, Order
 from awf_core.engine.records.keep import all_records
 from awf_core.engine.records.places import places
 from awf_core.engine.runner import Engine
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from awf_core.config.project import Project
     from awf_core.engine.agents.user_input import UserInput
     from awf_core.engine.cancel import Cancel
     from awf_core.engine.events import Events
+    from awf_core.engine.executors import Executor
     from awf_core.engine.record import Run
     from awf_core.lang.model import Workflow
     from awf_core.lang.step_types import StepTypes
@@ -40,11 +42,11 @@ Phase = Literal["config", "inputs", "load"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is to be run: a workflow's name or path, `key=value` texts, a file of inputs.
+class RunRequest:
+    """What to run: the name or path of a workflow, `key=value` texts, a file of inputs.
 
-    storage   the directory of its records, None = the user's own
-    run_id    the id of the run, None = a new one
+    storage   the directory of the run records; None: the user's own
+    run_id    the id of the run; None: a new one
     """
 
     name: str
@@ -55,7 +57,7 @@ class Asked:
 
 
 class Refused(Exception):
-    """The run did not begin; `error` says why, `phase` how far it got."""
+    """The run did not start; `error` is the reason, `phase` the step that failed."""
 
     def __init__(self, phase: Phase, error: AwfError) -> None:
         super().__init__(error.message)
@@ -64,12 +66,12 @@ class Refused(Exception):
 
     @property
     def exit_code(self) -> int:
-        """A bad project file ends this command as a user's error does, unlike the commands that need a queue."""
+        """A wrong project file is a user error here (1), unlike in the commands that need a queue."""
         return 1 if isinstance(self.error, ConfigError) else self.error.exit_code
 
 
 def run_here(
-    asked: Asked,
+    request: RunRequest,
     *,
     cwd: Path,
     env: Mapping[str, str],
@@ -78,48 +80,74 @@ def run_here(
     warn: Callable[[str], None],
     user_input: UserInput | None = None,
 ) -> Run:
-    """Run `asked` in `cwd`. Raises Refused for what stops it before the engine; `warn` gets what is only odd.
+    """Run `request` in `cwd`. Raises Refused for an error before the engine starts; `warn` gets the warnings.
 
-    `user_input` is whom conversations with agents talk with, None = nobody.
+    `user_input` answers conversations with agents; without it they get no answer.
     """
     with phase("config"):
         project = load_project(cwd=cwd, env=env)
-        executor = executor_here(project, asked.name, cwd=cwd, env=env)
+        executor = _executor(project, request.name, cwd=cwd, env=env)
     for warning in project.warnings:
         warn(warning)
     with phase("inputs"):
-        inputs = {**project.inputs, **_given(asked, cwd, env)}
-    kept = places(env, storage=asked.storage)
+        inputs = {**project.inputs, **_inputs(request, cwd, env)}
+    record_places = places(env, storage=request.storage)
     discovery = Discovery(cwd, env)
     with phase("load"):
-        path = discovery.resolve(asked.name, allow_paths=True)
+        path = discovery.resolve(request.name, allow_paths=True)
     if executor is not None:
         order = Order(
-            workflow=asked.name, path=path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=kept.storage
+            workflow=request.name,
+            path=path,
+            inputs=inputs,
+            cwd=cwd,
+            env=env,
+            cancel=cancel,
+            storage=record_places.storage,
         )
         with phase("inputs"):
             return executor.execute(order)
     with phase("config"):
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     workflow = _loaded(path, step_types, inputs, warn)
-    find, recorder = Catalogue(discovery, step_types).get, all_records(kept, warn=warn)
+    find, recorder = Catalogue(discovery, step_types).get, all_records(record_places, warn=warn)
     engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
-    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=asked.run_id)
+    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=request.run_id)
 
 
 @contextmanager
 def phase(name: Phase) -> Iterator[None]:
-    """What is wrong inside is why a run did not begin."""
+    """Raise Refused with this phase for an error inside."""
     try:
         yield
     except AwfError as error:
         raise Refused(name, error) from error
 
 
-def _given(asked: Asked, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
+def _executor(project: Project, workflow: str, *, cwd: Path, env: Mapping[str, str]) -> Executor | None:
+    """The executor that the configuration names for `workflow`; None: the built-in engine. Raises ConfigError."""
+    choice = executor_choice(project, workflow)
+    if choice.name in (None, BUILTIN):
+        return None
+    from awf_core.engine.executors.registry import Executors
+
+    registered: Mapping[str, object] = {}
+    if entry_points(group="awf.plugins"):
+        from awf_core.plugin.manager import build_plugins
+
+        registered = build_plugins(None, None, env=env).registered.executors()
+    executor = Executors(registered, program=project.executor_path, cwd=cwd, env=env).get(
+        choice.name, where=choice.where
+    )
+    if executor is not None:
+        executor.check()
+    return executor
+
+
+def _inputs(request: RunRequest, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
     directories = prompt_dirs(cwd, env, read_surroundings(env).awf["prompts_dir"])
-    from_file = read_inputs_file(asked.inputs_file) if asked.inputs_file is not None else {}
-    return {**from_file, **parse_pairs(asked.pairs, prompt_dirs=directories)}
+    from_file = read_inputs_file(request.inputs_file) if request.inputs_file is not None else {}
+    return {**from_file, **parse_pairs(request.pairs, prompt_dirs=directories)}
 
 
 def _loaded(path: Path, step_types: StepTypes, inputs: Mapping[str, Any], warn: Callable[[str], None]) -> Workflow:
@@ -128,11 +156,11 @@ def _loaded(path: Path, step_types: StepTypes, inputs: Mapping[str, Any], warn: 
     for warning in workflow.warnings:
         warn(warning)
     with phase("inputs"):
-        _refuse_missing(workflow, inputs)
+        _reject_missing(workflow, inputs)
     return workflow
 
 
-def _refuse_missing(workflow: Workflow, inputs: Mapping[str, Any]) -> None:
+def _reject_missing(workflow: Workflow, inputs: Mapping[str, Any]) -> None:
     missing = missing_required(workflow, inputs)
     if missing:
         raise InputError(

@@ -1,48 +1,29 @@
-"""The inputs `awf run` and `awf submit` were given: a file, then `--input` over it.
+"""Read the inputs of `awf run` and `awf submit`: a file, and `--input`, which overrides it.
 
-Values of `--input` are text; those of the configuration and of a file keep their types. Checking them against
-the workflow is the engine's job.
+Values of `--input` are text; values of the configuration and of a file keep their types. The engine checks them
+against the workflow.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import rich_click as click
 import yaml
 
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-Command = TypeVar("Command", bound="Callable[..., Any]")
+    from collections.abc import Mapping, Sequence
 
 PROMPT_PREFIX = "@prompts/"
 MAX_PROMPT_BYTES = 1024 * 1024
 
 
-def input_options(command: Command) -> Command:
-    """`--input` and `--inputs-file`, handed to the command as `pairs` and `inputs_file`."""
-    for option in (
-        click.option(
-            "--inputs-file",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Inputs as a YAML or JSON mapping; --input goes over it.",
-        ),
-        click.option(
-            "--input", "-i", "pairs", multiple=True, metavar="KEY=VALUE", help="An input, as text; repeatable."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def parse_pairs(pairs: Sequence[str], *, prompt_dirs: Sequence[Path] | None) -> dict[str, str]:
-    """`key=value` texts as a mapping, both trimmed, `@prompts/x` replaced by that file. Raises UsageError.
+    """`key=value` texts as a mapping, with both sides trimmed. Raises UsageError.
 
-    `prompt_dirs=None` leaves `@prompts/x` as it stands.
+    `@prompts/x` is replaced by the content of that file in `prompt_dirs`; with None it is kept.
     """
     inputs = {}
     for pair in pairs:
@@ -65,14 +46,14 @@ def read_inputs_file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UsageError(
-            f"--inputs-file {path}: holds a {type(content).__name__}, not a mapping of names to values",
+            f"--inputs-file {path}: contains a {type(content).__name__}, not a mapping of names to values",
             hint='Write {"name": "value"}, or name: value on a line of its own.',
         )
     return {str(name): value for name, value in content.items()}
 
 
 def prompt_dirs(cwd: Path, env: Mapping[str, str], global_dir: str) -> list[Path]:
-    """Where `@prompts/x` is looked for, best first."""
+    """The directories to search for `@prompts/x`, in order."""
     own = [Path(env["AWF_PROMPTS_PATH"])] if env.get("AWF_PROMPTS_PATH") else []
     return [*own, cwd / ".awf" / "prompts", Path(global_dir)]
 

@@ -1,4 +1,4 @@
-"""`awf schema`: the JSON Schema of what producers send and what they get back."""
+"""`awf schema`: print the JSON Schema of a message or a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOMENT = {"type": "string", "format": "date-time"}
 MESSAGE: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "AWF message",
-    "description": "What a producer puts on the queue. Only `workflow` is required; unknown keys are kept and ignored.",
+    "description": "What a producer publishes. Only `workflow` is required; unknown keys are kept and ignored.",
     "type": "object",
     "required": ["workflow"],
     "properties": {
@@ -41,7 +41,7 @@ MESSAGE: dict[str, Any] = {
         },
         "metadata": {
             "type": ["object", "null"],
-            "description": "Comes back with the result as it is. `correlation_id` in it is the reply's correlation id.",
+            "description": "Returned unchanged in the result. Its `correlation_id` becomes that of the reply.",
         },
         "schema": {"enum": [1, None], "description": "Version of this schema; reserved."},
         "not_before": {"description": "Reserved."},
@@ -53,7 +53,7 @@ MESSAGE: dict[str, Any] = {
 RESULT: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "AWF result",
-    "description": "What is published to `reply_to`: one result per message, for the attempt that ended it.",
+    "description": "What is published to `reply_to`: one result for each message, for its last attempt.",
     "type": "object",
     "required": [
         "id",

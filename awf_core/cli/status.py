@@ -1,4 +1,4 @@
-"""`awf status ID`: how a run stands, from the file of its state."""
+"""`awf status ID`: show the state of a run, from its state file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, print_json, print_table, print_text
-from awf_core.cli.storage_option import storage_option
+from awf_core.cli.options import format_option, storage_option
+from awf_core.cli.output import print_json, print_table, print_text
+from awf_core.engine.record import json_value
+from awf_core.engine.records.timestamps import written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from awf_core.engine.record import StateRecord
     from awf_core.engine.records.state_json import RunState
 
 
@@ -21,9 +25,9 @@ if TYPE_CHECKING:
 @storage_option
 @format_option
 def status_command(*, run_id: str, storage: Path | None, output_format: str) -> None:
-    """Show how the run ID stands: its status, where it is, and each step that ran.
+    """Show the state of the run ID: its status, its current step, and each step that ran.
 
-    A run whose process died is shown as `running`; `awf resume` goes on with it. Exit code 1 for an unknown run.
+    A run whose process was killed is shown as `running`; `awf resume` resumes it. Exit code 1 for an unknown run.
     """
     from awf_core.engine.records.places import places
     from awf_core.engine.records.state_file import read_state
@@ -37,9 +41,6 @@ def status_command(*, run_id: str, storage: Path | None, output_format: str) -> 
 
 
 def _as_json(state: RunState) -> dict[str, Any]:
-    from awf_core.cli.run_view import steps_of
-    from awf_core.engine.records.timestamps import written
-
     end = state.completed_at or state.updated_at
     shown: dict[str, Any] = {
         "workflow_id": state.run_id,
@@ -55,8 +56,28 @@ def _as_json(state: RunState) -> dict[str, Any]:
     return shown | ({"error": error} if error else {}) | {"steps": steps_of(state.states)}
 
 
+def steps_of(states: Mapping[str, StateRecord]) -> list[dict[str, Any]]:
+    """One object for each state, in the order they started. Keys without a value are omitted."""
+    return [_step(name, states[name]) for name in sorted(states, key=lambda name: states[name].started_at)]
+
+
+def _step(name: str, record: StateRecord) -> dict[str, Any]:
+    optional = {
+        "output": record.output,
+        "stderr": record.stderr,
+        "exit_code": record.exit_code,
+        "started_at": written(record.started_at) if record.started_at else "",
+        "completed_at": written(record.finished_at) if record.finished_at else "",
+        "error": record.error,
+    }
+    shown: dict[str, Any] = json_value(
+        {"name": name, "status": record.status, **{k: v for k, v in optional.items() if v}}
+    )
+    return shown
+
+
 def _error(state: RunState) -> str:
-    """Why it is where it is: the error of the state it stopped at, or of the last one, where that failed."""
+    """The error of the state that the run stopped at, else of the last state; empty where neither failed."""
     if state.status in ("completed", "running") or not state.states:
         return ""
     last = max(state.states.values(), key=lambda record: record.finished_at)

@@ -1,4 +1,4 @@
-"""The step types there are here, with their operations and agent providers: those of the core and of plugins."""
+"""The step types, operations and agent providers of the core and of the installed plugins."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def step_types_here(
     env: Mapping[str, str], *, notify_backend: str | None = None, user_input: UserInput | None = None
 ) -> StepTypes:
-    """A registry with every step type. Imports nothing more where no plugin is installed. Raises ConfigError.
+    """A registry of every step type. Imports no plugin code where no plugin is installed. Raises ConfigError.
 
-    `notify_backend` is the project's `notify.default_backend`, `user_input` whom conversations talk with.
+    `notify_backend` is the project's `notify.default_backend`. `user_input` answers conversations with agents.
     """
     if not entry_points(group="awf.plugins"):
         return builtin_step_types(notify_backend=notify_backend, user_input=user_input)

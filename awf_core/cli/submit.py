@@ -1,4 +1,4 @@
-"""`awf submit`: put a message on the queue, and with --wait behave as `awf run` would."""
+"""`awf submit`: submit a message to the queue; with --wait, print the result and exit as `awf run` does."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, note, print_json, print_text
-from awf_core.cli.queue_options import config_overrides, duration_option, load, queue_options
-from awf_core.cli.run_inputs import input_options, parse_pairs, read_inputs_file
+from awf_core.cli.options import duration_option, format_option, input_options, queue_options
+from awf_core.cli.output import note, print_json, print_text
+from awf_core.cli.queues import load
+from awf_core.cli.run_inputs import parse_pairs, read_inputs_file
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ PROGRESS_EVERY_S = 5.0
 @click.argument("workflow")
 @input_options
 @click.option("--queue", "-q", help="Queue to publish to.  [default: mq.<type>.queue, awf-workflows]")
-@click.option("--id", "message_id", help="The message's id.  [default: a generated one]")
-@click.option("--reply-to", help="Queue the result is published to.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="Comes back with the result; repeatable.")
-@click.option("--delay", default="0s", help="Not before this time has passed.")
-@click.option("--wait", is_flag=True, help="Wait for the result; print its output and exit as `awf run` would.")
-@click.option("--timeout", help="With --wait: give up after this time, with exit code 124.")
+@click.option("--id", "message_id", help="Id of the message.  [default: a generated one]")
+@click.option("--reply-to", help="Queue that the result is published to.")
+@click.option(
+    "--metadata", multiple=True, metavar="KEY=VALUE", help="Value that is returned with the result; repeatable."
+)
+@click.option("--delay", default="0s", help="Time before the message is delivered.")
+@click.option("--wait", is_flag=True, help="Wait for the result, print its output and exit as `awf run` does.")
+@click.option("--timeout", help="With --wait: stop waiting after this time, with exit code 124.")
 @format_option
 def submit_command(
     *,
@@ -50,14 +53,14 @@ def submit_command(
     timeout: str | None,
     output_format: str,
 ) -> int:
-    """Put a message on the queue that names WORKFLOW."""
+    """Submit a message that names WORKFLOW to the queue."""
     from awf_core.client import Client
 
     timeout_s = duration_option("--timeout", timeout) if timeout is not None else FOREVER_S
     from_file = read_inputs_file(inputs_file) if inputs_file is not None else {}
-    # A message's `@prompts/x` is never read from the worker's disk, so it isn't from the producer's either.
+    # A worker does not read `@prompts/x` from its disk for a message, so the producer does not read it either.
     values = {**from_file, **parse_pairs(pairs, prompt_dirs=None)}
-    config = load(config_path, config_overrides(mq_type=mq_type))
+    config = load(config_path, mq_type=mq_type)
     with Client(config=config) as client:
         submission = client.submit(
             workflow,
@@ -94,7 +97,7 @@ def _print_submission(submission: Submission, output_format: str) -> None:
 
 
 def _wait(client: Client, submission: Submission, timeout_s: float, output_format: str) -> int:
-    """Show that something is happening, then the result."""
+    """Note every few seconds that the command still waits, then print the result."""
     from awf_core.errors import WaitTimeout
     from awf_core.units import format_duration
 

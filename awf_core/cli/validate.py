@@ -1,4 +1,4 @@
-"""`awf validate`: every problem of a workflow file at once."""
+"""`awf validate`: report every problem of a workflow file at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from awf_core.cli.output import format_option, print_json, print_text
+from awf_core.cli.options import format_option
+from awf_core.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from awf_core.lang.problems import Problem
@@ -22,7 +23,7 @@ INVALID = 2
 def validate_command(*, name: str, output_format: str) -> int:
     """Check the workflow NAME (or the workflow file at that path) and print every problem with its line.
 
-    Exit code 0 when it can be run (warnings don't count), 2 when it has errors, 1 when it isn't found.
+    The exit code is 0 if the workflow can run (warnings don't count), 2 if it has errors, 1 if there is no such file.
     """
     from awf_core.cli.step_types import step_types_here
     from awf_core.config.project import load_project

@@ -113,7 +113,7 @@ def test_a_worker_imports_no_backend_but_its_own(project: Project) -> None:
     assert ended.stdout == "clients:\n"
 
 
-def test_a_plugins_command_is_a_command_and_its_internal_error_is_reported_as_one(project: Project, awf: Awf) -> None:
+def test_a_command_of_a_plugin_runs_and_its_exception_is_shown_as_an_internal_error(project: Project, awf: Awf) -> None:
     site = project.directory / "site"
     site.mkdir()
     install_plugin(
@@ -141,7 +141,7 @@ def test_a_plugins_command_is_a_command_and_its_internal_error_is_reported_as_on
     assert broken.returncode == 4
     error, hint = broken.stderr.splitlines()
     assert error == "Error: ZeroDivisionError: division by zero"
-    assert hint == "Hint: this is a defect of awf; run again with `awf --debug …` and report what it prints"
+    assert hint == "Hint: this is an internal error of awf; run again with `awf --debug …` and report the output"
 
 
 @pytest.mark.parametrize("command", [[f"{awf_process.AWF}q"], [sys.executable, "-m", "awf_core"]])

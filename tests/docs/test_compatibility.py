@@ -59,8 +59,8 @@ def test_every_case_that_differs_on_purpose_is_on_the_page_or_left_to_the_origin
         assert reason == "left to the original binary" or set(names) & on_page, reason
 
 
-def test_the_page_lists_every_defect_that_is_known() -> None:
-    assert len(table(PAGE.section("## Defects of the language"), "The original")) == 13
+def test_the_page_lists_every_known_flaw() -> None:
+    assert len(table(PAGE.section("## Flaws of the language"), "The original")) == 13
     assert len(table(PAGE.section("## What its documentation shows and it does not run"), "Documented")) == 7
 
 

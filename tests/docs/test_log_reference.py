@@ -69,7 +69,7 @@ def test_the_documented_fields_are_those_the_code_writes() -> None:
     assert {name: shown[name] for name in real} == real
 
 
-def test_an_event_nobody_writes_is_said_to_be_so() -> None:
+def test_an_event_that_no_code_writes_is_marked_as_such() -> None:
     silent = set(events.MEANING) - set(written()) - BY_THE_LOG_ITSELF
 
     assert {name for name, row in documented().items() if row["Level"] == NOT_WRITTEN} == silent

@@ -53,13 +53,13 @@ def test_the_example_of_a_result_has_every_key() -> None:
     assert list(json.loads(example.text)) == list(RESULT["properties"])
 
 
-def test_every_reason_a_message_can_die_of_is_documented() -> None:
+def test_every_reason_for_dead_lettering_is_documented() -> None:
     code = "".join(
         (ROOT / "awf_core" / "worker" / name).read_text(encoding="utf-8") for name in ("plan.py", "decide.py")
     )
     given = r'(?m:^[A-Z_]+ = |reason=|_dead\()"(\w+)"'
 
-    assert set(names(table(MESSAGES.section("## Reasons of dead letters"), "Reason"), "Reason")) == set(
+    assert set(names(table(MESSAGES.section("## Reasons for dead-lettering"), "Reason"), "Reason")) == set(
         re.findall(given, code)
     )
 
@@ -98,7 +98,7 @@ def test_the_documented_columns_are_those_of_a_new_queue_file(tmp_path: Path) ->
     assert sorted(names(table(QUEUE.section("## The table"), "Column"), "Column")) == sorted(columns)
 
 
-def test_the_documented_abilities_are_those_of_the_backend(tmp_path: Path) -> None:
+def test_the_documented_capabilities_are_those_of_the_backend(tmp_path: Path) -> None:
     context = BackendContext(worker="docs", clock=SystemClock(), directory=str(tmp_path))
     real = Backend(SqliteSettings(), context).capabilities
 
@@ -110,7 +110,7 @@ def test_the_documented_abilities_are_those_of_the_backend(tmp_path: Path) -> No
     assert shown == {name: str(getattr(real, name)) for name in real.__slots__}
 
 
-def test_the_shown_layers_are_those_that_are_checked() -> None:
+def test_the_documented_layers_are_those_of_the_import_contract() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = next(one["layers"] for one in project["tool"]["importlinter"]["contracts"] if "layers" in one)
 

@@ -1,4 +1,4 @@
-"""What the pages tell the reader to type is typed here, and what they show is what comes out."""
+"""Run the commands that the pages show, and compare their output with the output that the pages show."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_the_types_are_those_that_are_registered() -> None:
     assert set(rows) == set(SECTIONS)
 
 
-def test_operations_providers_and_strategies_are_those_there_are() -> None:
+def test_operations_providers_and_strategies_are_those_that_are_registered() -> None:
     providers = agent_providers_with({})
     shown = {row["Provider"].strip("`"): set(codes(row["Options"])) for row in table(PAGE.text, "Provider")}
 
@@ -165,7 +165,7 @@ def test_the_limits_of_loops_and_calls_are_the_real_ones() -> None:
     assert f"calls go {MAX_DEPTH} deep" in PAGE.section("## Sub-workflows")
 
 
-def test_what_templates_see_and_call_is_what_there_is() -> None:
+def test_the_documented_variables_and_functions_of_templates_are_the_real_ones() -> None:
     seen = LANGUAGES.section("## What templates see")
     loop = {name.removeprefix(".loop.") for name in names(PAGE.section("## Loops"), "Name")}
 
@@ -175,7 +175,7 @@ def test_what_templates_see_and_call_is_what_there_is() -> None:
     assert set(names(LANGUAGES.section("## Templates"), "Function")) == set(FUNCTIONS) - ROOT_NAMES
 
 
-def test_what_expressions_see_and_call_is_what_there_is() -> None:
+def test_the_documented_variables_and_functions_of_expressions_are_the_real_ones() -> None:
     in_templates = set(STEP_STATE.fields) - set(environment._STATE_DEFAULTS)
     parts = table(LANGUAGES.section("## What templates see"), "Part")
     called = [name for row in table(LANGUAGES.text, "Kind") for name in codes(row["Functions"])]
@@ -185,7 +185,7 @@ def test_what_expressions_see_and_call_is_what_there_is() -> None:
     assert sorted(called) == sorted({*builtin_table.NAMES, *environment.FUNCTIONS})
 
 
-def test_the_operators_are_those_of_the_grammar_from_the_loosest_to_the_tightest() -> None:
+def test_the_operators_are_those_of_the_grammar_in_the_order_of_precedence() -> None:
     rows = [codes(row["Operators"]) for row in table(LANGUAGES.section("## Operators"), "Operators")]
     powers = [[(grammar.UNARY if name in ("not", "!") else grammar.BINARY)[name] for name in row] for row in rows]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from engine_kit import ENV, Kit, Recorder, failing
 
-from awf_core.cli.run_flow import Asked, run_here
+from awf_core.cli.run_flow import RunRequest, run_here
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.runner import Engine
 from awf_core.engine.steps import builtin_step_types
@@ -55,7 +55,7 @@ class Project:
 
     def run(self, name: str) -> Run:
         return run_here(
-            Asked(name=name), cwd=self.root, env=ENV, cancel=Cancel(), events=self.events, warn=lambda _: None
+            RunRequest(name=name), cwd=self.root, env=ENV, cancel=Cancel(), events=self.events, warn=lambda _: None
         )
 
 

@@ -122,7 +122,7 @@ def test_a_prompt_file_stands_for_an_input(project: Path, capfd: pytest.CaptureF
         (["greet", "-i", "who=@prompts/../x"], 1, ["@prompts/../x: not the name of a prompt file", "without '..'"]),
         (["gret", "-i", "who=x"], 1, ["workflow not found: gret", "Did you mean 'greet'?"]),
         (["greet", "--inputs-file", "no.json"], 1, ["--inputs-file no.json: No such file or directory"]),
-        (["greet", "--inputs-file", "list.json"], 1, ["--inputs-file list.json: holds a list, not a mapping"]),
+        (["greet", "--inputs-file", "list.json"], 1, ["--inputs-file list.json: contains a list, not a mapping"]),
         (["greet", "--inputs-file", "bad.json"], 1, ["--inputs-file bad.json: not YAML or JSON"]),
         (["broken"], 2, ["required field missing"]),
     ],

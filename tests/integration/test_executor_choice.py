@@ -10,7 +10,7 @@ import pytest
 from original_awf import OriginalAwf
 from queue_project import QUEUE, Project
 
-from awf_core.cli.run_flow import Asked, Refused, run_here
+from awf_core.cli.run_flow import Refused, RunRequest, run_here
 from awf_core.config.load import load_config
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.events import NoEvents
@@ -49,7 +49,7 @@ def env_of(project: Project, **more: str) -> dict[str, str]:
 
 
 def run(project: Project, name: str, *pairs: str, **env: str) -> Run:
-    asked = Asked(name=name, pairs=pairs)
+    asked = RunRequest(name=name, pairs=pairs)
     how: dict[str, Any] = {"cwd": project.directory, "env": env_of(project, **env), "cancel": Cancel()}
     return run_here(asked, events=NoEvents(), warn=lambda _: None, **how)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from awf_core.cli.run_flow import Asked, run_here
+from awf_core.cli.run_flow import RunRequest, run_here
 from awf_core.cli.run_report import RunReport
 from awf_core.engine.agents.user_input import NoInput
 from awf_core.engine.cancel import Cancel
@@ -90,7 +90,7 @@ def test_a_workflow_does_what_the_rules_say(rule: dict[str, Any], tmp_path: Path
     cancel = Cancel()
 
     run = run_here(
-        Asked(name="w", pairs=project.pairs),
+        RunRequest(name="w", pairs=project.pairs),
         cwd=project.work,
         env=project.env,
         cancel=cancel,

@@ -22,8 +22,8 @@ import pytest
 import yaml
 from eventually import eventually
 
-from awf_core.cli.resume_flow import AskedAgain, resume_here
-from awf_core.cli.run_flow import Asked, Refused, run_here
+from awf_core.cli.resume import ResumeRequest, resume_here
+from awf_core.cli.run_flow import Refused, RunRequest, run_here
 from awf_core.cli.run_report import RunReport
 from awf_core.engine.agents.user_input import LineInput, NoInput
 from awf_core.engine.cancel import Cancel
@@ -215,7 +215,7 @@ def typed_bytes(lines: list[str]) -> bytes:
 
 
 def run_in_process(laid: Laid) -> dict[str, Any]:
-    asked = Asked(name=laid.name, pairs=laid.pairs)
+    asked = RunRequest(name=laid.name, pairs=laid.pairs)
     with served(laid.case), typed(laid.case.get("stdin_lines", [])) as user_input:
         return observe(laid, user_input, lambda **how: run_here(asked, **how))
 
@@ -224,9 +224,9 @@ def resume_in_process(laid: Laid) -> dict[str, Any]:
     """The runs made before, under the id the case names; then that run taken up again."""
     for before in laid.case["before"]:
         pairs = [f"{name}={value}" for name, value in before.get("inputs", {}).items()]
-        first = Asked(name=laid.name, pairs=pairs, run_id=laid.case["resume"])
+        first = RunRequest(name=laid.name, pairs=pairs, run_id=laid.case["resume"])
         observe(laid, NoInput(), lambda first=first, **how: run_here(first, **how))
-    again = AskedAgain(run_id=laid.case["resume"], origin=laid.case.get("from", "current"), pairs=laid.pairs)
+    again = ResumeRequest(run_id=laid.case["resume"], origin=laid.case.get("from", "current"), pairs=laid.pairs)
     return observe(laid, NoInput(), lambda **how: resume_here(again, **how))
 
 

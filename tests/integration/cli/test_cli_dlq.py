@@ -1,4 +1,4 @@
-"""`awf dlq`: what could not be done, and back to work with it."""
+"""`awf dlq`: list, show, replay and remove dead-lettered messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .conftest import Ended
 
-LETTER = (
+INSERT = (
     "INSERT INTO message(queue, body, source, reason, error, attempt, deliveries, dead_at, message_id, history)"
     " VALUES ('awf-dlq', ?, ?, ?, ?, 3, 3, ?, ?, ?)"
 )
@@ -23,14 +23,14 @@ DEAD_AT_MS = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
 
 
 @pytest.fixture
-def letters(project: Project) -> None:
-    """Three letters of two queues, one of them with a body that is no text."""
+def dead_messages(project: Project) -> None:
+    """Three dead-lettered messages of two queues; the body of one is not text."""
     history = json.dumps([{"attempt": 3, "error": "down"}])
     good = json.dumps({"id": "m-1", "workflow": "hello"})
     other = json.dumps({"id": "m-2", "workflow": "other"})
-    project.sql(LETTER, good, "awf-workflows", "max_attempts", "down\nat host", DEAD_AT_MS, None, history)
-    project.sql(LETTER, b"\xff", "awf-workflows", "malformed", "body is not UTF-8", DEAD_AT_MS, "b-1", None)
-    project.sql(LETTER, other, "jobs", "max_attempts", "down", 4_000_000_000_000, None, None)
+    project.sql(INSERT, good, "awf-workflows", "max_attempts", "down\nat host", DEAD_AT_MS, None, history)
+    project.sql(INSERT, b"\xff", "awf-workflows", "malformed", "body is not UTF-8", DEAD_AT_MS, "b-1", None)
+    project.sql(INSERT, other, "jobs", "max_attempts", "down", 4_000_000_000_000, None, None)
 
 
 def listed(cli: Callable[..., Ended], *arguments: str) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def listed(cli: Callable[..., Ended], *arguments: str) -> list[dict[str, Any]]:
     return ended.data
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_messages")
 def test_the_list_has_exactly_the_documented_shape(cli: Callable[..., Ended]) -> None:
     first, second, _ = listed(cli)
 
@@ -61,8 +61,8 @@ def test_the_list_has_exactly_the_documented_shape(cli: Callable[..., Ended]) ->
     assert (second["message_id"], second["workflow"]) == ("b-1", None)
 
 
-@pytest.mark.usefixtures("letters")
-def test_the_table_names_each_letter_in_one_line(cli: Callable[..., Ended]) -> None:
+@pytest.mark.usefixtures("dead_messages")
+def test_the_table_has_one_line_for_each_dead_lettered_message(cli: Callable[..., Ended]) -> None:
     heading, *rows = cli("dlq", "list").stdout.splitlines()
 
     assert heading.split() == ["ID", "MESSAGE", "QUEUE", "WORKFLOW", "REASON", "ATTEMPTS", "DEAD_AT", "ERROR"]
@@ -72,24 +72,24 @@ def test_the_table_names_each_letter_in_one_line(cli: Callable[..., Ended]) -> N
     assert len(rows) == 3
 
 
-@pytest.mark.usefixtures("letters")
-def test_letters_are_filtered_by_reason_workflow_and_source(cli: Callable[..., Ended]) -> None:
-    assert [letter["id"] for letter in listed(cli, "--reason", "malformed")] == ["2"]
-    assert [letter["id"] for letter in listed(cli, "--workflow", "other")] == ["3"]
-    assert [letter["id"] for letter in listed(cli, "--source", "awf-workflows")] == ["1", "2"]
-    assert [letter["id"] for letter in listed(cli, "--reason", "max_attempts", "--limit", "1")] == ["1"]
+@pytest.mark.usefixtures("dead_messages")
+def test_the_list_is_filtered_by_reason_workflow_and_source(cli: Callable[..., Ended]) -> None:
+    assert [message["id"] for message in listed(cli, "--reason", "malformed")] == ["2"]
+    assert [message["id"] for message in listed(cli, "--workflow", "other")] == ["3"]
+    assert [message["id"] for message in listed(cli, "--source", "awf-workflows")] == ["1", "2"]
+    assert [message["id"] for message in listed(cli, "--reason", "max_attempts", "--limit", "1")] == ["1"]
     assert listed(cli, "--reason", "crash_loop") == []
 
 
-def test_without_letters_there_is_nothing_on_stdout(cli: Callable[..., Ended]) -> None:
+def test_an_empty_dead_letter_queue_prints_nothing_on_stdout(cli: Callable[..., Ended]) -> None:
     ended = cli("dlq", "list")
 
-    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "no dead letters\n")
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "no dead-lettered messages\n")
     assert listed(cli) == []
 
 
-@pytest.mark.usefixtures("letters")
-def test_one_letter_is_shown_whole_by_its_id_or_its_messages(cli: Callable[..., Ended]) -> None:
+@pytest.mark.usefixtures("dead_messages")
+def test_one_message_is_shown_in_full_by_its_id_or_its_message_id(cli: Callable[..., Ended]) -> None:
     by_message = cli("dlq", "show", "m-1", "--format", "json").data
 
     assert by_message["history"] == [{"attempt": 3, "error": "down"}]
@@ -98,15 +98,17 @@ def test_one_letter_is_shown_whole_by_its_id_or_its_messages(cli: Callable[..., 
 
 
 @pytest.mark.parametrize("command", ["show", "replay"])
-def test_a_letter_that_is_not_there_is_named(cli: Callable[..., Ended], command: str) -> None:
+def test_an_unknown_id_is_an_error_that_names_it(cli: Callable[..., Ended], command: str) -> None:
     ended = cli("dlq", command, "nope")
 
     assert ended.exit_code == 1
-    assert ended.stderr == "Error: no dead letter 'nope' in 'awf-dlq'\nHint: `awf dlq list` shows what there is\n"
+    assert (
+        ended.stderr == "Error: no dead-lettered message 'nope' in 'awf-dlq'\nHint: `awf dlq list` shows the messages\n"
+    )
 
 
-@pytest.mark.usefixtures("letters")
-def test_replay_puts_a_letter_back_where_it_came_from_with_attempts_anew(
+@pytest.mark.usefixtures("dead_messages")
+def test_replay_moves_a_message_to_the_queue_it_came_from_and_resets_its_attempts(
     project: Project, cli: Callable[..., Ended]
 ) -> None:
     ended = cli("dlq", "replay", "m-1", "3")
@@ -117,11 +119,11 @@ def test_replay_puts_a_letter_back_where_it_came_from_with_attempts_anew(
     assert row is not None
     assert (row["attempt"], row["deliveries"], row["owner"]) == (1, 0, None)
     assert project.count("jobs") == 1
-    assert [letter["id"] for letter in listed(cli)] == ["2"]
+    assert [message["id"] for message in listed(cli)] == ["2"]
 
 
-@pytest.mark.usefixtures("letters")
-def test_replay_of_all_takes_filters_and_another_target(project: Project, cli: Callable[..., Ended]) -> None:
+@pytest.mark.usefixtures("dead_messages")
+def test_replay_of_all_accepts_filters_and_another_target(project: Project, cli: Callable[..., Ended]) -> None:
     ended = cli("dlq", "replay", "--all", "--reason", "max_attempts", "--to", "again", "--format", "json")
 
     assert ended.data == {"replayed": 2}
@@ -129,35 +131,35 @@ def test_replay_of_all_takes_filters_and_another_target(project: Project, cli: C
     assert len(listed(cli)) == 1
 
 
-def test_replay_wants_letters_or_all_and_not_both(cli: Callable[..., Ended]) -> None:
+def test_replay_needs_ids_or_all_but_not_both(cli: Callable[..., Ended]) -> None:
     for arguments in ((), ("m-1", "--all")):
         ended = cli("dlq", "replay", *arguments)
         assert ended.exit_code == 1
-        assert ended.stderr.startswith("Error: name the letters to replay, or give --all\n")
+        assert ended.stderr.startswith("Error: give the ids of the messages to replay, or --all\n")
 
 
-def test_a_letter_of_nowhere_needs_a_target(project: Project, cli: Callable[..., Ended]) -> None:
+def test_replay_of_a_message_without_a_source_queue_needs_a_target(project: Project, cli: Callable[..., Ended]) -> None:
     project.put("{}", queue="awf-dlq")
 
     ended = cli("dlq", "replay", "1")
 
     assert ended.exit_code == 1
-    assert ended.stderr == "Error: letter '1' doesn't say which queue it came from\nHint: give --to QUEUE\n"
+    assert ended.stderr == "Error: message '1' does not record which queue it came from\nHint: give --to QUEUE\n"
     assert cli("dlq", "replay", "1", "--to", "jobs").stdout == "1\n"
 
 
-@pytest.mark.usefixtures("letters")
-def test_purge_removes_letters_older_than_an_age_or_all(project: Project, cli: Callable[..., Ended]) -> None:
+@pytest.mark.usefixtures("dead_messages")
+def test_purge_removes_messages_older_than_an_age_or_all(project: Project, cli: Callable[..., Ended]) -> None:
     old = cli("dlq", "purge", "--older-than", "1m", "--yes", "--format", "json")
 
     assert old.data == {"removed": 2}
-    assert [letter["id"] for letter in listed(cli)] == ["3"]
+    assert [message["id"] for message in listed(cli)] == ["3"]
     assert cli("dlq", "purge", stdin="n\n").exit_code == 130
     assert cli("dlq", "purge", "--yes").stdout == "1\n"
     assert project.sql("SELECT COUNT(*) FROM message") == [(0,)]
 
 
-def test_an_age_that_is_none_is_refused(cli: Callable[..., Ended]) -> None:
+def test_an_invalid_age_is_rejected(cli: Callable[..., Ended]) -> None:
     ended = cli("dlq", "purge", "--older-than", "old", "--yes")
 
     assert ended.exit_code == 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .conftest import Ended
 
 
-def test_init_makes_a_project_that_lists_validates_and_submits(project: Project, cli: Callable[..., Ended]) -> None:
+def test_init_creates_a_project_that_lists_validates_and_submits(project: Project, cli: Callable[..., Ended]) -> None:
     ended = cli("init", "fresh")
 
     fresh = project.directory / "fresh" / ".awf"
@@ -62,16 +62,18 @@ def test_list_shows_workflows_and_which_do_not_load(project: Project, cli: Calla
     assert rows[1].split()[:2] == ["hello", "Greets."]
 
 
-def test_list_of_nothing_says_where_it_looked(cli: Callable[..., Ended]) -> None:
+def test_an_empty_list_names_the_directories_that_were_searched(cli: Callable[..., Ended]) -> None:
     ended = cli("list")
 
     assert ended.stdout == ""
     assert ".awf/workflows" in ended.stderr
-    assert "`awf init` makes a first one" in ended.stderr
+    assert "`awf init` creates a first one" in ended.stderr
     assert cli("list", "--format", "json").data == []
 
 
-def test_validate_ends_with_0_for_good_2_for_bad_and_1_for_missing(project: Project, cli: Callable[..., Ended]) -> None:
+def test_validate_exits_with_0_for_valid_2_for_invalid_and_1_for_missing(
+    project: Project, cli: Callable[..., Ended]
+) -> None:
     good = project.workflow("good")
     project.workflow_text("bad", "name: bad\nstates:\n  initial: nowhere\n  a:\n    type: terminal\n")
 
@@ -122,7 +124,7 @@ def test_config_check_names_every_problem_with_file_line_key_and_value(
     )
 
 
-def test_keys_outside_of_mq_only_warn(project: Project, cli: Callable[..., Ended]) -> None:
+def test_unknown_keys_outside_of_mq_only_warn(project: Project, cli: Callable[..., Ended]) -> None:
     project.config("colour: red\n")
 
     ended = cli("config", "check")
@@ -146,7 +148,7 @@ def test_plugins_are_listed_with_distribution_version_and_entry_point(cli: Calla
     assert "awf_core.backends.sqlite.backend:Backend" in cli("plugins").stdout
 
 
-def test_the_doctor_imports_plugins_and_ends_with_2_where_one_is_ill(
+def test_the_doctor_imports_plugins_and_exits_with_2_if_one_has_a_problem(
     project: Project, cli: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     well = cli("plugins", "doctor", "--format", "json")
@@ -182,7 +184,7 @@ def test_every_command_has_a_help_page(cli: Callable[..., Ended], command: str) 
     assert ended.stderr == ""
 
 
-def test_a_queue_that_can_not_be_reached_ends_a_command_with_two_or_four(
+def test_a_command_exits_with_two_or_four_if_its_queue_can_not_be_reached(
     project: Project, cli: Callable[..., Ended]
 ) -> None:
     project.mq(sqlite={"path": "/proc/awf/queue.db"})

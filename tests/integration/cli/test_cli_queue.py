@@ -1,4 +1,4 @@
-"""`awf queue`: counts, looking, moving, removing, creating."""
+"""`awf queue`: count, browse, move, purge, create."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .conftest import Ended
 
 
-def test_stats_count_what_queues_hold(project: Project, cli: Callable[..., Ended]) -> None:
+def test_stats_count_the_messages_of_queues_by_state(project: Project, cli: Callable[..., Ended]) -> None:
     project.put("one", "two")
     project.put("three", queue="other")
     project.sql("UPDATE message SET due = due + 3600000 WHERE body = 'two'")
@@ -30,7 +30,7 @@ def test_stats_count_what_queues_hold(project: Project, cli: Callable[..., Ended
     assert lines[0].split()[:5] == ["awf-workflows", "1", "1", "0", "0"]
 
 
-def test_browse_shows_messages_oldest_first_and_takes_none(project: Project, cli: Callable[..., Ended]) -> None:
+def test_browse_shows_messages_oldest_first_and_consumes_none(project: Project, cli: Callable[..., Ended]) -> None:
     project.put({"id": "m-1", "workflow": "hello"}, b"\xff\x00", "plain")
 
     items = cli("queue", "browse", "awf-workflows", "--format", "json").data
@@ -45,7 +45,7 @@ def test_browse_shows_messages_oldest_first_and_takes_none(project: Project, cli
     assert cli("queue", "browse", "empty").stderr == "'empty' is empty\n"
 
 
-def test_a_body_can_not_drive_the_terminal(project: Project, cli: Callable[..., Ended]) -> None:
+def test_control_characters_of_a_body_do_not_reach_the_terminal(project: Project, cli: Callable[..., Ended]) -> None:
     project.put("\x1b[31mred\u202e")
 
     shown = cli("queue", "browse", "awf-workflows").stdout
@@ -55,7 +55,7 @@ def test_a_body_can_not_drive_the_terminal(project: Project, cli: Callable[..., 
     assert "red" in shown
 
 
-def test_messages_move_by_id_by_number_and_all(project: Project, cli: Callable[..., Ended]) -> None:
+def test_messages_are_moved_by_id_by_number_or_all(project: Project, cli: Callable[..., Ended]) -> None:
     project.put("one", "two", "three", "four")
     first = cli("queue", "browse", "awf-workflows", "--format", "json").data[0]["id"]
 
@@ -68,14 +68,14 @@ def test_messages_move_by_id_by_number_and_all(project: Project, cli: Callable[.
     assert cli("queue", "move", "awf-workflows", "other").stdout == "1\n"
 
 
-def test_moving_a_queue_onto_itself_is_refused(project: Project, cli: Callable[..., Ended]) -> None:
+def test_moving_a_queue_to_itself_is_rejected(project: Project, cli: Callable[..., Ended]) -> None:
     ended = cli("queue", "move", "a", "a")
 
     assert ended.exit_code == 1
     assert ended.stderr == "Error: source and target are both 'a'\n"
 
 
-def test_purge_asks_on_stderr_and_removes_only_after_a_yes(project: Project, cli: Callable[..., Ended]) -> None:
+def test_purge_asks_on_stderr_and_removes_only_after_yes(project: Project, cli: Callable[..., Ended]) -> None:
     project.put("one", "two")
 
     no = cli("queue", "purge", "awf-workflows", stdin="n\n")
@@ -87,7 +87,7 @@ def test_purge_asks_on_stderr_and_removes_only_after_a_yes(project: Project, cli
     assert cli("queue", "purge", "awf-workflows", "--yes", "--format", "json").data == {"removed": 1}
 
 
-def test_purge_leaves_what_a_worker_holds(project: Project, cli: Callable[..., Ended]) -> None:
+def test_purge_keeps_messages_in_flight(project: Project, cli: Callable[..., Ended]) -> None:
     project.put("held", "free")
     project.sql("UPDATE message SET owner = 'w', deliveries = 1, due = due + 60000 WHERE body = 'held'")
 
@@ -96,29 +96,29 @@ def test_purge_leaves_what_a_worker_holds(project: Project, cli: Callable[..., E
     assert project.bodies("awf-workflows") == ["held"]
 
 
-def test_ensure_makes_the_queue_file_and_names_what_is_there(project: Project, cli: Callable[..., Ended]) -> None:
+def test_ensure_creates_the_queue_file_and_names_each_queue(project: Project, cli: Callable[..., Ended]) -> None:
     project.queue_file.unlink()
 
     ended = cli("queue", "ensure")
 
     assert ended.exit_code == 0
     assert ended.stderr.splitlines() == [
-        "'awf-workflows' is there",
-        "'awf-dlq' is there",
-        "'awf-undeliverable' is there",
+        "'awf-workflows' exists",
+        "'awf-dlq' exists",
+        "'awf-undeliverable' exists",
     ]
     assert project.queue_file.exists()
-    assert cli("queue", "ensure", "results", "--role", "reply").stderr == "'results' is there\n"
+    assert cli("queue", "ensure", "results", "--role", "reply").stderr == "'results' exists\n"
 
 
-def test_a_queue_name_that_is_none_is_refused(project: Project, cli: Callable[..., Ended]) -> None:
+def test_an_invalid_queue_name_is_rejected(project: Project, cli: Callable[..., Ended]) -> None:
     ended = cli("queue", "ensure", "x" * 300)
 
     assert ended.exit_code == 4
     assert ended.stderr.startswith("Error: ")
 
 
-def test_an_unknown_command_is_refused_in_a_line_and_a_hint(project: Project, cli: Callable[..., Ended]) -> None:
+def test_an_unknown_command_is_an_error_of_one_line_and_a_hint(project: Project, cli: Callable[..., Ended]) -> None:
     ended = cli("queue", "brows")
 
     assert ended.exit_code == 1
@@ -128,7 +128,7 @@ def test_an_unknown_command_is_refused_in_a_line_and_a_hint(project: Project, cl
     assert ended.stdout == ""
 
 
-def test_a_bad_option_of_the_worker_ends_with_two(project: Project, cli: Callable[..., Ended]) -> None:
+def test_a_wrong_option_of_the_worker_exits_with_two(project: Project, cli: Callable[..., Ended]) -> None:
     unknown = cli("worker", "--nope")
     bad = cli("worker", "--concurrency", "many")
 
@@ -137,7 +137,7 @@ def test_a_bad_option_of_the_worker_ends_with_two(project: Project, cli: Callabl
     assert "'many' is not a valid integer" in bad.stderr
 
 
-def test_a_value_of_a_flag_that_is_not_allowed_is_named_with_the_flag(
+def test_an_invalid_value_of_an_option_is_an_error_that_names_the_option(
     project: Project, cli: Callable[..., Ended]
 ) -> None:
     ended = cli("worker", "--concurrency", "0", "--burst")

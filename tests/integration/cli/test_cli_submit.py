@@ -64,7 +64,7 @@ def test_a_prompt_file_is_not_read_for_a_message(project: Project, cli: Callable
     assert message(project)["inputs"] == {"text": "@prompts/x.md"}
 
 
-def test_options_may_come_from_the_environment(
+def test_options_can_come_from_the_environment(
     project: Project, cli: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWF_SUBMIT_REPLY_TO", "answers")
@@ -97,7 +97,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_can_not_be_submitted_is_refused_in_one_line_and_nothing_is_put(
+def test_an_invalid_message_is_rejected_in_one_line_and_not_published(
     project: Project, cli: Callable[..., Ended], case: str
 ) -> None:
     arguments, exit_code, text = REFUSED[case]
@@ -112,7 +112,7 @@ def test_what_can_not_be_submitted_is_refused_in_one_line_and_nothing_is_put(
     assert project.count() == 0
 
 
-def test_a_message_over_the_size_workers_take_is_refused(project: Project, cli: Callable[..., Ended]) -> None:
+def test_a_message_over_the_maximum_body_size_is_rejected(project: Project, cli: Callable[..., Ended]) -> None:
     project.mq(max_body_bytes=100)
 
     ended = cli("submit", "hello", "--input", "x=" + "y" * 200)
@@ -122,7 +122,7 @@ def test_a_message_over_the_size_workers_take_is_refused(project: Project, cli: 
     assert project.count() == 0
 
 
-def test_waiting_ends_with_124_when_the_timeout_is_over_and_the_message_stays(
+def test_waiting_exits_with_124_after_the_timeout_and_the_message_stays_queued(
     project: Project, cli: Callable[..., Ended]
 ) -> None:
     ended = cli("submit", "hello", "--id", "m-1", "--wait", "--timeout", "50ms")
@@ -134,7 +134,7 @@ def test_waiting_ends_with_124_when_the_timeout_is_over_and_the_message_stays(
     assert project.count() == 1
 
 
-def test_waiting_shows_progress_and_the_timeout_names_the_whole_wait(
+def test_waiting_shows_progress_and_the_timeout_error_names_the_whole_wait(
     cli: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("awf_core.cli.submit.PROGRESS_EVERY_S", 0.04)
@@ -145,7 +145,7 @@ def test_waiting_shows_progress_and_the_timeout_names_the_whole_wait(
     assert "Error: no result of message 'm-1' within 100ms" in ended.stderr
 
 
-def test_a_traceback_is_shown_with_debug_only(project: Project, cli: Callable[..., Ended]) -> None:
+def test_a_traceback_is_shown_only_with_debug(project: Project, cli: Callable[..., Ended]) -> None:
     plain = cli("submit", "hello", "--delay", "x")
     debug = cli("--debug", "submit", "hello", "--delay", "x")
 

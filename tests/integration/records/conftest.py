@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from awf_core.cli.main import main
-from awf_core.cli.resume_flow import AskedAgain, resume_here
-from awf_core.cli.run_flow import Asked, run_here
+from awf_core.cli.resume import ResumeRequest, resume_here
+from awf_core.cli.run_flow import RunRequest, run_here
 from awf_core.engine.cancel import Cancel
 from awf_core.engine.events import NoEvents
 
@@ -39,11 +39,11 @@ class Place:
         (self.directory / f".awf/workflows/{name}.yaml").write_text(text)
 
     def run(self, *pairs: str, name: str = "w", run_id: str = RUN_ID, cancel: Cancel | None = None) -> Run:
-        asked = Asked(name=name, pairs=pairs, run_id=run_id)
+        asked = RunRequest(name=name, pairs=pairs, run_id=run_id)
         return run_here(asked, **self._how(cancel))
 
     def resume(self, *pairs: str, run_id: str = RUN_ID, origin: str = "current") -> Run:
-        return resume_here(AskedAgain(run_id=run_id, origin=origin, pairs=pairs), **self._how(None))
+        return resume_here(ResumeRequest(run_id=run_id, origin=origin, pairs=pairs), **self._how(None))
 
     def state(self, run_id: str = RUN_ID) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.records / f"states/{run_id}.json").read_text())

@@ -162,7 +162,7 @@ def test_a_conversation_goes_on_with_the_session_it_had(place: Any) -> None:
     assert (conversation.session_id, conversation.turns[0].content) == ("s-1", "hi")
 
 
-def test_a_step_template_is_not_filled_in_again_and_that_is_said(place: Any) -> None:
+def test_a_step_template_is_not_applied_again_and_a_warning_says_so(place: Any) -> None:
     (place.directory / ".awf/templates").mkdir()
     template = "name: t\nstates: {t: {type: step, command: 'echo filled; exit 1'}}\n"
     (place.directory / ".awf/templates/t.yaml").write_text(template)
@@ -172,8 +172,9 @@ def test_a_step_template_is_not_filled_in_again_and_that_is_said(place: Any) -> 
     run = place.resume()
 
     assert (first.states["a"].output, run.states["a"].output) == ("filled\n", "beside\n")
-    said = "state 'a': its template 't' is not filled in again by a resumed run"
-    assert place.warnings == [f"{said}; the command beside `use_template` is what runs"]
+    assert place.warnings == [
+        "state 'a': a resumed run does not apply its template 't' again; it runs the command beside `use_template`"
+    ]
 
 
 def refusal(place: Any, **how: Any) -> tuple[int, str, str | None, str | None]:
