@@ -160,13 +160,13 @@ def test_operations_providers_and_strategies_are_those_that_are_registered() -> 
 
 
 def test_the_limits_of_loops_and_calls_are_the_real_ones() -> None:
-    assert f"1 to {MAX_ITERATIONS}, {DEFAULT_MAX_ITERATIONS} where it is absent" in PAGE.section("## Loops")
+    assert f"1 to {MAX_ITERATIONS}, default {DEFAULT_MAX_ITERATIONS}" in PAGE.section("## Loops")
     assert f"{DEFAULT_TIMEOUT_S} seconds" in PAGE.section("## Sub-workflows")
-    assert f"calls go {MAX_DEPTH} deep" in PAGE.section("## Sub-workflows")
+    assert f"calls can be nested {MAX_DEPTH} deep" in PAGE.section("## Sub-workflows")
 
 
 def test_the_documented_variables_and_functions_of_templates_are_the_real_ones() -> None:
-    seen = LANGUAGES.section("## What templates see")
+    seen = LANGUAGES.section("## Variables of templates")
     loop = {name.removeprefix(".loop.") for name in names(PAGE.section("## Loops"), "Name")}
 
     assert set(names(seen, "Name")) == ROOT_NAMES
@@ -177,11 +177,11 @@ def test_the_documented_variables_and_functions_of_templates_are_the_real_ones()
 
 def test_the_documented_variables_and_functions_of_expressions_are_the_real_ones() -> None:
     in_templates = set(STEP_STATE.fields) - set(environment._STATE_DEFAULTS)
-    parts = table(LANGUAGES.section("## What templates see"), "Part")
+    parts = table(LANGUAGES.section("## Variables of templates"), "Part")
     called = [name for row in table(LANGUAGES.text, "Kind") for name in codes(row["Functions"])]
 
     assert {row["Part"].strip("`") for row in parts if "in templates only" in row["Is"]} == in_templates
-    assert set(names(LANGUAGES.section("## What expressions see"), "Name")) == set(environment.NAMES) - {"$env"}
+    assert set(names(LANGUAGES.section("## Variables of expressions"), "Name")) == set(environment.NAMES) - {"$env"}
     assert sorted(called) == sorted({*builtin_table.NAMES, *environment.FUNCTIONS})
 
 
