@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 from docs_pages import read_page, table
 
 from awf_core.cli.main import COMMANDS, AwfGroup, LazyCommand, awf
@@ -89,3 +91,12 @@ def test_the_page_documents_no_command_that_is_not_there() -> None:
     headings = [line.lstrip("# ") for line in PAGE.prose.splitlines() if line.startswith(("## awf", "### awf"))]
 
     assert sorted(headings) == sorted(ALL)
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_the_help_of_a_command_shows_each_default_once(words: str) -> None:
+    printed = CliRunner().invoke(awf, [*words.split()[1:], "--help"], terminal_width=400, env={"COLUMNS": "400"})
+
+    options = re.split(r"\n\W*--", printed.output)
+    assert printed.exit_code == 0
+    assert [option for option in options if option.count("[default") > 1] == []

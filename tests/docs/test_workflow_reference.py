@@ -180,7 +180,7 @@ def test_the_documented_variables_and_functions_of_expressions_are_the_real_ones
     parts = table(LANGUAGES.section("## Variables of templates"), "Part")
     called = [name for row in table(LANGUAGES.text, "Kind") for name in codes(row["Functions"])]
 
-    assert {row["Part"].strip("`") for row in parts if "in templates only" in row["Is"]} == in_templates
+    assert {row["Part"].strip("`") for row in parts if "only in templates" in row["Meaning"]} == in_templates
     assert set(names(LANGUAGES.section("## Variables of expressions"), "Name")) == set(environment.NAMES) - {"$env"}
     assert sorted(called) == sorted({*builtin_table.NAMES, *environment.FUNCTIONS})
 
