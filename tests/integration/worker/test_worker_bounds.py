@@ -74,7 +74,6 @@ outputs:
 """
 
 DEEP_STEP = """
-import json
 from awf_core.engine.machine import Routing
 from awf_core.engine.steps import StepResult
 
@@ -90,7 +89,10 @@ class Deep:
         return state.on_success
 
     def run(self, state, context):
-        return StepResult(status="completed", json=json.loads("[" * 700 + "]" * 700))
+        deep = []
+        for _ in range(5000):
+            deep = [deep]
+        return StepResult(status="completed", json=deep)
 
 @hookimpl
 def awf_register_step_types(register):
