@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # The conformance kit's fixtures. Here and not below: pytest takes plugins from the top conftest only.
 pytest_plugins = ["awf_core.testing.pytest_plugin"]
 
-# The machine may be busy with brokers and worker processes: slow generation is no defect of the code under test.
+# The machine may be busy with brokers and worker processes: slow generation is no fault of the code under test.
 settings.register_profile("local", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), max_examples=200, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
@@ -22,7 +22,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nobody's AWF_* or XDG_* settings reach a test; the home directory is an empty one."""
+    """Keep the machine's AWF_* and XDG_* settings from a test; the home directory is an empty one."""
     for name in list(os.environ):
         if name.startswith(("AWF_", "XDG_")):
             monkeypatch.delenv(name)

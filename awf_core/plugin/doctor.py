@@ -6,6 +6,7 @@ compares what packages require with what is installed, and says whose the script
 
 from __future__ import annotations
 
+import csv
 import os
 import time
 from dataclasses import dataclass, replace
@@ -170,9 +171,12 @@ def _unmet(package: Distribution) -> Iterator[PluginFacts]:
 
 def script_facts(core: Distribution) -> list[PluginFacts]:
     """Whose `bin/awf` is: a package of another project has a script of that name, and the last one installed wins."""
-    path = next((Path(str(core.locate_file(file))) for file in core.files or () if file.match("bin/awf")), None)
-    if path is None:
+    # Not `core.files`, which leaves out files that are missing.
+    record = csv.reader((core.read_text("RECORD") or "").splitlines())
+    listed = [row[0] for row in record if row and row[0].endswith("bin/awf")]
+    if not listed:
         return []
+    path = Path(str(core.locate_file(listed[0])))
     text = path.read_text(errors="replace") if path.is_file() else ""
     owners = [entry for entry in entries("console_scripts") if entry.name == "awf" and entry.point.module in text]
     owner = owners[0].distribution if owners else "(unknown package)"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -19,6 +19,44 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES = yaml.safe_load((Path(__file__).parent / "old_words.yaml").read_text())
 READ = {".py", ".md", ".toml", ".yaml", ".yml", ".sh", ""}
 """Which endings are read. Data of others' making is not ours to word: see `unread`."""
+
+
+class Word(NamedTuple):
+    """A rule of `old_words.yaml`."""
+
+    old: re.Pattern[str]
+    new: str
+    files: str
+    ordinary: list[tuple[str, re.Pattern[str]]]
+    examples: list[str]
+
+    def concerns(self, name: str) -> bool:
+        """Whether the file `name` is to be free of the word."""
+        return fnmatchcase(name, self.files)
+
+    def found(self, name: str, line: str) -> str:
+        """The old word in `line` of the file `name`, less its ordinary meanings; empty = none."""
+        if not self.old.search(line):
+            return ""
+        for glob, phrase in self.ordinary:
+            if fnmatchcase(name, glob):
+                line = phrase.sub("", line)
+        match = self.old.search(line)
+        return match.group() if match else ""
+
+
+def _word(rule: dict[str, Any]) -> Word:
+    ordinary = [each.rpartition(" :: ") for each in rule.get("ordinary", ())]
+    return Word(
+        old=re.compile(rule["old"]),
+        new=rule["new"],
+        files=rule.get("files", "*"),
+        ordinary=[(glob or "*", re.compile(phrase, re.IGNORECASE)) for glob, _, phrase in ordinary],
+        examples=rule["examples"],
+    )
+
+
+WORDS = [_word(rule) for rule in RULES["words"]]
 
 
 class OldWord(NamedTuple):
@@ -48,28 +86,16 @@ def paths() -> list[Path]:
 
 def old_words_in(name: str, text: str) -> list[OldWord]:
     """Every old word in a file's name or text."""
-    found = [OldWord(name, *_found(rule, Path(name).name), name) for rule in RULES["words"] if is_in(rule, name, "")]
-    for number, line in enumerate(text.splitlines(), 1):
-        rules = [rule for rule in RULES["words"] if is_in(rule, name, line)]
-        found += [OldWord(f"{name}:{number}", *_found(rule, line), line.strip()) for rule in rules]
-    return found
-
-
-def is_in(rule: dict[str, object], name: str, line: str) -> bool:
-    subject = line or Path(name).name
-    plain = subject
-    for ordinary in rule.get("ordinary", ()):  # type: ignore[attr-defined]
-        glob, _, phrase = ordinary.rpartition(" :: ")
-        if fnmatchcase(name, glob or "*"):
-            plain = re.sub(phrase, "", plain, flags=re.IGNORECASE)
-    if not fnmatchcase(name, str(rule.get("files", "*"))):
-        return False
-    return re.search(str(rule["old"]), plain) is not None
-
-
-def _found(rule: dict[str, object], subject: str) -> tuple[str, str]:
-    match = re.search(str(rule["old"]), subject)
-    return (match.group() if match else str(rule["old"]), str(rule["new"]))
+    own = Path(name).name
+    rules = [rule for rule in WORDS if rule.concerns(name) and rule.old.search(f"{own}\n{text}")]
+    found = [OldWord(name, rule.found(name, own), rule.new, name) for rule in rules if rule.found(name, own)]
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line] if rules else []
+    return found + [
+        OldWord(f"{name}:{number}", rule.found(name, line), rule.new, line.strip())
+        for number, line in lines
+        for rule in rules
+        if rule.found(name, line)
+    ]
 
 
 def shown(found: list[OldWord]) -> str:

@@ -65,7 +65,7 @@ def test_limits_and_engine_are_measured_without_a_worker(tmp_path: Path) -> None
     assert all(value > 0 for value in values)
 
 
-def test_section_nobody_knows_is_named_with_those_there_are() -> None:
+def test_an_unknown_section_is_named_with_the_known_ones() -> None:
     ended = run_bench("--only", "noop,speed")
 
     assert ended.returncode == 1
@@ -132,7 +132,7 @@ def test_cpu_of_a_window_is_interpolated_between_samples() -> None:
     assert between(samples, 0.0, 99.0, lambda sample: sample.cpu_s) == pytest.approx(3.0)
 
 
-def test_memory_is_told_by_messages_settled_and_only_while_there_are_any() -> None:
+def test_memory_is_reported_per_settled_message_and_only_while_there_are_any() -> None:
     samples = [
         Sample(at_s=at_s, cpu_s=0.0, rss_mb=rss_mb, peak_rss_mb=rss_mb, machine_cpu_s=0.0)
         for at_s, rss_mb in ((0.5, 40.0), (1.0, 50.0), (2.5, 51.0), (9.0, 51.0))

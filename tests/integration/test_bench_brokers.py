@@ -35,7 +35,7 @@ def rate(per_s: float) -> Throughput:
 
 
 class CheckedRabbitMqProject(RabbitMqProject):
-    """Begins with messages that nobody completes. A broker of its own for that would take longer than all the rest."""
+    """Begin with messages that no worker completes. A broker of its own for that would take longer than all the rest."""
 
     def fill(self, count: int) -> None:
         super().fill(3)

@@ -1,4 +1,4 @@
-"""A server on a free port of this machine, that answers as a test tells it to and remembers what it was asked."""
+"""A server on a free port of this machine, that answers as a test configures it and records what it was asked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """One answer. `is_held`: not before the server is told to go on, or closed."""
+    """One answer. `is_held`: not before `go_on` is set, or the server is closed."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -51,7 +51,7 @@ class HttpAnswers:
         self._server.server_close()
 
 
-def _handler(told: HttpAnswers) -> type[BaseHTTPRequestHandler]:
+def _handler(server: HttpAnswers) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -60,10 +60,10 @@ def _handler(told: HttpAnswers) -> type[BaseHTTPRequestHandler]:
 
         def _any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            told.asked.append(Asked(self.command, self.path, dict(self.headers.items()), body))
-            answer = told.answers.get(self.path, Answer(status=404))
+            server.asked.append(Asked(self.command, self.path, dict(self.headers.items()), body))
+            answer = server.answers.get(self.path, Answer(status=404))
             if answer.is_held:
-                told.go_on.wait(30)
+                server.go_on.wait(30)
             self.send_response(answer.status)
             for name, value in [*answer.headers, ("Content-Length", str(len(answer.body)))]:
                 self.send_header(name, value)
@@ -82,11 +82,11 @@ def _handler(told: HttpAnswers) -> type[BaseHTTPRequestHandler]:
 @contextmanager
 def http_answers() -> Iterator[HttpAnswers]:
     """A running server."""
-    told = HttpAnswers()
-    thread = threading.Thread(target=told.serve, name="http-answers", daemon=True)
+    server = HttpAnswers()
+    thread = threading.Thread(target=server.serve, name="http-answers", daemon=True)
     thread.start()
     try:
-        yield told
+        yield server
     finally:
-        told.close()
+        server.close()
         thread.join(5)

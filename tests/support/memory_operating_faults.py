@@ -85,7 +85,7 @@ class PurgeTakesHeld(Store):
 
 
 class StatsLie(Store):
-    """Held messages count as ready."""
+    """Leased messages count as ready."""
 
     def stats(self, queue: str) -> Stats:
         stats = super().stats(queue)

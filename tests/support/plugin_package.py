@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def install_plugin(site: Path, module: str, source: str) -> None:
-    """Put plugin `module` into `site`, which has to be on the import path of whoever is to find it."""
+    """Put plugin `module` into `site`, which has to be on the import path of the process that loads it."""
     (site / f"{module}.py").write_text("from awf_core import hookimpl\n" + source)
     info = site / f"{module}-1.0.dist-info"
     info.mkdir(parents=True)

@@ -74,9 +74,7 @@ outputs:
 """
 
 DEEP_STEP = """
-import json
-from awf_core.extensions.steps import Routing
-from awf_core.extensions.steps import StepResult
+from awf_core.extensions.steps import Routing, StepResult
 
 class Deep:
     name = "test.deep"
@@ -90,7 +88,10 @@ class Deep:
         return state.on_success
 
     def run(self, state, context):
-        return StepResult(status="completed", json=json.loads("[" * 700 + "]" * 700))
+        deep = []
+        for _ in range(5000):
+            deep = [deep]
+        return StepResult(status="completed", json=deep)
 
 @hookimpl
 def awf_register_step_types(register):
