@@ -161,8 +161,11 @@ def _file_reason(value: str, cwd: Path | None) -> str:
         Path(cwd or "", value).stat()
     except FileNotFoundError:
         return f"file does not exist: {_cut(value)}"
-    except (OSError, ValueError) as error:
-        return f"cannot access file: {_cut(value)}: {getattr(error, 'strerror', None) or error}"
+    except OSError as error:
+        return f"cannot access file: {_cut(value)}: {error.strerror or error}"
+    except ValueError:
+        # What Python says of a NUL differs from version to version.
+        return f"cannot access file: {_cut(value)}: embedded null byte"
     return ""
 
 
