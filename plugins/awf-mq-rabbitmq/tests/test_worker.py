@@ -106,5 +106,5 @@ def test_a_copy_that_comes_after_its_expiration_is_not_run(work: Run, external: 
     assert not [line for line in log if line["event"] == "run.finished"]
     result = json.loads(external.basic_get(answers, auto_ack=True)[2])
     assert (result["status"], result["dead_lettered"]) == ("rejected", True)
-    assert "it came too late" in result["error"]["message"]
+    assert "before a worker could run it" in result["error"]["message"]
     assert _dead_message(external, queue)[0]["x-awf-reason"] == "expired"
