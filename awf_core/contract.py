@@ -5,11 +5,12 @@ Everything here is frozen and safe to share between threads. Numbers carry their
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from awf_core.clock import Clock
 
@@ -25,34 +26,54 @@ ItemState = Literal["ready", "delayed", "in_flight", "dead"]
 class Delivery:
     """One delivery of a message by a broker.
 
-    receipt         the backend's own, opaque and single-use; it settles by the receipt, never by `body` or identity
+    receipt         the identity of this delivery: opaque, hashable, compared by `==`, never the same twice. A backend
+                    settles and extends by it, never by `body` or by the object, since wrappers replace those
+    id              the message's id, the same at each redelivery; None where the broker has none. Where
+                    `Capabilities.stable_ids`, it names one message of the queue and no other
     attempt         1 + the number of counted nacks before this delivery
-    deliveries      how often the message was delivered, this time included, crashes and releases too: the fence
-    released        how many of those ended in an uncounted nack; 0 where the broker does not
-                    count them (`Capabilities.release_counts`), so `deliveries - attempt - released` counts the crashes
-    id              stable over redeliveries, or None where the broker has none
+    deliveries      how often the message was delivered, this time included: the fence. Nothing is decided by it
+    crashes         how many runs of this message started and never ended, by the evidence the broker has: their
+                    workers died. Deliveries that were released, that expired before they were read, or that a live
+                    worker lost do not count
+    body_bytes      size of the stored body. More than `len(body)` means a stub: the body is over
+                    `BackendContext.max_body_bytes` and was not transferred
     headers         hints only: a broker without headers carries none
-    first_seen_at   epoch seconds of the first delivery, by the broker's clock; None = unknown
-    lease_until     `Clock.monotonic()` seconds at which the lease ends if not extended; None = bound to the connection
-    expires_at      epoch seconds after which its producer wants it run no more; None = no such time, or only
-                    the broker knows it
-    priority        as its producer gave it to the broker, which may order by it; None = none
+    history         what failed before: one entry for each counted nack, oldest first, as `Nack.history` gave it
+    age_s           seconds from the first delivery to this one, by the broker's clock alone; None = unknown
+    lease_until     `Clock.monotonic()` seconds until which the lease holds for certain, reckoned from before the
+                    claim was sent; None = as long as the connection lives
+    expires_in_s    seconds from this delivery until the producer wants the message run no more; None = no such time,
+                    or only the broker knows it
+    priority        as the producer gave it; None = none
+    group           the ordering group (FIFO queues); None = none
     """
 
     queue: str
     body: bytes
-    receipt: object
+    receipt: Hashable
+    id: str | None = None
     attempt: int = 1
     deliveries: int = 1
-    released: int = 0
-    id: str | None = None
+    crashes: int = 0
+    body_bytes: int | None = None
     reply_to: str | None = None
     correlation_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    first_seen_at: float | None = None
+    history: Sequence[Mapping[str, object]] = ()
+    age_s: float | None = None
     lease_until: float | None = None
-    expires_at: float | None = None
+    expires_in_s: float | None = None
     priority: int | None = None
+    group: str | None = None
+    # Of the contract before: they go as soon as no backend sets them.
+    released: int = 0
+    first_seen_at: float | None = None
+    expires_at: float | None = None
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether the body was too large to be transferred: it is empty here, and whole at the broker."""
+        return self.body_bytes is not None and self.body_bytes > len(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,20 +118,26 @@ class Ack:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Nack:
-    """The message is redelivered after `delay_s`. `counted=False`: released, not failed; `attempt` stays."""
+    """The message is redelivered after `delay_s`. `counted=False`: released, not failed; `attempt` stays.
+
+    `history` is all that is to be stored as `Delivery.history`: what the delivery had, and an entry for a counted nack.
+    A nack with a delay in a FIFO group holds up the later messages of the group, as the broker's documentation says.
+    """
 
     delivery: Delivery
     delay_s: float = 0.0
     counted: bool = True
     reason: str = ""
+    history: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DeadLetter:
     """The delivery goes to the dead-letter queue `queue`, body byte-identical, source queue recorded with it.
 
-    `reason` is one word (`malformed`, `max_attempts`), `error` the text for a person. `history` has an entry for each
-    earlier thing known of the message, oldest first; backends keep it and append. `replies` as in Ack.
+    `reason` is one word (`malformed`, `max_attempts`), `error` the text for a person. `history` is the whole history,
+    oldest first: backends store exactly that. No text holds a NUL or a lone surrogate. `replies` as in Ack. The body of
+    a stub moves on the broker's side.
     """
 
     delivery: Delivery
@@ -185,7 +212,8 @@ class Capabilities:
 
     lease_s          how long a delivery stays leased without an extend; None = as long as the connection lives
     max_hold_s       the longest a delivery can stay unsettled, extended or not; None = no limit
-    max_delay_s      the longest `delay_s`; None = no limit
+    max_publish_delay_s   the longest `Outgoing.delay_s`; None = no limit, 0 = a publish can't be delayed
+    max_nack_delay_s      the longest `Nack.delay_s`; None = no limit, 0 = a nack can't be delayed
     max_body_bytes   largest body; None = no limit of the broker's own
     min_body_bytes   smallest body (some brokers refuse 0)
     max_queue_name_bytes   the longest name of a queue, in bytes of UTF-8
@@ -194,10 +222,12 @@ class Capabilities:
     expires          what `Outgoing.expires_s` works on: any message, replies only, or none
     batch            how many items of a call go to the broker in one step
     atomic_settle    replies and ack happen together or not at all
-    stable_ids       `Delivery.id` is set and stays over redeliveries for every producer
-    release_counts   a release counts like a crash: `Delivery.released` stays 0
+    fenced           a settlement with an old receipt is refused whole, replies included, whatever happened meanwhile.
+                     Where it is not, the core extends right before it settles, and two results are possible
+    stable_ids       `Delivery.id` names one message of the queue, the same at each redelivery, for every producer
     attempts         whether `attempt` is exact
-    headers, priority, delay, state, temporary_reply   whether the feature is there
+    oversized_stubs  a body over `BackendContext.max_body_bytes` arrives as a stub; else it arrives whole
+    headers, priority, state, temporary_reply   whether the feature is there
     binary_bodies    whether any byte may be in a body
     browse_exact     whether `awf_mq_browse` leaves order and counts alone
     interrupt_s      how soon a waiting consume returns after `awf_mq_interrupt`
@@ -206,7 +236,8 @@ class Capabilities:
 
     lease_s: float | None
     max_hold_s: float | None = None
-    max_delay_s: float | None = None
+    max_publish_delay_s: float | None = None
+    max_nack_delay_s: float | None = None
     max_body_bytes: int | None = None
     min_body_bytes: int = 0
     max_queue_name_bytes: int = 255
@@ -214,18 +245,22 @@ class Capabilities:
     expires: Literal["any", "replies", "none"] = "any"
     batch: int = 100
     atomic_settle: bool = False
+    fenced: bool = True
     stable_ids: bool = False
-    release_counts: bool = False
     attempts: Literal["exact", "approximate"] = "exact"
+    oversized_stubs: bool = False
     headers: bool = False
     binary_bodies: bool = True
     priority: bool = False
-    delay: bool = True
     state: bool = False
     temporary_reply: bool = False
     browse_exact: bool = False
     interrupt_s: float = 1.0
     ordered: bool = False
+    # Of the contract before: they go as soon as nothing reads them.
+    max_delay_s: float | None = None
+    release_counts: bool = False
+    delay: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +269,9 @@ class BackendContext:
 
     `directory` is where the configuration lies (relative paths in settings start there); `declare` says whether
     queues may be created; `reply_ttl_s` is how long an unread reply is kept where the broker can expire it;
-    `max_run_s` is how long the longest run may take, None = no limit, or unknown.
+    `max_run_s` is how long the longest run may take, None = no limit, or unknown; `max_body_bytes` is the largest body
+    the core reads, None = no limit; `instance` names this process among all workers that ever ran: the owner of what it
+    claims.
     """
 
     worker: str
@@ -244,6 +281,8 @@ class BackendContext:
     declare: Declare = "auto"
     reply_ttl_s: float = 86400.0
     max_run_s: float | None = None
+    max_body_bytes: int | None = None
+    instance: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,13 +89,19 @@ class BackendSpecs:
         Returns as soon as there is at least one. Taking is one atomic step of the broker: a process that dies at any
         moment leaves the message either in the queue or under a lease that ends. Never polls busily. One thread per
         queue calls this. A lost connection raises BrokerUnavailable; the next call connects again.
+
+        The claim notes its owner (`BackendContext.instance`) and that a run starts, where the broker can note it. When
+        a lease ended, the next claim counts a crash, unless the owner is the one that claims: then it only was slow.
+        A body over `BackendContext.max_body_bytes` comes as a stub where the broker can do that
+        (`capabilities.oversized_stubs`). A step of the host's or the server's clock ends no lease early, and delays no
+        redelivery by more than a lease plus the message's own delay.
         """
 
     @hookspec(firstresult=True)
     def awf_mq_interrupt(self) -> None:
         """Make waiting consumes return within `capabilities.interrupt_s`, and later ones at once. From any thread.
 
-        What the broker delivers after that is released, uncounted.
+        The backend itself releases what the broker delivers after that, uncounted.
         """
 
     @hookspec(firstresult=True)
@@ -120,10 +126,17 @@ class BackendSpecs:
         """Move deliveries to their dead-letter queue with reason, error and history; replies as in `awf_mq_ack`."""
 
     @hookspec(firstresult=True)
-    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew the leases for another `capabilities.lease_s`; returns those that were already lost.
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
+        """Renew leases for another `capabilities.lease_s` from now. One answer each, in order.
 
-        Where a delivery is bound to a connection there is nothing to renew: return those of dead connections.
+        None: renewed, also where the lease had ended and no other consumer had claimed the message. LeaseLost: the
+        message is settled or another consumer has it. Any other BrokerError: unknown; the core asks again. All
+        deliveries of a call are of one queue, and the core has a thread for each queue, so that a slow shard holds up
+        no other. A delivery is known by its receipt.
+
+        A live owner that is answered LeaseLost is no crash: what `Delivery.crashes` counted for its silence is taken
+        back, once for each receipt. Where a delivery is bound to a connection there is nothing to renew: None while
+        that connection lives, LeaseLost after it.
         """
 
     @hookspec(firstresult=True)
@@ -135,7 +148,7 @@ class BackendSpecs:
         """Optional. Return up to `limit` messages of `queue`, oldest first, taking none; `after` = `Page.next`."""
 
     @hookspec(firstresult=True)
-    def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
+    def awf_mq_move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int | None:
         """Optional. Move messages that no worker has in hand from `source` to `target`; returns how many moved.
 
         `ids` (from `QueueItem.id`) restricts, None = any; `limit` bounds, None = all. A moved message starts afresh:

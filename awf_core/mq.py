@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from awf_core.errors import UsageError
+from awf_core.errors import LeaseLost, UsageError
 from awf_core.outgoing import OutgoingRules
 
 if TYPE_CHECKING:
@@ -98,9 +98,10 @@ class Mq:
         ]
         return _answered(dead_letters, problems, lambda some: self._hook.awf_mq_dead_letter(dead_letters=some))
 
-    def extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """See `awf_mq_extend`."""
-        return cast("Sequence[Delivery]", self._hook.awf_mq_extend(deliveries=deliveries))
+    def extend(self, deliveries: Sequence[Delivery]) -> Answers:
+        """See `awf_mq_extend`. The deliveries are of one queue."""
+        answers = self._hook.awf_mq_extend(deliveries=deliveries)
+        return cast("Answers", _of_the_contract_before(deliveries, answers))
 
     def stats(self, queue: str) -> Stats:
         """See `awf_mq_stats`."""
@@ -110,12 +111,14 @@ class Mq:
         """See `awf_mq_browse`. Raises Unsupported."""
         return cast("Page", self._optional("awf_mq_browse", queue=queue, limit=limit, after=after))
 
-    def move(self, source: str, target: str, *, ids: Sequence[str] | None = None, limit: int | None = None) -> int:
+    def move(
+        self, source: str, target: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+    ) -> int | None:
         """See `awf_mq_move`. Raises Unsupported, or Unroutable for a target no queue can have as its name."""
         problem = self._rules.name_problem(target)
         if problem is not None:
             raise problem
-        return cast("int", self._optional("awf_mq_move", source=source, target=target, ids=ids, limit=limit))
+        return cast("int | None", self._optional("awf_mq_move", source=source, target=target, ids=ids, limit=limit))
 
     def purge(self, queue: str) -> int | None:
         """See `awf_mq_purge`. Raises Unsupported."""
@@ -158,3 +161,11 @@ def _answered(items: Sequence[Item], problems: Answers, call: Callable[[Sequence
     fine = [item for item, problem in zip(items, problems, strict=True) if problem is None]
     answers = iter(call(fine) if fine else ())
     return [next(answers) if problem is None else problem for problem in problems]
+
+
+def _of_the_contract_before(deliveries: Sequence[Delivery], answers: Sequence[Any]) -> Sequence[Any]:
+    """Answers of a backend that still returns the lost deliveries of a call. It goes with the last of them."""
+    if len(answers) == len(deliveries) and not any(isinstance(answer, type(deliveries[0])) for answer in answers):
+        return answers
+    lost = {id(answer) for answer in answers}
+    return [LeaseLost("the lease ended") if id(delivery) in lost else None for delivery in deliveries]

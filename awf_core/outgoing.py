@@ -32,7 +32,8 @@ class OutgoingRules:
     def __init__(self, capabilities: Capabilities, *, backend: str) -> None:
         self._can = capabilities
         self._where = f"mq.type {backend!r}"
-        self._longest_delay_s = MAX_SPAN_S if capabilities.max_delay_s is None else capabilities.max_delay_s
+        self._longest_publish_delay_s = _or_longest(capabilities.max_publish_delay_s)
+        self._longest_nack_delay_s = _or_longest(capabilities.max_nack_delay_s)
         self._reserved = re.compile(
             "|".join(f"(?:{each})" for each in capabilities.reserved_names) or "(?!)", re.DOTALL
         )
@@ -56,7 +57,7 @@ class OutgoingRules:
 
     def nack_problem(self, nack: Nack) -> BrokerError | None:
         """Why a delivery can't be released with this delay; None when it can."""
-        return self._span_problem("delay_s", nack.delay_s, self._longest_delay_s, nack.delivery.queue)
+        return self._span_problem("delay_s", nack.delay_s, self._longest_nack_delay_s, nack.delivery.queue)
 
     def _one_reply_problem(self, reply: Outgoing) -> BrokerError | None:
         if reply.delay_s > 0:
@@ -89,9 +90,9 @@ class OutgoingRules:
     def _delay_problem(self, message: Outgoing) -> BrokerError | None:
         if message.delay_s <= 0:
             return None
-        if not self._can.delay:
+        if self._longest_publish_delay_s == 0:
             return self._unsupported("delay_s", message.delay_s, message.queue, "leave it out")
-        return self._span_problem("delay_s", message.delay_s, self._longest_delay_s, message.queue)
+        return self._span_problem("delay_s", message.delay_s, self._longest_publish_delay_s, message.queue)
 
     def _expiry_problem(self, message: Outgoing, *, is_reply: bool) -> BrokerError | None:
         if message.expires_s is None:
@@ -143,3 +144,7 @@ def is_queue_name(name: str, max_bytes: int) -> bool:
         return len(name.encode()) <= max_bytes
     except UnicodeEncodeError:
         return False
+
+
+def _or_longest(seconds: float | None) -> float:
+    return MAX_SPAN_S if seconds is None else seconds

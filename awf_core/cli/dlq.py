@@ -185,7 +185,9 @@ def _replay(mq: Mq, queue: str, items: Iterable[QueueItem], target: str | None) 
     moved = 0
     for to, ids in by_queue.items():
         for start in range(0, len(ids), MOVE_BATCH):
-            moved += mq.move(queue, to, ids=ids[start : start + MOVE_BATCH])
+            some = ids[start : start + MOVE_BATCH]
+            moved_now = mq.move(queue, to, ids=some)
+            moved += len(some) if moved_now is None else moved_now
     return moved
 
 

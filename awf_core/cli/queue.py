@@ -83,7 +83,7 @@ def move_command(
         assembly.mq.ensure(target, "work", dead_letter=dead_letter_queue(config))
         moved = assembly.mq.move(source, target, ids=ids or None, limit=limit)
     print_count("moved", moved, output_format)
-    note(f"moved {moved} from '{source}' to '{target}'")
+    note(f"moved {'messages' if moved is None else moved} from '{source}' to '{target}'")
 
 
 @queue_command.command("purge")

@@ -99,6 +99,7 @@ def assemble(
         declare=config.mq.declare,
         reply_ttl_s=config.mq.reply.ttl_s,
         max_run_s=longest_run_s(config.mq),
+        max_body_bytes=config.mq.max_body_bytes,
     )
     backend = _construct(choice, context)
     plugins = build_plugins(

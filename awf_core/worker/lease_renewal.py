@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from awf_core.errors import BrokerError
+from awf_core.errors import BrokerError, LeaseLost
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.worker.failures import UNEXPECTED, log_broker_error, log_internal_error
@@ -181,10 +181,9 @@ class LeaseKeeper:
             entry.renew_at = None if entry.is_lost else retry_at
         return retry_at
 
-    def _renewed(self, due: Sequence[LeasedDelivery], lost: Sequence[Delivery], renew_at: float) -> None:
-        gone = {id(delivery) for delivery in lost}
-        for entry in due:
-            entry.is_lost = id(entry.delivery) in gone
+    def _renewed(self, due: Sequence[LeasedDelivery], answers: Sequence[BrokerError | None], renew_at: float) -> None:
+        for entry, answer in zip(due, answers, strict=True):
+            entry.is_lost = isinstance(answer, LeaseLost)
             entry.renew_at = None if entry.is_lost else renew_at
             if entry.is_lost:
                 log.warning(events.LEASE_LOST, queue=entry.delivery.queue, message_id=entry.delivery.id)
