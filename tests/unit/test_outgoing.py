@@ -140,7 +140,7 @@ def test_a_nack_with_a_delay_the_backend_cannot_keep_does_not_reach_the_backend(
     hooks = Hooks(None)
     longest = Nack(delivery=DELIVERY, delay_s=10)
 
-    answers = Mq(hooks, Capabilities(lease_s=60.0, max_delay_s=10), backend="x").nack(
+    answers = Mq(hooks, Capabilities(lease_s=60.0, max_nack_delay_s=10), backend="x").nack(
         [Nack(delivery=DELIVERY, delay_s=delay_s), longest]
     )
 
