@@ -2,7 +2,6 @@
 
     child drain QUEUE          wait for a line on stdin, consume and acknowledge until the queue is empty
     child hold QUEUE           consume one message and hold it until killed
-    child wait QUEUE           consume messages as they come and hold them
     child move SOURCE TARGET   wait for a line on stdin, move messages one at a time
 
 It reads the configuration of AWF_CONFIG_PATH, and reports in JSON lines on stderr, as workers log.
@@ -55,12 +54,6 @@ def _hold(mq: Mq, queue: str) -> None:
     signal.pause()
 
 
-def _wait(mq: Mq, queue: str) -> None:
-    while True:
-        for delivery in mq.consume(queue, limit=1, wait_s=WAIT_S):
-            _report("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
-
-
 def _move(mq: Mq, source: str, target: str) -> None:
     sys.stdin.readline()
     while mq.move(source, target, limit=1):
@@ -72,7 +65,7 @@ def _report(event: str, **fields: object) -> None:
     sys.stderr.flush()
 
 
-ACTIONS: dict[str, Callable[..., None]] = {"drain": _drain, "hold": _hold, "wait": _wait, "move": _move}
+ACTIONS: dict[str, Callable[..., None]] = {"drain": _drain, "hold": _hold, "move": _move}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

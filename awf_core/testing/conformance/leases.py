@@ -132,7 +132,8 @@ class Leases:
         send(mq, kit.names.work, b"x")
         holder = kit.child("hold", kit.names.work, is_short=True)
         holder.await_line("held")
-        waiting = kit.child("wait", kit.names.work, is_short=True)
+        # It holds one message only: one that consumed on would take its own message again after the lease.
+        waiting = kit.child("hold", kit.names.work, is_short=True)
         waiting.await_line("ready")
 
         holder.kill()
