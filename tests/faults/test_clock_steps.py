@@ -72,9 +72,7 @@ def test_a_step_of_the_hosts_clock_gives_no_live_workers_message_to_another(
 
     for number in range(1, STEPS + 1):
         clock.set(EARLIER_S + number * step_s)
-        # A worker takes this one, so it has looked at the queue since the step.
-        project.put(f"probe-{number}", workflow="short")
-        project.await_results(number)
+        project.probe(number, beside="m")
     pass_time(2 * LEASE_S)
     project.open_gate()
 

@@ -26,10 +26,7 @@ def test_a_step_of_the_workers_clock_starts_no_run_beside_the_live_one(
 
     for number in range(1, STEPS + 1):
         clock.set(120 * number)
-        # The fetcher takes this one, so it has looked at the queue since the step.
-        project.put(f"probe-{number}", workflow="short")
-        project.await_results(number)
-        project.assert_ran_once("long")
+        project.probe(number, beside="long")
     project.open_gate()
     project.await_results(STEPS + 1)
 
@@ -48,9 +45,7 @@ def test_a_worker_that_was_stopped_past_its_lease_goes_on_with_the_run_it_has(pr
         worker.signal(signal.SIGSTOP)
         pass_time(1.3 * LEASE_S)
         worker.signal(signal.SIGCONT)
-        project.put(f"probe-{number}", workflow="short")
-        project.await_results(number)
-        project.assert_ran_once("long")
+        project.probe(number, beside="long")
     project.open_gate()
     project.await_results(PAUSES + 1)
 

@@ -57,7 +57,7 @@ def test_a_log_that_is_not_read_holds_up_no_settlement(project: EmbeddedFaults, 
     ids = [f"m-{number}" for number in range(MESSAGES)]
     project.put(*ids, workflow="short")
 
-    worker, reading = start_unread(config)
+    worker, _ = start_unread(config)
     project.await_starts(MESSAGES, within_s=60)
 
     # Everything was executed; at most what is on its way may still be unsettled.

@@ -49,6 +49,14 @@ class EmbeddedFaults(FaultProject):
         rows = self.sql("SELECT body FROM message WHERE queue = ? ORDER BY id", RESULTS)
         return [json.loads(body) for (body,) in rows]
 
+    def probe(self, number: int, *, beside: str) -> None:
+        """Have one more message done, the `number`-th with a result, while `beside` runs and is started no second time.
+
+        A worker takes it, so it has looked at the queue since whatever the test did before.
+        """
+        self.put(f"probe-{number}", workflow="short")
+        self.await_with_one_run_of(beside, lambda: self.count(RESULTS) >= number, f"{number} results")
+
     def await_results(self, count: int, *, within_s: float = 15.0) -> list[str]:
         """The message ids of all results, sorted, once there are `count`."""
         eventually(lambda: self.count(RESULTS) >= count, within_s, what=f"{count} results")

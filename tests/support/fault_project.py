@@ -138,6 +138,11 @@ class FaultProject:
         """Whether the process of a run is there and no zombie."""
         return is_alive(run.pid)
 
+    def await_with_one_run_of(self, message_id: str, condition: Callable[[], object], what: str) -> None:
+        """Wait for `condition`; fails at once when a second run of the message was started meanwhile."""
+        eventually(lambda: condition() or self.starts(message_id) > 1, 15, what=what)
+        self.assert_ran_once(message_id)
+
     def assert_ran_once(self, *message_ids: str) -> None:
         """Each message was started exactly once."""
         counts = {message_id: self.starts(message_id) for message_id in message_ids}
