@@ -49,10 +49,11 @@ lock: $(DEV) ## write the versions of the development environment to requirement
 bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds other workers to the run
 	$(BIN)/python -m bench
 
-chaos: $(DEV) ## processes killed at random, full counts
+chaos: $(DEV) brokers ## processes, connections and clocks broken at random, full counts
 	$(BIN)/python bench/chaos_sqlite.py
 	$(BIN)/python -m bench.chaos_redis
 	$(BIN)/python -m bench.chaos_rabbitmq
+	for broker in embedded redis cluster rabbitmq; do $(BIN)/python -m bench.chaos_in_hand --broker $$broker || exit 1; done
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak
