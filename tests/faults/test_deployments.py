@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from awf_core.testing.process import LoggedProcess
 
-DEFER = {DEFER_UNKNOWN: "60s"}
+DEFER = {DEFER_UNKNOWN: "24s"}
 IDS = [f"m-{number:02}" for number in range(20)]
 
 

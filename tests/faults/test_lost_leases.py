@@ -32,7 +32,7 @@ def test_a_run_that_lost_its_lease_is_cancelled(project: EmbeddedFaults) -> None
     old, new = project.lines("start", "m")
 
     eventually(lambda: not project.is_running(old), CANCELLED_WITHIN_S, what="the old run is cancelled")
-    (lost,) = stopped.lines("lease.lost")
+    lost = stopped.await_line("lease.lost")
     project.open_gate()
     heir.await_line("message.settled", message_id="m", settlement="ack")
 

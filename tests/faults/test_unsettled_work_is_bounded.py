@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from embedded_faults import EmbeddedFaults
 
 MESSAGES = 300
+MANY_MESSAGES = 5000
+"""Three lines of 250 bytes each: more than a bounded log keeps."""
 CONCURRENCY = 5
 PIPE_BYTES = 4096
 """The smallest a pipe can be: a dozen log lines fill it."""
@@ -58,7 +60,7 @@ def test_a_log_that_is_not_read_holds_up_no_settlement(project: EmbeddedFaults, 
     project.put(*ids, workflow="short")
 
     worker, _ = start_unread(config)
-    project.await_starts(MESSAGES, within_s=60)
+    project.await_starts(MESSAGES, within_s=30)
 
     # Everything was executed; at most what is on its way may still be unsettled.
     eventually(lambda: project.count("work") <= 2 * CONCURRENCY, 5, what="what was executed is settled")
@@ -72,7 +74,8 @@ def test_a_log_that_is_not_read_holds_up_no_settlement(project: EmbeddedFaults, 
 def test_what_the_log_dropped_is_counted_in_it(project: EmbeddedFaults, start_unread: Any) -> None:
     config = project.embedded()
     project.worker(config, "--burst").end()
-    project.put(*[f"m-{number}" for number in range(MESSAGES)], workflow="short")
+    project.nothing("nothing")
+    project.put(*[f"m-{number}" for number in range(MANY_MESSAGES)], workflow="nothing")
     worker, reading = start_unread(config)
     eventually(lambda: project.count("work") == 0, 20, what="all is settled")
 
@@ -87,7 +90,7 @@ def test_what_the_log_dropped_is_counted_in_it(project: EmbeddedFaults, start_un
     settled = [line for line in read if line["event"] == "message.settled"]
     assert code == 0
     assert dropped, "a bounded log that was full says so once it is read again"
-    assert len(settled) < MESSAGES
+    assert len(settled) < MANY_MESSAGES
     assert dropped[0]["level"] == "warning"
     assert read[-1]["event"] == "worker.stopped"
 

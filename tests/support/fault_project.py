@@ -91,6 +91,11 @@ class FaultProject:
         path.write_text(json.dumps({"name": name, "states": states}))
         return path
 
+    def nothing(self, name: str) -> None:
+        """A workflow without a step."""
+        states = {"initial": "done", "done": {"type": "terminal"}}
+        (self.workflows / f"{name}.yaml").write_text(json.dumps({"name": name, "states": states}))
+
     def configure(self, name: str = "config", **mq: object) -> str:
         """Write a configuration with these keys under `mq:`; returns the value of AWF_CONFIG_PATH."""
         path = self.directory / ".awf" / f"{name}.yaml"

@@ -103,7 +103,8 @@ def test_burst_does_not_end_while_the_answer_to_a_claim_is_under_way(project, se
     with AnswerHold(server.port, b'"held-back"') as hold:
         project.put("held-back", workflow="short")
         queues = ("--queue", "empty", "--queue", "work")
-        worker = project.worker(project.redis(hold.through(server.url)), "--burst", *queues, is_awaited=False)
+        config = project.redis(hold.through(server.url), section={"socket_timeout": "30s"})
+        worker = project.worker(config, "--burst", *queues, is_awaited=False)
         eventually(hold.holding.is_set, 15, what="the claim was made and its answer is held back")
 
         # The other queue was looked at again and again meanwhile.
