@@ -31,8 +31,7 @@ from awf_core.contract import Ack, Outgoing
 from awf_core.errors import BrokerError
 from awf_core.plugin.assemble import assemble
 from awf_core.testing.eventually import eventually
-from awf_core.testing.process import awf_command
-from awf_core.testing.project import Project
+from awf_core.testing.process import Project, awf_command
 from bench.in_hand_account import STEP, Account, Fault, FaultKind, account, read
 from bench.in_hand_brokers import BROKERS, LEASE_S
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import redis
 
+from awf_core.testing.brokers import PrivateRabbitMq, PrivateRedis
 from awf_core.testing.eventually import eventually
 from awf_core.testing.proxy import Proxy
-from awf_core.testing.rabbitmq_server import PrivateRabbitMq
-from awf_core.testing.redis_server import PrivateRedis
 from awf_core.testing.server_process import LOCAL, free_port
 from bench.in_hand_account import FaultKind, Rules
 

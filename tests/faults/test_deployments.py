@@ -41,7 +41,7 @@ def _directory(path: Path) -> None:
 
 
 @pytest.fixture(params=[_truncated, _emptied, _without_states, _no_text, _directory])
-def spoil(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+def corrupt(request: pytest.FixtureRequest) -> Callable[[Path], None]:
     """Make a workflow file what a deployment may leave there for a moment."""
     return request.param
 
@@ -61,11 +61,11 @@ def about(message_id: str, *, holds: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def test_messages_of_a_workflow_that_can_not_be_loaded_wait_for_it(
-    project: EmbeddedFaults, spoil: Callable[[Path], None]
+    project: EmbeddedFaults, corrupt: Callable[[Path], None]
 ) -> None:
     path = project.workflows / "short.yaml"
     good = path.read_text()
-    spoil(path)
+    corrupt(path)
     worker = project.worker(project.embedded(retry=DEFER))
     project.put(*IDS, workflow="short")
     worker.await_line(SETTLED, count=len(IDS))
@@ -82,13 +82,13 @@ def test_messages_of_a_workflow_that_can_not_be_loaded_wait_for_it(
 
 
 def test_the_last_good_version_of_a_workflow_runs_where_the_configuration_says_so(
-    project: EmbeddedFaults, spoil: Callable[[Path], None]
+    project: EmbeddedFaults, corrupt: Callable[[Path], None]
 ) -> None:
     worker = project.worker(project.embedded(reload="last_good", retry=DEFER))
     project.put("first", workflow="short")
     project.await_results(1)
 
-    spoil(project.workflows / "short.yaml")
+    corrupt(project.workflows / "short.yaml")
     project.put(*IDS, workflow="short")
 
     assert project.await_results(len(IDS) + 1) == ["first", *IDS]
@@ -97,7 +97,7 @@ def test_the_last_good_version_of_a_workflow_runs_where_the_configuration_says_s
     assert worker.stop() == 0
 
 
-def test_every_dead_letter_is_a_warning_with_worker_message_and_reason(project: EmbeddedFaults) -> None:
+def test_every_dead_lettered_message_is_a_warning_with_worker_message_and_reason(project: EmbeddedFaults) -> None:
     project.workflow("fails", "exit 1")
     retry = {"max_attempts": 1}
     worker = project.worker(project.embedded(retry=retry), "--name", "w-1", "--log-level", "warning", is_awaited=False)

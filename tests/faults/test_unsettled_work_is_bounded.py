@@ -1,4 +1,4 @@
-"""Nothing is executed that can't be settled: a log no process reads, and results that can be stored nowhere."""
+"""Nothing is executed that can't be settled: a log that no process reads, and results that can be stored nowhere."""
 
 from __future__ import annotations
 

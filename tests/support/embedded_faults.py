@@ -52,7 +52,7 @@ class EmbeddedFaults(FaultProject):
     def probe(self, number: int, *, beside: str) -> None:
         """Have one more message done, the `number`-th with a result, while `beside` runs and is started no second time.
 
-        A worker takes it, so it has looked at the queue since whatever the test did before.
+        A worker takes it, so it has polled the queue since whatever the test did before.
         """
         self.put(f"probe-{number}", workflow="short")
         self.await_with_one_run_of(beside, lambda: self.count(RESULTS) >= number, f"{number} results")

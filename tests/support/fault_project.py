@@ -26,7 +26,7 @@ QUEUE = "work"
 RESULTS = "results"
 DEAD = "dead"
 UNDELIVERABLE = "undeliverable"
-DEFER_UNKNOWN = "unknown_hold"
+DEFER_UNKNOWN = "defer_unknown"
 """The key under `mq.retry`: how long a message of an unknown workflow is deferred."""
 
 CLAIMED = "message.claimed"

@@ -1,4 +1,4 @@
-"""RabbitMQ's part of a fault test: a project on the session's broker, queues of its own, a foreign client's view."""
+"""RabbitMQ's part of a fault test: a project on the session's broker, queues of its own, an external client's view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis's part of a fault test: a project on a private server, and a foreign client's view of it."""
+"""Redis's part of a fault test: a project on a private server, and an external client's view of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fault_project import DEAD, QUEUE, RESULTS, FaultProject, message
 
+from awf_core.testing.brokers import PrivateRedis
 from awf_core.testing.eventually import eventually
-from awf_core.testing.redis_server import PrivateRedis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ class RedisFaults(FaultProject):
     def probe(self, number: int, *, beside: str, queue: str = QUEUE) -> None:
         """Have one more message done, the `number`-th with a result, while `beside` runs and is started no second time.
 
-        A worker takes it, so it has looked at the queue since whatever the test did before.
+        A worker takes it, so it has polled the queue since whatever the test did before.
         """
         self.put(f"probe-{number}", workflow="short", queue=queue)
         self.await_with_one_run_of(beside, lambda: self.client.llen(self.reply_to) >= number, f"{number} results")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.testing.rabbitmq_server import rabbitmq_script
+from awf_core.testing.brokers import rabbitmq_script
 from bench.chaos_in_hand import run
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from awf_core.testing.brokers import PrivateRabbitMq
     from awf_core.testing.process import LoggedProcess
     from awf_core.testing.proxy import Proxy
-    from awf_core.testing.rabbitmq_server import PrivateRabbitMq
 
 RESETS = 6
 RELEASES = 100

@@ -30,15 +30,15 @@ def project(tmp_path, server):
 
 
 @pytest.fixture
-def as_user(server, foreign):
+def as_user(server, external):
     """Let a user work on these keys only; returns the URL to log in as them."""
 
     def make(*keys):
-        foreign.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", "+@all", "resetkeys", *keys)
+        external.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", "+@all", "resetkeys", *keys)
         return server.url.replace("redis://", "redis://worker:s3cret@")
 
     yield make
-    foreign.acl_deluser("worker")
+    external.acl_deluser("worker")
 
 
 def test_a_worker_that_may_store_no_result_anywhere_says_so_at_its_start(project, as_user):
@@ -107,7 +107,7 @@ def test_burst_does_not_end_while_the_answer_to_a_claim_is_under_way(project, se
         worker = project.worker(config, "--burst", *queues, is_awaited=False)
         eventually(hold.holding.is_set, 15, what="the claim was made and its answer is held back")
 
-        # The other queue was looked at again and again meanwhile.
+        # The worker polls the other queue again and again meanwhile.
         eventually(lambda: hold.passed >= 12 or worker.exit_code is not None, 15)
         assert worker.exit_code is None, f"ended with {worker.exit_code} and a message in hand: {worker.tail()}"
         hold.let_go()
@@ -131,11 +131,11 @@ def test_fifty_queues_on_a_server_that_hangs_stop_side_by_side(project, server):
         assert worker.end(GRACE_S + 5.0) in (0, 5)
 
 
-def test_a_private_reply_queue_that_has_expired_is_missing(backend, foreign):
+def test_a_private_reply_queue_that_has_expired_is_missing(backend, external):
     gone = backend.awf_mq_reply_queue(1.0)
     there = backend.awf_mq_reply_queue(600.0)
-    seconds, _ = foreign.time()
-    eventually(lambda: foreign.time()[0] > seconds + 1, 10, what="the server's clock is past its end")
+    seconds, _ = external.time()
+    eventually(lambda: external.time()[0] > seconds + 1, 10, what="the server's clock is past its end")
     backend.awf_mq_publish([Outgoing(queue="work", body=b"x")])
     (delivery,) = backend.awf_mq_consume("work", 1, 5)
 
@@ -145,7 +145,7 @@ def test_a_private_reply_queue_that_has_expired_is_missing(backend, foreign):
     assert [type(error) for error in published] == [QueueMissing, type(None)]
     assert isinstance(acked, QueueMissing)
     assert gone in str(acked)
-    assert foreign.exists(gone) == 0
+    assert external.exists(gone) == 0
     # The delivery is still ours, to be settled without the reply.
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 

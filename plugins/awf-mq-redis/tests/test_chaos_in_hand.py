@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from set_clock import faketime_library
 
-from awf_core.testing.redis_server import redis_program
+from awf_core.testing.brokers import redis_program
 from bench.chaos_in_hand import run
 
 if TYPE_CHECKING:
