@@ -30,11 +30,11 @@ lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports importlinter-engine.toml
 
-brokers: ## the servers the suite runs against, from Debian's packages where they are missing
-	@command -v redis-server >/dev/null && test -x /usr/lib/rabbitmq/bin/rabbitmq-server && exit 0; \
+brokers: ## the servers and the clock (faketime) the suite runs with, from Debian's packages where they are missing
+	@command -v redis-server >/dev/null && command -v faketime >/dev/null && test -x /usr/lib/rabbitmq/bin/rabbitmq-server && exit 0; \
 	command -v apt-get >/dev/null || { echo "no apt-get here: tests use AWF_TEST_REDIS_URL, AWF_TEST_RABBITMQ_URL or skip"; exit 0; }; \
 	root=$$(test "$$(id -u)" = 0 || echo sudo); \
-	$$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq redis-server rabbitmq-server >/dev/null
+	$$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq redis-server rabbitmq-server faketime >/dev/null
 
 format: $(DEV) ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix
@@ -49,10 +49,11 @@ lock: $(DEV) ## write the versions of the development environment to requirement
 bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds other workers to the run
 	$(BIN)/python -m bench
 
-chaos: $(DEV) ## processes killed at random, full counts
+chaos: $(DEV) brokers ## processes, connections and clocks broken at random, full counts
 	$(BIN)/python bench/chaos_sqlite.py
 	$(BIN)/python -m bench.chaos_redis
 	$(BIN)/python -m bench.chaos_rabbitmq
+	for broker in embedded redis cluster rabbitmq; do $(BIN)/python -m bench.chaos_in_hand --broker $$broker || exit 1; done
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak

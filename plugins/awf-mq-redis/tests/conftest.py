@@ -185,6 +185,15 @@ def cluster_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Pri
         server.kill()
 
 
+@pytest.fixture
+def patient_cluster(tmp_path: Path) -> Iterator[list[PrivateRedis]]:
+    """Three servers of a cluster that serve on while one of them is frozen, which they call dead after a minute."""
+    servers = start_cluster(tmp_path / "cluster", node_timeout_ms=60_000)
+    yield servers
+    for server in servers:
+        server.kill()
+
+
 SERVICE = "mymaster"
 SLOTS = 16384
 
@@ -234,9 +243,9 @@ def cluster_port() -> int:
     return next(port for port in iter(free_port, 0) if port <= 55_535)
 
 
-def start_cluster(directory: Path, size: int = 3) -> list[PrivateRedis]:
+def start_cluster(directory: Path, size: int = 3, *, node_timeout_ms: int = 2000) -> list[PrivateRedis]:
     """`size` servers that share the slots among them."""
-    extra = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    extra = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms))
     servers = [
         PrivateRedis(directory / f"node{n}", port=cluster_port(), append_only=False, extra=extra).start()
         for n in range(size)
