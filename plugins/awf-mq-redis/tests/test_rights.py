@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing, Remember
-from awf_core.errors import BrokerMisconfigured
+from awf_core.errors import BrokerMisconfigured, LeaseLost
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 RIGHTS = re.findall(r"-@all|\+[a-z|]+", README.partition("ACL SETUSER worker")[2].partition("```")[0])
@@ -45,7 +45,7 @@ def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backe
         *backend.awf_mq_nack([Nack(delivery=deliveries[1], reason="x")]),
         *backend.awf_mq_dead_letter([DeadLetter(delivery=deliveries[2], queue="dead", reason="r", error="e")]),
     ]
-    lost = backend.awf_mq_extend(deliveries)
+    extended = backend.awf_mq_extend(deliveries)
     counts = [backend.awf_mq_stats("work").dead, backend.awf_mq_stats("dead").ready]
     shown = [len(backend.awf_mq_browse(queue, 10, None).items) for queue in ("work", "dead")]
     moved = backend.awf_mq_move("dead", "work", None, None)
@@ -56,7 +56,7 @@ def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backe
     purged = backend.awf_mq_purge("work")
 
     assert answers == [None] * 3
-    assert len(lost) == 3
+    assert [type(answer) for answer in extended] == [LeaseLost] * 3 + [type(None)]
     assert (counts, shown, moved, purged) == ([1, 1], [2, 1], 1, 2)
     assert answered[0].body == b"p"
     assert state == [("k", "v")]
