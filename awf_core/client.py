@@ -217,7 +217,10 @@ def _read(mq: Mq, submission: Submission, queue: str, *, wait_s: float) -> dict[
                 mq.ack([Ack(delivery=delivery)])
             return result
         # The result of another submission, in a shared reply queue.
-        mq.nack([Nack(delivery=delivery, delay_s=WAIT_STEP_S, counted=False, reason="another submission's result")])
+        longest_s = mq.capabilities.max_nack_delay_s
+        delay_s = WAIT_STEP_S if longest_s is None else min(WAIT_STEP_S, longest_s)
+        reason = "another submission's result"
+        mq.nack([Nack(delivery=delivery, delay_s=delay_s, counted=False, reason=reason, history=delivery.history)])
     return None
 
 

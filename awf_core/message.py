@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_ID_CHARS = 255
 RESERVED_KEYS = frozenset({"schema", "not_before", "expires_at", "priority"})
 SCHEMA_VERSION = 1
+_REPLACEMENT = "\ufffd"
+_NOT_TRANSFERRED = "the body was too large to be transferred"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Message:
     """A message that can be planned. `id` is the body's, else the broker's stable id, else made for this delivery.
 
     `id` and a `correlation_id` from the metadata have at most MAX_ID_CHARS: brokers have small fields for them.
-    `expires_at` (epoch seconds) and `priority` are the broker's; keys of these names in the body are reserved.
+    `expires_in_s` (seconds from the delivery) and `priority` are the broker's; a body's own keys are reserved.
     """
 
     id: str
@@ -45,7 +47,7 @@ class Message:
     reply_to: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     correlation_id: str
-    expires_at: float | None = None
+    expires_in_s: float | None = None
     priority: int | None = None
 
 
@@ -62,8 +64,8 @@ class Malformed:
 
 
 def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
-    """Read a delivery's body. Never raises: a body that is no message comes back as Malformed."""
-    reason, document = _parse(delivery.body, limits)
+    """Read a delivery's body. Never raises: a body that is no message, or is not here, comes back as Malformed."""
+    reason, document = (_NOT_TRANSFERRED, None) if delivery.is_stub else _parse(delivery.body, limits)
     if reason is None:
         reason = _first_fault(document)
     fields: Mapping[str, Any] = document if isinstance(document, dict) else {}
@@ -90,7 +92,7 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
         reply_to=reply_to,
         metadata=metadata,
         correlation_id=correlation_id,
-        expires_at=delivery.expires_at,
+        expires_in_s=delivery.expires_in_s,
         priority=delivery.priority,
     )
 
@@ -105,6 +107,13 @@ def _metadata(given: object, headers: Mapping[str, str]) -> Mapping[str, Any]:
 def _sound(text: str) -> str:
     """`text` with what UTF-8 can't encode replaced: it becomes part of a result."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def clean_text(text: str) -> str:
+    """`text` without NUL and lone surrogates, which brokers can't store: reasons, errors and histories pass here."""
+    if text.isascii():
+        return text.replace("\0", _REPLACEMENT) if "\0" in text else text
+    return text.encode("utf-8", "replace").decode().replace("\0", _REPLACEMENT)
 
 
 def encode(

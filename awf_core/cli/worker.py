@@ -58,6 +58,7 @@ def worker_command(
     """
     from awf_core.observe.log import configure_logging
     from awf_core.worker.build import WorkerOptions, build_worker
+    from awf_core.worker.checks import workflow_warnings
     from awf_core.worker.startup import log_started
 
     configure_logging(log_format, log_level)  # type: ignore[arg-type]
@@ -70,5 +71,5 @@ def worker_command(
         connect_timeout_s=duration_option("--connect-timeout", connect_timeout),
     )
     worker, assembly = build_worker(config, options, cwd=Path.cwd(), env=os.environ)
-    log_started(config, assembly, burst=burst)
+    log_started(config, assembly, burst=burst, warnings=workflow_warnings(Path.cwd(), os.environ))
     return worker.serve()

@@ -86,16 +86,24 @@ class WorkflowSettings(_Settings):
 class MqSettings(_Settings):
     """Everything under `mq:` but the backends' own sections. `type=None`: not given, so the core chooses.
 
+    `max_unsettled`: how many messages may be claimed and not settled, None = twice the concurrency. `on_lease_lost`:
+    what becomes of a run whose message another worker may have. `reload`: what becomes of a message whose workflow
+    can't be loaded.
+
     `records`: whether a worker keeps state files, history, audit and transcripts of its runs, as `awf run` does.
     """
 
     type: QueueName | None = None
     concurrency: Count = Field(5, ge=1, le=1000)
+    max_unsettled: Count | None = Field(None, ge=1, le=100_000)
     dead_letter: DeadLetterSettings = DeadLetterSettings()
     undeliverable: UndeliverableSettings = UndeliverableSettings()
     retry: RetrySettings = RetrySettings()
     grace_s: DurationS = Field(25.0, alias="grace")
     max_run_s: DurationS | None = Field(None, alias="max_run")
+    on_lease_lost: Literal["cancel", "continue"] = "cancel"
+    rebind_timeout_s: DurationS = Field(30.0, alias="rebind_timeout")
+    reload: Literal["defer", "last_good"] = "defer"
     reply: ReplySettings = ReplySettings()
     declare: Declare = "auto"
     max_body_bytes: Count = Field(1024 * 1024, ge=1)

@@ -18,9 +18,12 @@ RUN_FINISHED: Final = "run.finished"
 MESSAGE_SETTLED: Final = "message.settled"
 MESSAGE_REJECTED: Final = "message.rejected"
 MESSAGE_DISCARDED: Final = "message.discarded"
+MESSAGE_REBOUND: Final = "message.rebound"
 REPLY_UNDELIVERABLE: Final = "reply.undeliverable"
 RESULT_SUPPRESSED: Final = "result.suppressed"
 SETTLE_RETRIED: Final = "settle.retried"
+SETTLE_REFUSED: Final = "settle.refused"
+SETTLE_BACKLOG: Final = "settle.backlog"
 LEASE_LOST: Final = "lease.lost"
 BROKER_UNAVAILABLE: Final = "broker.unavailable"
 BROKER_BLOCKED: Final = "broker.blocked"
@@ -28,6 +31,7 @@ BROKER_RECOVERED: Final = "broker.recovered"
 WORKFLOW_LOG: Final = "workflow.log"
 STEP_STARTED: Final = "step.started"
 STEP_FINISHED: Final = "step.finished"
+WORKFLOW_LAST_GOOD: Final = "workflow.last_good"
 RECORDS_INCOMPLETE: Final = "records.incomplete"
 PLUGIN_FAILED: Final = "plugin.failed"
 CONFIG_WARNING: Final = "config.warning"
@@ -45,14 +49,18 @@ MEANING: Final[dict[str, str]] = {
     MESSAGE_SETTLED: "a message was acked, nacked with a delay, released, or dead-lettered with a reason",
     MESSAGE_REJECTED: "a message that can't run: malformed, unknown workflow, invalid inputs",
     MESSAGE_DISCARDED: "a message that would be dead-lettered, while dead-lettering is off",
+    MESSAGE_REBOUND: "a message that is in hand was delivered again; its run goes on with the new delivery",
     REPLY_UNDELIVERABLE: "`reply_to` leads nowhere; the result went to the undeliverable queue",
     RESULT_SUPPRESSED: "a result was dropped because the lease of its message was lost",
     SETTLE_RETRIED: "the broker did not accept a settlement; the worker retries it while the lease holds",
-    LEASE_LOST: "the lease of a message ended while it ran here: the broker delivers it to another worker",
+    SETTLE_REFUSED: "the broker refused a settlement for good; `instead` says what the worker tries next",
+    SETTLE_BACKLOG: "as many messages are unsettled as `mq.max_unsettled` allows: the worker claims no more for now",
+    LEASE_LOST: "the lease of a message ended and the message did not come back; `mq.on_lease_lost` decides on its run",
     BROKER_UNAVAILABLE: "the broker can't be reached; the worker retries with backoff",
     BROKER_BLOCKED: "the broker accepts no more messages for now",
     BROKER_RECOVERED: "the broker answers again",
     WORKFLOW_LOG: "a line that a workflow's own `log:` hook writes",
+    WORKFLOW_LAST_GOOD: "a workflow can't be loaded; its last good version runs (`mq.reload: last_good`)",
     STEP_STARTED: "a state begins (debug)",
     STEP_FINISHED: "a state ended (debug)",
     RECORDS_INCOMPLETE: "a state file, the history, the audit log or a transcript can't be written; runs go on",

@@ -27,7 +27,7 @@ from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.process import LoggedProcess, Project, awf_command
 from awf_core.testing.proxy import Proxy
-from awf_core.worker.decide import CRASH_CAP, CRASH_CAP_WHERE_RELEASES_COUNT
+from awf_core.worker.decide import CRASH_CAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -196,7 +196,7 @@ class Kit:
     def crash_deliveries(self, mq: Mq) -> None:
         """Consume and lose the message of the work queue as often as makes it a crash loop."""
         if self.capabilities.release_counts:
-            for _ in range(CRASH_CAP_WHERE_RELEASES_COUNT):
+            for _ in range(CRASH_CAP):
                 nack(mq, take_one(mq, self.names.work), is_counted=False)
             return
         loser = self.losable()

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from awf_core.clock import Clock, SystemClock
-from awf_core.config.model import MqSettings, WorkflowPolicy, policy_for
+from awf_core.config.model import WorkflowPolicy, policy_for
 from awf_core.contract import Formatted
 from awf_core.engine.records.open_records import open_audit_log, open_records
 from awf_core.engine.records.paths import AUDIT_VARIABLE, record_paths
 from awf_core.engine.run.engine import Engine
 from awf_core.engine.steps import builtin_step_types
-from awf_core.errors import ConfigError
 from awf_core.extensions.executors import Executors
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
@@ -29,14 +28,16 @@ from awf_core.observe.throttle import Throttle
 from awf_core.plugin.assemble import Assembly, assemble
 from awf_core.plugin.observers import Observers
 from awf_core.result import format_result
+from awf_core.worker.checks import reject_delays, reject_own_dead_letter_queue
 from awf_core.worker.external_executor import ExternalExecutor, check_executors, names_executors
 from awf_core.worker.failures import UNEXPECTED
+from awf_core.worker.last_good import LastGood
 from awf_core.worker.lease_renewal import LeaseKeeper
 from awf_core.worker.outcome import ReplyRules
 from awf_core.worker.pipeline import Pipeline, Rules
 from awf_core.worker.plan import Plan, Planner, Rejection
 from awf_core.worker.serve import Serving, Worker
-from awf_core.worker.settle import Settler
+from awf_core.worker.settlers import Settlers
 from awf_core.worker.undeliverable import UndeliverableResults
 
 if TYPE_CHECKING:
@@ -110,15 +111,16 @@ def build_worker(
     assembly = assemble(config, worker=name, queues=options.queues, clock=clock)
     observers = Observers(assembly.plugins, clock=clock)
     throttle = Throttle(clock)
-    leases = LeaseKeeper(assembly.mq, clock, throttle)
-    settler = Settler(
+    serving = make_serving(config, options, worker=name, queues=assembly.queues)
+    reject_delays(config.mq, assembly.mq.capabilities, assembly.backend_name)
+    leases = LeaseKeeper(
         assembly.mq,
-        clock=clock,
-        throttle=throttle,
-        undeliverable=UndeliverableResults(assembly.mq, config.mq.undeliverable.queue, throttle),
-        is_lost=leases.is_lost,
-        in_hand=leases.count,
+        clock,
+        throttle,
+        on_lost=config.mq.on_lease_lost,
+        rebind_timeout_s=config.mq.rebind_timeout_s,
     )
+    settlers = make_settlers(config, assembly, serving.queues, leases=leases, clock=clock, throttle=throttle)
     pipeline = make_pipeline(
         config,
         assembly,
@@ -126,17 +128,18 @@ def build_worker(
         policy_for=_policies(config, burst=options.burst),
         leases=leases,
         observers=observers,
-        settler=settler,
+        settlers=settlers,
         cwd=cwd,
         env=env,
         clock=clock,
+        throttle=throttle,
         chance=chance,
     )
     worker = Worker(
-        make_serving(config, options, worker=name, queues=assembly.queues),
+        serving,
         mq=assembly.mq,
         leases=leases,
-        settler=settler,
+        settlers=settlers,
         pipeline=pipeline,
         observers=observers,
         clock=clock,
@@ -153,23 +156,44 @@ def make_pipeline(
     policy_for: Callable[[str], WorkflowPolicy],
     leases: LeaseKeeper,
     observers: Observers,
-    settler: Settler,
+    settlers: Settlers,
     cwd: Path,
     env: Mapping[str, str],
     clock: Clock,
+    throttle: Throttle,
     chance: Callable[[], float],
 ) -> Pipeline:
     """What becomes of a message. Raises ConfigError."""
     return Pipeline(
         rules,
-        plan=make_planner(config, assembly, policy_for, observers, cwd=cwd, env=env, clock=clock),
+        plan=make_planner(config, assembly, policy_for, observers, cwd=cwd, env=env, clock=clock, throttle=throttle),
         policy_for=policy_for,
         format_result=_formatter(assembly.plugins),
         leases=leases,
         observers=observers,
         clock=clock,
         chance=chance,
-        submit=settler.submit,
+        submit=settlers.submit,
+    )
+
+
+def make_settlers(
+    config: Config,
+    assembly: Assembly,
+    queues: Sequence[str],
+    *,
+    leases: LeaseKeeper,
+    clock: Clock,
+    throttle: Throttle,
+) -> Settlers:
+    """What ends messages."""
+    return Settlers(
+        assembly.mq,
+        queues,
+        leases=leases,
+        undeliverable=UndeliverableResults(assembly.mq, config.mq.undeliverable.queue, throttle),
+        clock=clock,
+        throttle=throttle,
     )
 
 
@@ -182,11 +206,13 @@ def make_planner(
     cwd: Path,
     env: Mapping[str, str],
     clock: Clock,
+    throttle: Throttle,
 ) -> Callable[[Message], Plan | Rejection]:
     """What runs for a message: our own engine, or the executor the configuration names. Raises ConfigError."""
     discovery = Discovery(cwd, env)
     step_types = step_types_with(assembly, notify_backend=config.notify_backend)
-    catalogue = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
+    files = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
+    catalogue = LastGood(files, throttle) if config.mq.reload == "last_good" else files
     engine = Engine(
         step_types=step_types,
         clock=clock,
@@ -228,7 +254,6 @@ def make_rules(config: Config, assembly: Assembly, *, worker: str) -> Rules:
         dead_letter_queue=mq.dead_letter.queue if mq.dead_letter.enabled else None,
         max_output_bytes=mq.result.max_output_bytes,
         max_hold_s=None if max_hold_s is None else max(1.0, max_hold_s - HOLD_MARGIN_S),
-        release_counts=capabilities.release_counts,
     )
 
 
@@ -250,32 +275,19 @@ def _warn_of_records(text: str) -> None:
 def make_serving(config: Config, options: WorkerOptions, *, worker: str, queues: Sequence[str]) -> Serving:
     """How the worker serves."""
     mq = config.mq
-    _reject_own_dead_letter_queue(mq, queues)
+    reject_own_dead_letter_queue(mq, queues)
     return Serving(
         worker=worker,
         queues=tuple(dict.fromkeys(queues)),
         dead_letter_queue=mq.dead_letter.queue if mq.dead_letter.enabled else None,
         undeliverable_queue=mq.undeliverable.queue,
         concurrency=mq.concurrency,
+        max_unsettled=mq.max_unsettled or 2 * mq.concurrency,
         grace_s=mq.grace_s,
         connect_timeout_s=options.connect_timeout_s,
         burst=options.burst,
         max_messages=options.max_messages,
     )
-
-
-def _reject_own_dead_letter_queue(mq: MqSettings, queues: Sequence[str]) -> None:
-    """A worker must not consume what it dead-letters: it would process those messages without end."""
-    targets = {"mq.undeliverable.queue": mq.undeliverable.queue}
-    if mq.dead_letter.enabled:
-        targets["mq.dead_letter.queue"] = mq.dead_letter.queue
-    for key, queue in targets.items():
-        if queue in queues:
-            raise ConfigError(
-                f"{key} is '{queue}', a queue this worker consumes: it would consume what it publishes there",
-                hint=f"consume another queue, or give {key} a name of its own; "
-                "`awf dlq replay` returns dead-lettered messages to their queues",
-            )
 
 
 def _formatter(plugins: Plugins) -> Callable[[Delivery, Message | None, Outcome], Formatted]:

@@ -1,15 +1,18 @@
 """Decide how a delivery ends. Called by the pipeline only. Pure: time and chance are handed in.
 
+Ages are the broker's, plus what has passed here since the claim: no two machines' clocks are compared.
+
 A table in code: (what happened, which attempt, which policy) -> exactly one decision.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from awf_core.result import first_line
-from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, UNKNOWN_WORKFLOW
+from awf_core.worker.outcome import LEASE_LOST
+from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, INVALID_WORKFLOW, UNKNOWN_WORKFLOW
 from awf_core.worker.retry_delay import defer_delay_s, retry_delay_s
 
 if TYPE_CHECKING:
@@ -20,10 +23,11 @@ if TYPE_CHECKING:
 
 PERMANENT_CODES = ("USER.", "WORKFLOW.")
 CRASH_CAP = 5
-CRASH_CAP_WHERE_RELEASES_COUNT = 20
-"""Higher there: the broker does not distinguish an orderly restart of a worker from its death."""
-RELEASED_FOR = frozenset({"drain", "stop"})
+"""How many workers may die of a message before it is dead-lettered."""
+RELEASED_FOR = frozenset({"drain", "stop", LEASE_LOST})
 """Reasons to cancel a run that concern the worker, not the message: the message is released."""
+DEFERRED_FOR = frozenset({UNKNOWN_WORKFLOW, INVALID_WORKFLOW})
+"""Reasons that a deployment may remove: the message is deferred for `mq.retry.defer_unknown`."""
 
 Ending = Literal["ack", "nack", "dead_letter", "discard"]
 
@@ -56,35 +60,37 @@ def release(reason: str, delay_s: float = 0.0) -> Decision:
     return Decision(ending="nack", counted=False, reason=reason, delay_s=delay_s)
 
 
-def crashes(delivery: Delivery) -> int:
-    """How many earlier deliveries ended without an answer of their worker."""
-    return delivery.deliveries - delivery.attempt - delivery.released
-
-
-def is_crash_loop(delivery: Delivery, *, release_counts: bool) -> bool:
+def is_crash_loop(delivery: Delivery) -> bool:
     """Whether too many workers died of this message for it to be run once more."""
-    return crashes(delivery) >= (CRASH_CAP_WHERE_RELEASES_COUNT if release_counts else CRASH_CAP)
+    return delivery.crashes >= CRASH_CAP
+
+
+def is_expired(delivery: Delivery, since_claim_s: float) -> bool:
+    """Whether the time is over in which the producer wants the message run."""
+    return delivery.expires_in_s is not None and delivery.expires_in_s <= since_claim_s
 
 
 def decide_rejection(
-    rejection: Rejection, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float, release_counts: bool
+    rejection: Rejection, delivery: Delivery, retry: RetrySettings, *, since_claim_s: float, chance: float
 ) -> Decision:
     """What becomes of a message that is not run.
 
-    An unknown workflow is deferred, since a deployment may be rolling. An internal error counts as a failed attempt.
+    A workflow that is unknown or can't be loaded is waited for, since a deployment may be rolling. An internal error
+    counts as a failed attempt.
     """
     if rejection.reason == INTERNAL_ERROR:
-        return _retry_or_dead(INTERNAL_ERROR, rejection.error, delivery, retry, now=now, chance=chance)
-    if rejection.reason == UNKNOWN_WORKFLOW:
-        defer_s = retry.defer_unknown_s
-        first_seen_at = delivery.first_seen_at if delivery.first_seen_at is not None else now
-        left_s = defer_s - (now - first_seen_at)
+        return _retry_or_dead(
+            INTERNAL_ERROR, rejection.error, delivery, retry, since_claim_s=since_claim_s, chance=chance
+        )
+    if rejection.reason in DEFERRED_FOR:
+        left_s = retry.defer_unknown_s - (delivery.age_s or 0.0) - since_claim_s
         if left_s > 0:
-            return release(UNKNOWN_WORKFLOW, min(defer_delay_s(defer_s, release_counts=release_counts), left_s))
+            delay_s = min(defer_delay_s(retry.defer_unknown_s), left_s)
+            return replace(release(rejection.reason, delay_s), error=rejection.error)
     return _dead(rejection.reason, rejection.error)
 
 
-def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float) -> Decision:
+def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, since_claim_s: float, chance: float) -> Decision:
     """What becomes of a message whose workflow ran."""
     if run.status == "completed":
         return Decision(ending="ack")
@@ -94,19 +100,19 @@ def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, now: float
     error = run.error.message if run.error is not None else f"run {run.status}"
     if code is not None and code.startswith(PERMANENT_CODES):
         return _dead("permanent_failure", error)
-    return _retry_or_dead("max_attempts", error, delivery, retry, now=now, chance=chance)
+    return _retry_or_dead("max_attempts", error, delivery, retry, since_claim_s=since_claim_s, chance=chance)
 
 
 def _retry_or_dead(
-    last_reason: str, error: str, delivery: Delivery, retry: RetrySettings, *, now: float, chance: float
+    last_reason: str, error: str, delivery: Delivery, retry: RetrySettings, *, since_claim_s: float, chance: float
 ) -> Decision:
     if delivery.attempt >= retry.max_attempts:
         return _dead(last_reason, error)
     delay_s = retry_delay_s(retry, delivery.attempt, chance)
-    first_seen_at = delivery.first_seen_at
-    if retry.max_age_s is not None and first_seen_at is not None and now + delay_s - first_seen_at > retry.max_age_s:
+    waits_s = since_claim_s + delay_s
+    if retry.max_age_s is not None and delivery.age_s is not None and delivery.age_s + waits_s > retry.max_age_s:
         return _dead("max_age", error)
-    if delivery.expires_at is not None and now + delay_s > delivery.expires_at:
+    if is_expired(delivery, waits_s):
         return _dead(EXPIRED, error)
     return Decision(ending="nack", delay_s=delay_s, error=error)
 

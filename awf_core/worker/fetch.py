@@ -1,6 +1,7 @@
 """Consume one queue, as many deliveries as there are free slots, and pass them on to the runners.
 
-One thread per queue. A broker that can't be reached is asked again with backoff; runs go on meanwhile.
+One thread per queue. A broker that can't be reached is asked again with backoff; runs go on meanwhile. A fetcher that
+waits for anything but a message holds no slot.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from awf_core.backoff import Backoff
-from awf_core.contract import Nack
 from awf_core.errors import BrokerError, BrokerMisconfigured
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery
     from awf_core.mq import Mq
     from awf_core.observe.throttle import Throttle
+    from awf_core.worker.claims import Claims
+    from awf_core.worker.lease_renewer import LeaseRenewer
     from awf_core.worker.slots import Budget, Slots
 
 ALONE_WAIT_S = 20.0
@@ -33,9 +35,10 @@ log = get_logger(__name__)
 class Fetcher:
     """Consumes one queue until `stop`.
 
-    `on_deliveries` gets each batch; `on_empty` is called when a consume brought nothing, `on_consumed` after every
-    consume that the broker answered, `on_refused` when the broker says that retrying can't help. All on this fetcher's
-    thread; it consumes again in any case.
+    `on_deliveries` gets each batch and returns how many of it are new messages; `on_empty` is called when a consume
+    brought nothing, `on_consumed` after every consume that the broker answered, `on_refused` when the broker says that
+    retrying can't help. All on this fetcher's thread; it consumes again in any case. `claims` is told of each consume
+    where the worker ends when all queues are empty.
     """
 
     def __init__(
@@ -44,17 +47,21 @@ class Fetcher:
         queue: str,
         slots: Slots,
         *,
+        leases: LeaseRenewer,
+        claims: Claims | None,
         wait_s: float,
         budget: Budget,
         throttle: Throttle,
-        on_deliveries: Callable[[Sequence[Delivery]], None],
+        on_deliveries: Callable[[Sequence[Delivery]], int],
         on_consumed: Callable[[], None],
-        on_empty: Callable[[str], None],
+        on_empty: Callable[[], None],
         on_refused: Callable[[BrokerMisconfigured], None],
     ) -> None:
         self._mq = mq
         self._queue = queue
         self._slots = slots
+        self._leases = leases
+        self._claims = claims
         self._wait_s = wait_s
         self._next_wait_s = 0.0
         self._is_busy = False
@@ -73,7 +80,7 @@ class Fetcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Consume no more. The caller interrupts the backend's wait; what still arrives is released."""
+        """Consume no more. The caller interrupts the backend's wait; what still arrives is taken, and released."""
         self._stop.set()
 
     def join(self, timeout_s: float) -> None:
@@ -82,61 +89,75 @@ class Fetcher:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            reserved = self._slots.reserve(SHARED_WAIT_S, is_busy=self._is_busy)
-            if reserved:
-                try:
+            try:
+                reserved = self._slots.reserve(SHARED_WAIT_S, is_busy=self._is_busy)
+                if not reserved:
+                    self._note_backlog()
+                elif self._leases.is_behind():
+                    # What is overdue may be delivered again: renew it first.
+                    self._slots.release(reserved)
+                    self._leases.wait_until_renewed(SHARED_WAIT_S)
+                else:
                     self._fetch(reserved)
-                except UNEXPECTED:
-                    log_internal_error(self._throttle)
-                    self._stop.wait(self._backoff.next_s())
+            except UNEXPECTED:
+                log_internal_error(self._throttle)
+                self._stop.wait(self._backoff.next_s())
 
     def _fetch(self, reserved: int) -> None:
         granted = self._budget.take(reserved)
-        deliveries: Sequence[Delivery] = ()
+        fresh, pause_s, is_empty = 0, 0.0, False
         try:
-            if granted:
-                deliveries = self._consume(granted)
+            if not granted:
+                pause_s = SHARED_WAIT_S
+            elif self._claims is None or self._claims.begin(self._queue):
+                fresh, is_empty = self._claim(granted)
+            else:
+                self._stop.set()
+        except BrokerError as exc:
+            pause_s = self._failed(exc)
         finally:
-            self._slots.release(reserved - len(deliveries))
-            self._budget.release(granted - len(deliveries))
-        self._is_busy = bool(deliveries)
-        if deliveries and self._stop.is_set():
-            self._release(deliveries)
-        elif deliveries:
-            self._on_deliveries(deliveries)
-        elif not granted:
-            self._stop.wait(SHARED_WAIT_S)
+            self._slots.release(reserved - fresh)
+            self._budget.release(granted - fresh)
+        self._is_busy = fresh > 0
+        if pause_s:
+            self._stop.wait(pause_s)
+        elif is_empty and not self._stop.is_set():
+            self._on_empty()
 
-    def _consume(self, limit: int) -> Sequence[Delivery]:
+    def _claim(self, limit: int) -> tuple[int, bool]:
+        """Consume once; returns how many messages are new, and whether nothing came. Raises BrokerError."""
+        count = None
         try:
             deliveries = list(self._mq.consume(self._queue, limit=limit, wait_s=self._next_wait_s))
-        except BrokerError as exc:
-            if isinstance(exc, BrokerMisconfigured):
-                self._on_refused(exc)
-            self._broker_failed(exc)
-            return ()
+            self._answered()
+            fresh = self._on_deliveries(deliveries) if deliveries else 0
+            count = len(deliveries)
+        finally:
+            if self._claims is not None:
+                self._claims.end(self._queue, count=count)
+        return fresh, not deliveries
+
+    def _answered(self) -> None:
         if self._backoff.failures:
             log.info(events.BROKER_RECOVERED, queue=self._queue, failures=self._backoff.failures)
             self._backoff.reset()
         # The first call only checks that the broker answers: `worker.ready` must not wait for a first message.
         self._next_wait_s = self._wait_s
         self._on_consumed()
-        if not deliveries and not self._stop.is_set():
-            self._on_empty(self._queue)
-        return deliveries
 
-    def _broker_failed(self, error: BrokerError) -> None:
-        wait_s = self._backoff.next_s()
+    def _failed(self, error: BrokerError) -> float:
+        """Returns for how many seconds to pause."""
+        if isinstance(error, BrokerMisconfigured):
+            self._on_refused(error)
+        self._leases.connection_failed()
+        pause_s = self._backoff.next_s()
         log_broker_error(
-            events.BROKER_UNAVAILABLE, error, self._throttle, queue=self._queue, retry_in_s=round(wait_s, 2)
+            events.BROKER_UNAVAILABLE, error, self._throttle, queue=self._queue, retry_in_s=round(pause_s, 2)
         )
-        self._stop.wait(wait_s)
+        return pause_s
 
-    def _release(self, deliveries: Sequence[Delivery]) -> None:
-        """Delivered after `stop`: nothing starts any more. Where even the release fails, the leases run out."""
-        self._slots.release(len(deliveries))
-        self._budget.release(len(deliveries))
-        try:
-            self._mq.nack([Nack(delivery=d, counted=False, reason="drain") for d in deliveries])
-        except BrokerError as exc:
-            log.warning(events.BROKER_UNAVAILABLE, queue=self._queue, deliveries=len(deliveries), error=str(exc))
+    def _note_backlog(self) -> None:
+        if self._slots.is_full_of_unsettled and not self._stop.is_set():
+            muted = self._throttle.take("backlog")
+            if muted is not None:
+                log.warning(events.SETTLE_BACKLOG, queue=self._queue, muted=muted)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_RUN = "max_run"
 """The reason a run is cancelled for when it takes too long."""
 
+LEASE_LOST = "lease_lost"
+"""The reason a run is cancelled for, or its message dropped, when its lease was lost."""
+
 MAX_REPLY_TO_CHARS = 255
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]*")
 

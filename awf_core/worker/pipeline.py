@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
 from awf_core.extensions.deadline import Cancel
-from awf_core.message import Limits, Malformed, Message, decode
+from awf_core.message import Limits, Malformed, Message, clean_text, decode
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.result import cut, first_line
 from awf_core.worker import plan as plans
-from awf_core.worker.decide import crashes, decide_rejection, decide_run, is_crash_loop
+from awf_core.worker.decide import decide_rejection, decide_run, is_crash_loop, is_expired, release
 from awf_core.worker.failures import UNEXPECTED
-from awf_core.worker.outcome import ReplyRules, blamed_on_max_run, make_outcome, make_reply, reply_fault
+from awf_core.worker.outcome import LEASE_LOST, ReplyRules, blamed_on_max_run, make_outcome, make_reply, reply_fault
 from awf_core.worker.plan import Plan, Rejection
-from awf_core.worker.settle import Settlement
+from awf_core.worker.settlement import Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from awf_core.plugin.observers import Observers
     from awf_core.result import Outcome
     from awf_core.worker.decide import Decision
+    from awf_core.worker.in_hand import LeasedDelivery
     from awf_core.worker.lease_renewal import LeaseKeeper
+
+MAX_HISTORY = 50
+"""How many failed attempts a message shows: the latest."""
 
 log = get_logger(__name__)
 
@@ -51,20 +55,20 @@ class Rules:
     dead_letter_queue: str | None
     max_output_bytes: int
     max_hold_s: float | None
-    release_counts: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A delivery, the message read from it, and when it was received (monotonic seconds)."""
+    """A message in hand, the delivery it was read from, what was read, and when (monotonic seconds)."""
 
+    in_hand: LeasedDelivery
     delivery: Delivery
     message: Message | Malformed
     at: float
 
 
 class Pipeline:
-    """Takes deliveries one by one, from any number of runner threads.
+    """Takes messages in hand one by one, from any number of runner threads.
 
     `plan` says what runs for a message, `policy_for` which rules hold for a workflow's name. `chance` gives random
     numbers in [0, 1). `submit` takes each settlement.
@@ -93,9 +97,9 @@ class Pipeline:
         self._chance = chance
         self._submit = submit
 
-    def handle(self, delivery: Delivery) -> None:
-        """Bring one delivery to its settlement. Never raises: an internal error is a failed attempt of the message."""
-        received = self._receive(delivery)
+    def handle(self, in_hand: LeasedDelivery) -> None:
+        """Bring one message to its settlement. Never raises: an internal error is a failed attempt of the message."""
+        received = self._receive(in_hand)
         try:
             settlement = self._process(received)
         except UNEXPECTED as exc:
@@ -104,11 +108,13 @@ class Pipeline:
         crash_point("pipeline.decided")
         self._submit(settlement)
 
-    def _receive(self, delivery: Delivery) -> Received:
+    def _receive(self, in_hand: LeasedDelivery) -> Received:
         at = self._clock.monotonic()
+        delivery = in_hand.delivery
         crash_point("pipeline.claimed")
         self._observers.message_received(delivery)
         message = decode(delivery, self._rules.limits)
+        in_hand.message_id = message.id
         log.info(
             events.MESSAGE_CLAIMED,
             message_id=message.id,
@@ -118,7 +124,7 @@ class Pipeline:
             deliveries=delivery.deliveries,
             **({"priority": delivery.priority} if delivery.priority is not None else {}),
         )
-        return Received(delivery, message, at)
+        return Received(in_hand, delivery, message, at)
 
     def _process(self, received: Received) -> Settlement:
         message = received.message
@@ -127,33 +133,46 @@ class Pipeline:
             settlement = self._reject(received, plan)
             log.info(events.MESSAGE_REJECTED, message_id=message.id, reason=plan.reason, error=first_line(plan.error))
             return settlement
+        if not self._leases.may_start(received.in_hand):
+            return self._settlement(received, release(LEASE_LOST))
         run = self._run(received, plan)
         crash_point("pipeline.ran")
         _log_finished(run, message)
-        retry = plan.policy.retry
-        decision = decide_run(run, received.delivery, retry, now=self._clock.now(), chance=self._chance())
+        decision = decide_run(
+            run,
+            received.delivery,
+            plan.policy.retry,
+            since_claim_s=self._since_claim_s(received),
+            chance=self._chance(),
+        )
         return self._settle(received, decision, run)
 
     def _plan(self, received: Received) -> Plan | Rejection:
         message, delivery = received.message, received.delivery
+        if delivery.is_stub:
+            return plans.too_large(delivery.body_bytes or 0, self._rules.limits.max_body_bytes)
         if isinstance(message, Malformed):
             return plans.malformed(message)
-        if message.expires_at is not None and message.expires_at <= self._clock.now():
-            return plans.expired(message.expires_at)
+        since_claim_s = self._since_claim_s(received)
+        if is_expired(delivery, since_claim_s):
+            return plans.expired(since_claim_s - (delivery.expires_in_s or 0.0))
         plan = self._make_plan(message)
-        if isinstance(plan, Plan) and is_crash_loop(delivery, release_counts=self._rules.release_counts):
-            return plans.crash_loop(delivery.deliveries, crashes(delivery))
+        if isinstance(plan, Plan) and is_crash_loop(delivery):
+            return plans.crash_loop(delivery.deliveries, delivery.crashes)
         return plan
+
+    def _since_claim_s(self, received: Received) -> float:
+        return self._clock.monotonic() - received.in_hand.claimed_at
 
     def _run(self, received: Received, plan: Plan) -> Run:
         cancel = Cancel()
         limits = [limit for limit in (plan.policy.max_run_s, self._rules.max_hold_s) if limit is not None]
         max_run_s = min(limits, default=None)
-        self._leases.running(received.delivery, cancel, max_run_s)
+        self._leases.running(received.in_hand, cancel, max_run_s)
         try:
             run = plan.execute(cancel=cancel, extra_env=_extra_env(received))
         finally:
-            self._leases.ran(received.delivery)
+            self._leases.ran(received.in_hand)
         return blamed_on_max_run(run, max_run_s)
 
     def _reject(self, received: Received, rejection: Rejection) -> Settlement:
@@ -161,11 +180,20 @@ class Pipeline:
             rejection,
             received.delivery,
             self._policy_for(received.message.workflow or "").retry,
-            now=self._clock.now(),
+            since_claim_s=self._since_claim_s(received),
             chance=self._chance(),
-            release_counts=self._rules.release_counts,
         )
         return self._settle(received, decision, rejection)
+
+    def _settlement(self, received: Received, decision: Decision) -> Settlement:
+        return Settlement(
+            in_hand=received.in_hand,
+            decision=decision,
+            message_id=received.message.id,
+            received_at=received.at,
+            dead_letter_queue=self._rules.dead_letter_queue,
+            history=received.delivery.history,
+        )
 
     def _settle(self, received: Received, decision: Decision, ended: Run | Rejection) -> Settlement:
         """The settlement of `decision`, with the result as reply where the message is done with and asks for one."""
@@ -173,8 +201,8 @@ class Pipeline:
         if decision.ending == "dead_letter" and rules.dead_letter_queue is None:
             decision = replace(decision, ending="discard")
             log.warning(events.MESSAGE_DISCARDED, message_id=message.id, queue=delivery.queue, reason=decision.reason)
-        settlement = Settlement(delivery=delivery, decision=decision, message_id=message.id, received_at=received.at)
-        if decision.ending == "nack":
+        settlement = self._settlement(received, decision)
+        if decision.ending == "nack" and not decision.counted:
             return settlement
         outcome = make_outcome(
             ended,
@@ -185,10 +213,10 @@ class Pipeline:
             dead_lettered=decision.ending == "dead_letter",
             now=self._clock.now(),
         )
-        if decision.ending == "dead_letter":
-            entry = _history_entry(decision, delivery, outcome)
-            settlement = replace(settlement, dead_letter_queue=rules.dead_letter_queue, history=(entry,))
-        if not message.reply_to:
+        if decision.ending in ("nack", "dead_letter"):
+            history = (*delivery.history, _history_entry(decision, delivery, outcome))[-MAX_HISTORY:]
+            settlement = replace(settlement, history=history)
+        if decision.ending == "nack" or not message.reply_to:
             return settlement
         formatted = self._format_result(delivery, message if isinstance(message, Message) else None, outcome)
         reply = make_reply(message.reply_to, outcome, formatted, message.correlation_id)
@@ -209,8 +237,8 @@ def _history_entry(decision: Decision, delivery: Delivery, outcome: Outcome) -> 
         "attempt": delivery.attempt,
         "worker": outcome.worker,
         "run_id": outcome.run_id,
-        "reason": decision.reason,
-        "error": cut(decision.error, 1000),
+        "reason": decision.reason or "failed",
+        "error": clean_text(cut(decision.error, 1000)),
     }
 
 

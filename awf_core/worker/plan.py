@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from awf_core.clock import iso_utc
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.lang.input_names import check_untrusted
 from awf_core.lang.names import InvalidWorkflowName
@@ -24,11 +23,13 @@ if TYPE_CHECKING:
     from awf_core.extensions.results import Run
     from awf_core.lang.catalogue import Catalogue
     from awf_core.message import Malformed, Message
+    from awf_core.worker.last_good import LastGood
 
 UNKNOWN_WORKFLOW = "unknown_workflow"
 INVALID_WORKFLOW = "invalid_workflow"
 INVALID_NAME = "invalid_workflow_name"
 INVALID_INPUTS = "invalid_inputs"
+TOO_LARGE = "too_large"
 EXPIRED = "expired"
 INTERNAL_ERROR = "internal_error"
 _REASONS = ((InvalidWorkflowName, INVALID_NAME), (WorkflowNotFound, UNKNOWN_WORKFLOW), (InputError, INVALID_INPUTS))
@@ -65,7 +66,7 @@ class Planner:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        catalogue: Catalogue | LastGood,
         engine: Engine,
         policy_for: Callable[[str], WorkflowPolicy],
         project_inputs: Mapping[str, Any],
@@ -108,9 +109,15 @@ def crash_loop(deliveries: int, crashes: int) -> Rejection:
     return Rejection(reason="crash_loop", error=error, code=None, exit_code=4)
 
 
-def expired(expires_at: float) -> Rejection:
-    """A message that was delivered after the time its producer gave it, in epoch seconds."""
-    error = f"the message expired at {iso_utc(expires_at)}, before a worker could run it"
+def too_large(body_bytes: int, max_body_bytes: int) -> Rejection:
+    """A message whose body was not even transferred."""
+    error = f"body of {body_bytes} bytes is over max_body_bytes ({max_body_bytes})"
+    return Rejection(reason=TOO_LARGE, error=error, code="USER.INPUT.INVALID_FORMAT", exit_code=1)
+
+
+def expired(ago_s: float) -> Rejection:
+    """A message that came to its run `ago_s` seconds after the time its producer gave it."""
+    error = f"the message expired {max(0.0, ago_s):.1f} seconds before a worker could run it"
     return Rejection(reason=EXPIRED, error=error, code=None, exit_code=4)
 
 

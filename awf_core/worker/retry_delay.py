@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from awf_core.config.model import RetrySettings
 
+LONGEST_DEFER_S = 10.0
+"""Short enough that a message runs soon after its workflow was deployed."""
+
 
 def retry_delay_s(retry: RetrySettings, attempt: int, chance: float) -> float:
     """Seconds until the attempt after `attempt` (1-based); `chance` is a random number in [0, 1)."""
@@ -25,9 +28,6 @@ def retry_delay_s(retry: RetrySettings, attempt: int, chance: float) -> float:
     return wait_s * (1 - retry.jitter) + wait_s * retry.jitter * chance
 
 
-def defer_delay_s(defer_s: float, *, release_counts: bool) -> float:
-    """Seconds until a message of an unknown workflow is redelivered; `defer_s` is how long it is deferred in all.
-
-    Where a release counts as a delivery, deferring must not use up the crash cap: at most twelve redeliveries.
-    """
-    return max(1.0, defer_s / 12) if release_counts else min(max(1.0, defer_s / 12), 10.0)
+def defer_delay_s(defer_s: float) -> float:
+    """Seconds until a deferred message is redelivered; `defer_s` is how long it is deferred in all."""
+    return min(max(1.0, defer_s / 12), LONGEST_DEFER_S)

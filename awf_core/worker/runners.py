@@ -1,4 +1,4 @@
-"""The threads that run workflows: each takes a delivery, brings it through the pipeline and frees its slot."""
+"""The threads that run workflows: each takes a message in hand, brings it through the pipeline and frees its slot."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from awf_core.clock import Clock
-    from awf_core.contract import Delivery
+    from awf_core.worker.in_hand import LeasedDelivery
 
 
 class Running(NamedTuple):
-    """A delivery that runs now; `since` in monotonic seconds. A tuple, because one is made for every message."""
+    """A message that runs now; `since` in monotonic seconds. A tuple, because one is made for every message."""
 
-    delivery: Delivery
+    in_hand: LeasedDelivery
     since: float
 
 
@@ -29,9 +29,9 @@ class Runners:
         self,
         count: int,
         *,
-        handle: Callable[[Delivery], None],
-        release: Callable[[Delivery], None],
-        on_internal_error: Callable[[Delivery], None],
+        handle: Callable[[LeasedDelivery], None],
+        release: Callable[[LeasedDelivery], None],
+        on_internal_error: Callable[[LeasedDelivery], None],
         on_free: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -40,7 +40,7 @@ class Runners:
         self._on_internal_error = on_internal_error
         self._on_free = on_free
         self._clock = clock
-        self._work: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[LeasedDelivery | None] = queue.SimpleQueue()
         self._running: dict[int, Running] = {}
         self._is_draining = False
         self._threads = [
@@ -52,13 +52,13 @@ class Runners:
         for thread in self._threads:
             thread.start()
 
-    def put(self, deliveries: Iterable[Delivery]) -> None:
+    def put(self, messages: Iterable[LeasedDelivery]) -> None:
         """Run these next."""
-        for delivery in deliveries:
-            self._work.put(delivery)
+        for message in messages:
+            self._work.put(message)
 
     def drain(self) -> None:
-        """Start no more runs: deliveries that wait for a runner are released. Idempotent."""
+        """Start no more runs: messages that wait for a runner are released. Idempotent."""
         self._is_draining = True
 
     def stop(self, timeout_s: float) -> bool:
@@ -76,14 +76,14 @@ class Runners:
 
     def _run(self) -> None:
         key = threading.get_ident()
-        while (delivery := self._work.get()) is not None:
+        while (message := self._work.get()) is not None:
             if self._is_draining:
-                self._release(delivery)
+                self._release(message)
             else:
-                self._running[key] = Running(delivery, self._clock.monotonic())
+                self._running[key] = Running(message, self._clock.monotonic())
                 try:
-                    self._handle(delivery)
+                    self._handle(message)
                 except UNEXPECTED:
-                    self._on_internal_error(delivery)
+                    self._on_internal_error(message)
                 del self._running[key]
             self._on_free()

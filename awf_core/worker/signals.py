@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 WAKE = b"\0"
 SAME_REQUEST_WITHIN_S = 0.1
-"""A terminal and a supervisor often deliver the same Ctrl-C twice, milliseconds apart: that is one request."""
+"""A terminal and a supervisor often deliver the same Ctrl-C twice, milliseconds apart: that is one request. Only INT
+comes from a terminal; every TERM counts."""
 
 
 class SignalPipe:
@@ -76,20 +77,31 @@ class StopSignals(SignalPipe):
         super().__init__()
         self._clock = clock
         self._count = 0
-        self._last_at = float("-inf")
+        self._unseen = 0
+        self._last_int_at = float("-inf")
 
     def is_asked(self, timeout_s: float | None) -> bool:
         """Wait for another request; False after `timeout_s` seconds or on `wake`."""
-        for number in self.read(timeout_s):
-            now = self._clock.monotonic()
-            if now - self._last_at < SAME_REQUEST_WITHIN_S:
+        for number in self.read(0.0 if self._unseen else timeout_s):
+            if self._is_repeated(number):
                 continue
-            self._last_at = now
             self._count += 1
+            self._unseen += 1
             if self._count >= 3:
                 os._exit(128 + number)
-            return True
-        return False
+        if not self._unseen:
+            return False
+        self._unseen -= 1
+        return True
+
+    def _is_repeated(self, number: int) -> bool:
+        if number != signal.SIGINT:
+            return False
+        now = self._clock.monotonic()
+        is_repeated = now - self._last_int_at < SAME_REQUEST_WITHIN_S
+        if not is_repeated:
+            self._last_int_at = now
+        return is_repeated
 
     @contextmanager
     def heard_meanwhile(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
-"""How many deliveries may be in hand at once, and how many a worker takes in all.
+"""How much a worker may have in hand at once: runs, and unsettled messages. And how many it takes in all.
 
 Fetchers reserve slots before they consume, so no delivery waits in a worker's memory. A reservation that brought no
-delivery is released; the slot of a delivery is released when its run is over.
+delivery is released. A message frees its slot when its run is over, and its room when it is settled.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ NEVER = 1 << 60
 
 
 class Slots:
-    """A counted pool shared by the fetchers of all queues. Thread-safe."""
+    """A counted pool shared by the fetchers of all queues. Thread-safe.
 
-    def __init__(self, total: int, *, sharers: int = 1) -> None:
+    total       how many messages run at once
+    unsettled   how many may be claimed and not settled, running or not; None = no limit of its own
+    """
+
+    def __init__(self, total: int, *, unsettled: int | None = None, sharers: int = 1) -> None:
         self.total = total
-        self._free = total
+        self._idle = total
+        self._room = NEVER if unsettled is None else unsettled
         self._sharers = sharers
         self._half = (total + 1) // 2
         # Those in line wait for any slot; a fetcher by itself says for how many.
@@ -34,7 +39,12 @@ class Slots:
     @property
     def in_use(self) -> int:
         """Slots reserved or busy now."""
-        return self.total - self._free
+        return self.total - self._idle
+
+    @property
+    def is_full_of_unsettled(self) -> bool:
+        """Whether messages could run, and none may be claimed before others are settled."""
+        return self._room <= 0 < self._idle
 
     def reserve(self, timeout_s: float, *, is_busy: bool = False) -> int:
         """Take this fetcher's fair share of the free slots, at least one; 0 when none came free in time or on close.
@@ -44,19 +54,22 @@ class Slots:
         with self._changed:
             if self._sharers > 1:
                 return self._in_turn(timeout_s)
-            if is_busy and self._free < self._half and not self._closed:
+            if is_busy and self._free() < self._half and not self._closed:
                 self._wait(self._half, LINGER_S)
-            if self._free <= 0 and not self._closed:
+            if self._free() <= 0 and not self._closed:
                 self._wait(1, timeout_s)
             return 0 if self._closed else self._take()
+
+    def _free(self) -> int:
+        return min(self._idle, self._room)
 
     def _in_turn(self, timeout_s: float) -> int:
         """With the lock held: stand in line, or the fetcher that released a slot always takes it first."""
         me = threading.get_ident()
         if me not in self._line:
             self._line.append(me)
-        self._changed.wait_for(lambda: self._closed or (self._free > 0 and self._line[0] == me), timeout_s)
-        if self._closed or self._free <= 0 or self._line[0] != me:
+        self._changed.wait_for(lambda: self._closed or (self._free() > 0 and self._line[0] == me), timeout_s)
+        if self._closed or self._free() <= 0 or self._line[0] != me:
             # The place in line is kept until this fetcher asks again.
             return 0
         self._line.popleft()
@@ -65,19 +78,30 @@ class Slots:
         return share
 
     def _take(self) -> int:
-        share = -(-self._free // self._sharers)
-        self._free -= share
+        share = -(-max(0, self._free()) // self._sharers)
+        self._idle -= share
+        self._room -= share
         return share
 
     def release(self, count: int = 1) -> None:
-        """Make `count` slots free."""
+        """So many reserved slots brought no message."""
         if count:
             with self._lock:
-                self._free += count
-                if self._free >= self._wanted:
-                    self._changed.notify_all()
-                    if self._sharers == 1:
-                        self._wanted = NEVER
+                self._idle += count
+                self._room += count
+                self._wake()
+
+    def ran(self) -> None:
+        """A run is over; its message is still to be settled."""
+        with self._lock:
+            self._idle += 1
+            self._wake()
+
+    def settled(self) -> None:
+        """A message is settled, or lost."""
+        with self._lock:
+            self._room += 1
+            self._wake()
 
     def close(self) -> None:
         """From now on `reserve` gives nothing. Idempotent."""
@@ -85,10 +109,17 @@ class Slots:
             self._closed = True
             self._changed.notify_all()
 
+    def _wake(self) -> None:
+        """With the lock held: wake the fetchers if enough is free."""
+        if self._free() >= self._wanted:
+            self._changed.notify_all()
+            if self._sharers == 1:
+                self._wanted = NEVER
+
     def _wait(self, wanted: int, timeout_s: float) -> None:
         """With the lock held: wait until `wanted` slots are free. Waking a fetcher for less costs a thread switch."""
         self._wanted = wanted
-        self._changed.wait_for(lambda: self._free >= wanted or self._closed, timeout_s)
+        self._changed.wait_for(lambda: self._free() >= wanted or self._closed, timeout_s)
         self._wanted = NEVER
 
 

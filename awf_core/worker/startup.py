@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-def log_started(config: Config, assembly: Assembly, *, burst: bool) -> None:
+def log_started(config: Config, assembly: Assembly, *, burst: bool, warnings: Sequence[str] = ()) -> None:
     """Log what an operator needs in a bug report; warn of what loses data by choice or is ignored."""
     mq = config.mq
     log.info(
@@ -44,7 +44,7 @@ def log_started(config: Config, assembly: Assembly, *, burst: bool) -> None:
         grace=format_duration(mq.grace_s),
         burst=burst,
     )
-    for warning in assembly.warnings:
+    for warning in (*assembly.warnings, *warnings):
         log.warning(events.CONFIG_WARNING, warning=warning)
     if not mq.dead_letter.enabled:
         log.warning(

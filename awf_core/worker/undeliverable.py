@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
 from awf_core.errors import BodyTooLarge, BrokerError, BrokerMisconfigured, QueueMissing, Unroutable
+from awf_core.message import clean_text
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.result import shortened
@@ -72,7 +73,8 @@ class UndeliverableResults:
 
 def _addressed(reply: Outgoing, queue: str, why: str) -> Outgoing:
     """`reply` as it is stored: same body, with where it should have gone and why it could not."""
-    headers = {**reply.headers, "awf-reply-to": reply.queue[:255], "awf-undeliverable": why[:500]}
+    headers = {**reply.headers, "awf-reply-to": clean_text(reply.queue[:255])}
+    headers["awf-undeliverable"] = clean_text(why[:500])
     return replace(reply, queue=queue, headers=headers, expires_s=None)
 
 

@@ -1,0 +1,97 @@
+"""A delivery of a message in hand is bound to it, and to nothing else."""
+
+from __future__ import annotations
+
+from awf_core.contract import Delivery
+from awf_core.worker.in_hand import InHand
+
+RENEW_S = 20.0
+
+
+def delivery(receipt: object, *, id: str | None = "m1", body: bytes = b"{}", queue: str = "q", deliveries: int = 1):
+    return Delivery(
+        queue=queue, body=body, receipt=receipt, id=id, deliveries=deliveries, lease_until=float(receipt) + 60
+    )
+
+
+def in_hand(*, has_stable_ids: bool = True) -> InHand:
+    return InHand(has_stable_ids=has_stable_ids, renew_every_s=RENEW_S)
+
+
+def test_a_redelivery_of_a_message_in_hand_is_bound_and_replaces_the_receipt():
+    hand = in_hand()
+    (first,) = hand.take([delivery(1)], now=0.0).fresh
+    first.lost_at = 50.0
+
+    taken = hand.take([delivery(2, deliveries=2)], now=60.0)
+
+    assert taken.fresh == []
+    assert taken.bound == [first]
+    assert (first.delivery.receipt, first.lease_until, first.renew_at, first.is_lost) == (2, 62.0, 80.0, False)
+    assert len(hand) == 1
+
+
+def test_a_message_of_another_queue_or_id_is_not_bound():
+    hand = in_hand()
+    hand.take([delivery(1)], now=0.0)
+
+    taken = hand.take([delivery(2, queue="other"), delivery(3, id="m2")], now=0.0)
+
+    assert [message.delivery.receipt for message in taken.fresh] == [2, 3]
+    assert len(hand) == 3
+
+
+def test_a_dropped_message_is_fresh_when_it_is_redelivered():
+    hand = in_hand()
+    (first,) = hand.take([delivery(1)], now=0.0).fresh
+
+    hand.drop(first)
+    hand.drop(first)
+
+    assert len(hand) == 0
+    assert len(hand.take([delivery(2, deliveries=2)], now=0.0).fresh) == 1
+
+
+def test_without_stable_ids_two_messages_with_equal_bodies_are_both_run():
+    hand = in_hand(has_stable_ids=False)
+
+    taken = hand.take([delivery(1, id=None), delivery(2, id=None)], now=0.0)
+
+    assert len(taken.fresh) == 2
+
+
+def test_without_stable_ids_a_redelivery_is_bound_only_to_a_message_that_was_lost():
+    hand = in_hand(has_stable_ids=False)
+    lost, held = hand.take([delivery(1, id=None), delivery(2, id=None)], now=0.0).fresh
+    lost.lost_at = 1.0
+
+    once = hand.take([delivery(3, id=None, deliveries=2)], now=2.0)
+    twice = hand.take([delivery(4, id=None, deliveries=2)], now=3.0)
+
+    assert once.bound == [lost]
+    assert held.delivery.receipt == 2
+    assert [message.delivery.receipt for message in twice.fresh] == [4]
+
+
+def test_without_stable_ids_a_first_delivery_is_never_bound():
+    hand = in_hand(has_stable_ids=False)
+    (lost,) = hand.take([delivery(1, id="same")], now=0.0).fresh
+    lost.lost_at = 1.0
+
+    assert len(hand.take([delivery(2, id="same")], now=2.0).fresh) == 1
+
+
+def test_without_stable_ids_another_body_is_another_message_even_with_the_same_id():
+    hand = in_hand(has_stable_ids=False)
+    (lost,) = hand.take([delivery(1, body=b"a")], now=0.0).fresh
+    lost.lost_at = 1.0
+
+    assert len(hand.take([delivery(2, body=b"b", deliveries=2)], now=2.0).fresh) == 1
+
+
+def test_what_is_in_hand_is_listed_by_queue():
+    hand = in_hand()
+    hand.take([delivery(1), delivery(2, id="m2", queue="other")], now=0.0)
+
+    assert [message.delivery.receipt for message in hand.of_queue("other")] == [2]
+    assert len(hand.all()) == 2
