@@ -30,6 +30,7 @@ class Delivery:
                     settles and extends by it, never by `body` or by the object, since wrappers replace those
     id              the message's id, the same at each redelivery; None where the broker has none. Where
                     `Capabilities.stable_ids`, it names one message of the queue and no other
+    message_id      the id that the producer gave it; two messages may have the same. None = none
     attempt         1 + the number of counted nacks before this delivery
     deliveries      how often the message was delivered, this time included: the fence. Nothing is decided by it
     crashes         how many runs of this message started and never ended, by the evidence the broker has: their
@@ -52,6 +53,7 @@ class Delivery:
     body: bytes
     receipt: Hashable
     id: str | None = None
+    message_id: str | None = None
     attempt: int = 1
     deliveries: int = 1
     crashes: int = 0

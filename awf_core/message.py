@@ -70,7 +70,8 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
         reason = _first_fault(document)
     fields: Mapping[str, Any] = document if isinstance(document, dict) else {}
     own_id = _text_or_none(fields.get("id"), MAX_ID_CHARS)
-    message_id = own_id or _text_or_none(delivery.id, MAX_ID_CHARS) or f"gen-{new_id()}"
+    given_id = _text_or_none(delivery.message_id, MAX_ID_CHARS) or _text_or_none(delivery.id, MAX_ID_CHARS)
+    message_id = own_id or given_id or f"gen-{new_id()}"
     metadata = _metadata(fields.get("metadata"), delivery.headers)
     reply_to = _text_or_none(fields.get("reply_to")) or delivery.reply_to
     correlation_id = (

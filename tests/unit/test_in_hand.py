@@ -31,11 +31,42 @@ def test_a_redelivery_of_a_message_in_hand_is_bound_and_replaces_the_receipt():
     assert len(hand) == 1
 
 
+def test_a_first_delivery_is_another_message_whatever_its_id():
+    hand = in_hand()
+    hand.take([delivery(1)], now=0.0)
+
+    taken = hand.take([delivery(2)], now=0.0)
+
+    assert [message.delivery.receipt for message in taken.fresh] == [2]
+    assert len(hand) == 2
+
+
+def test_a_delivery_of_the_same_id_with_another_body_is_another_message():
+    hand = in_hand()
+    hand.take([delivery(1)], now=0.0)
+
+    taken = hand.take([delivery(2, body=b"other", deliveries=2)], now=0.0)
+
+    assert [message.delivery.receipt for message in taken.fresh] == [2]
+
+
+def test_a_lease_that_is_lost_is_not_renewed_by_the_answer_for_an_older_delivery():
+    hand = in_hand()
+    (message,) = hand.take([delivery(1)], now=0.0).fresh
+    old = message.delivery
+    hand.take([delivery(2, deliveries=2)], now=60.0)
+
+    is_lost = hand.lost(message, old, now=61.0)
+    hand.renewed(message, old, renew_at=1000.0, lease_until=1000.0)
+
+    assert (is_lost, message.is_lost, message.lease_until) == (False, False, 62.0)
+
+
 def test_a_message_of_another_queue_or_id_is_not_bound():
     hand = in_hand()
     hand.take([delivery(1)], now=0.0)
 
-    taken = hand.take([delivery(2, queue="other"), delivery(3, id="m2")], now=0.0)
+    taken = hand.take([delivery(2, queue="other", deliveries=2), delivery(3, id="m2", deliveries=2)], now=0.0)
 
     assert [message.delivery.receipt for message in taken.fresh] == [2, 3]
     assert len(hand) == 3

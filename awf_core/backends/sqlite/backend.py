@@ -1,7 +1,7 @@
 """`mq.type: sqlite`: the embedded queue as a backend, and its settings. The plugin manager calls the hooks.
 
-Never decides about retries or dead-lettering; the worker does. Times are the host's wall clock, since all processes
-that share a queue file share a host.
+Never decides about retries or dead-lettering; the worker does. Times are by the queue's own clock, which all processes
+that share a queue file share, see `queue_clock.py`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from awf_core.backends.sqlite import messages, schema
 from awf_core.backends.sqlite.connection import Connections, Waker
-from awf_core.backends.sqlite.deliveries import Deliveries
+from awf_core.backends.sqlite.consuming import Claimant, Consuming
 from awf_core.backends.sqlite.failures import os_error
-from awf_core.backends.sqlite.messages import Publishing, Sweeper, WallClock
+from awf_core.backends.sqlite.messages import Publishing, Sweeper
 from awf_core.backends.sqlite.opening import refuse_network
 from awf_core.backends.sqlite.operating import Operating
+from awf_core.backends.sqlite.settling import Settling
 from awf_core.backends.sqlite.state import State
 from awf_core.contract import Capabilities
 from awf_core.hookspecs import hookimpl
@@ -89,25 +90,22 @@ class Backend:
         self.path = queue_file(settings, context.directory)
         self.capabilities = _capabilities(settings.lease_s)
         self._waker = Waker()
-        self._clock = WallClock(context.clock)
         self._connections = Connections(
             self.path,
             synchronous=settings.synchronous,
             busy_timeout_s=settings.busy_timeout_s,
             may_create=context.declare == "auto",
+            monotonic=context.clock.monotonic,
         )
-        parts, sweeper = (self._connections, self._clock), Sweeper()
-        self._publishing = Publishing(*parts, self._waker, sweeper)
-        self._deliveries = Deliveries(
-            *parts,
-            self._waker,
-            sweeper,
-            owner=context.worker,
-            lease_s=settings.lease_s,
-            reply_ttl_s=context.reply_ttl_s,
+        lease_s, sweeper = settings.lease_s, Sweeper()
+        claimant = Claimant(owner=context.instance, lease_s=lease_s, max_body_bytes=context.max_body_bytes)
+        self._publishing = Publishing(self._connections, self._waker, sweeper)
+        self._consuming = Consuming(self._connections, self._waker, claimant, context.clock)
+        self._settling = Settling(
+            self._connections, self._waker, sweeper, lease_s=lease_s, reply_ttl_s=context.reply_ttl_s
         )
-        self._operating = Operating(*parts, self._waker)
-        self._state = State(*parts, sweeper)
+        self._operating = Operating(self._connections, self._waker, context.clock)
+        self._state = State(self._connections, sweeper)
 
     @property
     def address(self) -> str:
@@ -140,7 +138,7 @@ class Backend:
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
         """Deliver up to `limit` messages in order of their due times."""
-        return self._deliveries.consume(queue, limit, wait_s)
+        return self._consuming.consume(queue, limit, wait_s)
 
     @hookimpl
     def awf_mq_interrupt(self) -> None:
@@ -155,22 +153,22 @@ class Backend:
     @hookimpl
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
         """Remove the messages; publish replies and write remembered state in the same transaction."""
-        return self._deliveries.ack(acks)
+        return self._settling.ack(acks)
 
     @hookimpl
     def awf_mq_nack(self, nacks: Sequence[Nack]) -> Sequence[BrokerError | None]:
         """Release the messages, due after their delay."""
-        return self._deliveries.nack(nacks)
+        return self._settling.nack(nacks)
 
     @hookimpl
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         """Move the messages to the dead-letter queue; publish replies in the same transaction."""
-        return self._deliveries.dead_letter(dead_letters)
+        return self._settling.dead_letter(dead_letters)
 
     @hookimpl
-    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew the leases; returns the deliveries that are lost."""
-        return self._deliveries.extend(deliveries)
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
+        """Renew the leases in one transaction."""
+        return self._settling.extend(deliveries)
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
@@ -196,7 +194,7 @@ class Backend:
     def awf_mq_reply_queue(self, ttl_s: float) -> str:
         """A new name. The queue and its messages expire `ttl_s` seconds from now."""
         messages.check_ttl(ttl_s, self.path)
-        return messages.reply_queue_name(self._clock.now_ms(), ttl_s)
+        return messages.reply_queue_name(self._connections.now_ms(), ttl_s)
 
     @hookimpl
     def awf_mq_state_get(self, keys: Sequence[str]) -> Sequence[str | None]:
@@ -217,11 +215,14 @@ class Backend:
 def _capabilities(lease_s: float) -> Capabilities:
     return Capabilities(
         lease_s=lease_s,
+        max_publish_delay_s=MAX_SPAN_S,
+        max_nack_delay_s=MAX_SPAN_S,
         max_delay_s=MAX_SPAN_S,
         max_body_bytes=messages.MAX_BODY_BYTES,
         batch=500,
         atomic_settle=True,
         stable_ids=True,
+        oversized_stubs=True,
         headers=True,
         state=True,
         temporary_reply=True,

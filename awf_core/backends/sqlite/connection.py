@@ -61,8 +61,17 @@ class _Slot:
 class Connections:
     """The connections to one queue file. Thread-safe; survives a fork on both sides."""
 
-    def __init__(self, path: Path, *, synchronous: str, busy_timeout_s: float, may_create: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str,
+        busy_timeout_s: float,
+        may_create: bool,
+        monotonic: Callable[[], float],
+    ) -> None:
         self.path = path
+        self._monotonic = monotonic
         self._synchronous = synchronous
         self._busy_timeout_s = busy_timeout_s
         self._may_create = may_create
@@ -88,6 +97,11 @@ class Connections:
         for slot in (self._writer, self._reader):
             with slot.lock:
                 slot.close()
+
+    def now_ms(self) -> int:
+        """Milliseconds of the queue's clock."""
+        with self.reading("read the queue's clock") as connection:
+            return connection.now_ms()
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[QueueConnection]:
@@ -132,7 +146,10 @@ class Connections:
             connection = None
         if connection is None:
             connection = slot.connection = connect(
-                self.path, may_create=self._may_create, busy_timeout_s=self._busy_timeout_s
+                self.path,
+                may_create=self._may_create,
+                busy_timeout_s=self._busy_timeout_s,
+                monotonic=self._monotonic,
             )
             if slot is self._writer:
                 connection.execute("PRAGMA busy_timeout=0")

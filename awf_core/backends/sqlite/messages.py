@@ -12,36 +12,40 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from awf_core.clock import iso_utc
+from awf_core.backends.sqlite import queue_clock
+from awf_core.backends.sqlite.schema import WALL_MS
 from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, LeaseLost, QueueMissing
-from awf_core.units import MAX_SPAN_S, span_ms
+from awf_core.units import MAX_SPAN_S, format_duration, span_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from awf_core.backends.sqlite.connection import Connections, Waker
     from awf_core.backends.sqlite.opening import QueueConnection
-    from awf_core.clock import Clock
     from awf_core.contract import Delivery, Outgoing
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-CLOCK_TOLERANCE_MS = 1_000
 _SWEEP_EVERY_MS = 1_000
 _SWEEP_LIMIT = 500
 _REPLY_QUEUE = re.compile(r"awf-reply-([0-9a-f]{11})-[0-9a-f]{24}")
 _INSERT = """
-INSERT INTO message(queue, due, created, expires, message_id, reply_to, correlation_id, content_type, headers,
-  body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO message(queue, due, created, queue_time, expires, message_id, reply_to, correlation_id, content_type,
+  headers, body)
+VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)"""
 # A message that a consumer holds stays: the expiry limits the wait, not the work.
 _SWEEP_MESSAGES = """
 DELETE FROM message WHERE id IN (
   SELECT id FROM message INDEXED BY message_expires
-  WHERE expires <= :now AND NOT (owner IS NOT NULL AND due > :now) LIMIT :limit)"""
+  WHERE expires <= :now AND queue_time = 1 AND NOT (owner IS NOT NULL AND due > :now) LIMIT :limit)"""
+_SWEEP_EXTERNAL = f"""
+DELETE FROM message WHERE id IN (
+  SELECT id FROM message INDEXED BY message_external_expires
+  WHERE expires <= {WALL_MS} AND queue_time = 0 LIMIT :limit)"""
 _SWEEP_STATE = """
 DELETE FROM state WHERE key IN (
   SELECT key FROM state INDEXED BY state_expires WHERE expires <= :now LIMIT :limit)"""
+_SWEEPS = (_SWEEP_MESSAGES, _SWEEP_EXTERNAL, _SWEEP_STATE)
 HELD = "id = ? AND deliveries = ? AND owner IS NOT NULL"
 """The fence: whether a row still is the delivery of (row_id, deliveries).
 
@@ -77,45 +81,18 @@ def lost(delivery: Delivery, path: Path) -> LeaseLost:
     )
 
 
-class WallClock:
-    """Epoch milliseconds that step back only when the clock was set back by more than CLOCK_TOLERANCE_MS. Thread-safe.
-
-    Small steps back, which time servers make, are hidden to keep messages in order. A large step is a correction: a
-    process that kept the old time would see the leases of all other processes as over.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._last_ms = 0
-
-    def now_ms(self) -> int:
-        """Milliseconds since the epoch."""
-        now_ms = int(self._clock.now() * 1000)
-        last_ms = self._last_ms
-        if last_ms - CLOCK_TOLERANCE_MS <= now_ms < last_ms:
-            return last_ms
-        # Two threads may write here at once; that costs milliseconds, and no lock is held in a fork.
-        self._last_ms = now_ms
-        return now_ms
-
-    def monotonic_s(self) -> float:
-        """Seconds of the context's monotonic clock."""
-        return self._clock.monotonic()
-
-
 class Publishing:
     """Publishes into one queue file. Thread-safe."""
 
-    def __init__(self, connections: Connections, clock: WallClock, waker: Waker, sweeper: Sweeper) -> None:
+    def __init__(self, connections: Connections, waker: Waker, sweeper: Sweeper) -> None:
         self._connections = connections
-        self._clock = clock
         self._waker = waker
         self._sweeper = sweeper
 
     def publish(self, messages: Sequence[Outgoing]) -> list[BrokerError | None]:
         """Store all in one transaction; only expired reply queues get an error. Raises when nothing was stored."""
-        now_ms = self._clock.now_ms()
-        answers = [expired_reply_queue(message, self._connections.path, now_ms) for message in messages]
+        path, now_ms = self._connections.path, self._connections.now_ms
+        answers = [expired_reply_queue(message, path, now_ms) for message in messages]
         good = [message for message, answer in zip(messages, answers, strict=True) if answer is None]
         try:
             self._store(good)
@@ -129,7 +106,7 @@ class Publishing:
     def _store(self, messages: Sequence[Outgoing]) -> None:
         if messages:
             with self._connections.writing("publish") as connection:
-                now_ms = self._clock.now_ms()
+                now_ms = connection.now_ms()
                 insert(connection, messages, now_ms)
                 self._sweeper.sweep(connection, now_ms)
 
@@ -141,19 +118,22 @@ def insert(
     connection.executemany(_INSERT, [_row(message, now_ms, keep_s) for message in messages])
 
 
-def expired_reply_queue(message: Outgoing, path: Path, now_ms: int) -> BrokerError | None:
-    """The error for a message to a private reply queue that has expired at `now_ms`; None for all others."""
+def expired_reply_queue(message: Outgoing, path: Path, now_ms: Callable[[], int]) -> BrokerError | None:
+    """The error for a message to a private reply queue that has expired; None for all others."""
     named = _REPLY_QUEUE.fullmatch(message.queue)
-    if named is None or int(named[1], 16) > now_ms:
+    if named is None:
+        return None
+    late_ms = now_ms() - int(named[1], 16)
+    if late_ms < 0:
         return None
     return QueueMissing(
-        f"{path}: the private reply queue {message.queue!r} expired at {iso_utc(int(named[1], 16) / 1000)}",
+        f"{path}: the private reply queue {message.queue!r} expired {format_duration(late_ms / 1000)} ago",
         hint="its requester waits no longer; ask for the reply queue with a longer time, or raise mq.reply.ttl",
     )
 
 
 def reply_queue_name(now_ms: int, ttl_s: float) -> str:
-    """A name that can't be guessed. It contains the time when the queue expires, so nothing has to be stored."""
+    """A name that can't be guessed. It contains the queue's time when it expires, so nothing has to be stored."""
     return f"awf-reply-{now_ms + span_ms(ttl_s):011x}-{secrets.token_hex(12)}"
 
 
@@ -180,7 +160,7 @@ def to_json(value: object) -> str:
 
 def read_headers(text: str | None) -> dict[str, str]:
     """The headers in a row: none if it isn't a JSON object; a value that isn't text becomes its JSON."""
-    found = _parsed(text)
+    found = parsed(text)
     if not isinstance(found, dict):
         return {}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
@@ -188,8 +168,14 @@ def read_headers(text: str | None) -> dict[str, str]:
 
 def read_history(text: str | None) -> list[dict[str, object]]:
     """The history in a row, oldest first; none if it isn't a JSON array of objects."""
-    found = _parsed(text)
+    found = parsed(text)
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def crash_count(text: str | None) -> int:
+    """How many deliveries of a row ended in a crash: the length of its `crashes`."""
+    found = parsed(text)
+    return len(found) if isinstance(found, list) else 0
 
 
 class Sweeper:
@@ -202,16 +188,17 @@ class Sweeper:
         self._next_ms = 0
 
     def sweep(self, connection: QueueConnection, now_ms: int) -> None:
-        """Remove up to 500 messages and 500 state entries in the caller's transaction, if it is time."""
+        """Remove up to 500 messages of each kind and 500 state entries in the caller's transaction, if it is time."""
         if self._next_ms - _SWEEP_EVERY_MS <= now_ms < self._next_ms:
             return
         values = {"now": now_ms, "limit": _SWEEP_LIMIT}
-        removed = [connection.execute(sql, values).rowcount for sql in (_SWEEP_MESSAGES, _SWEEP_STATE)]
+        removed = [connection.execute(sql, values).rowcount for sql in _SWEEPS]
+        queue_clock.note_seen(connection, now_ms)
         self._next_ms = now_ms if max(removed) == _SWEEP_LIMIT else now_ms + _SWEEP_EVERY_MS
 
 
-def _parsed(text: str | None) -> object:
-    # An external client may have written anything.
+def parsed(text: str | None) -> object:
+    """The JSON in a column; None where it is none, since an external client may have written anything."""
     if text is None:
         return None
     try:

@@ -12,10 +12,14 @@ import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from awf_core.backends.sqlite import schema
+from awf_core.backends.sqlite import queue_clock, schema
 from awf_core.backends.sqlite.failures import primary_code
 from awf_core.errors import BrokerMisconfigured, QueueMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _CACHE_KIB = 8192
@@ -33,10 +37,13 @@ class QueueConnection(sqlite3.Connection):
     """A connection that knows its file.
 
     store       the file's own name, see `schema.store_name`
+    start_ms    what the queue's clock showed when `monotonic` showed 0, see `queue_clock.py`
     committing  whether its last COMMIT has not returned yet
     """
 
     store: str = ""
+    start_ms: int = 0
+    monotonic: Callable[[], float] = time.monotonic
     _synchronous: str = ""
     committing: bool = False
     _file: tuple[int, int] = (0, 0)
@@ -46,6 +53,14 @@ class QueueConnection(sqlite3.Connection):
         if level != self._synchronous:
             self.execute(f"PRAGMA synchronous={level}")
             self._synchronous = level
+
+    def now_ms(self) -> int:
+        """Milliseconds of the queue's clock."""
+        return self.start_ms + self.monotonic_ms()
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of the host's monotonic clock."""
+        return int(self.monotonic() * 1000)
 
     def data_version(self) -> tuple[int, int]:
         """Differs from an earlier value when another connection of any process has committed since."""
@@ -102,8 +117,11 @@ def mount_of(path: Path, mountinfo: str) -> tuple[str, str]:
     return found
 
 
-def connect(path: Path, *, may_create: bool, busy_timeout_s: float) -> QueueConnection:
-    """A connection in autocommit mode. Raises QueueMissing, BrokerMisconfigured, sqlite3.Error or OSError."""
+def connect(path: Path, *, may_create: bool, busy_timeout_s: float, monotonic: Callable[[], float]) -> QueueConnection:
+    """A connection in autocommit mode; `monotonic` is the host's clock.
+
+    Raises QueueMissing, BrokerMisconfigured, sqlite3.Error or OSError.
+    """
     if not path.exists():
         _check_may_create(path, may_create=may_create)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +135,7 @@ def connect(path: Path, *, may_create: bool, busy_timeout_s: float) -> QueueConn
         factory=QueueConnection,
     )
     try:
+        connection.monotonic = monotonic
         connection.remember_file(path)
         _prepare(connection, path, busy_timeout_s)
     except BaseException:
@@ -155,6 +174,7 @@ def _prepare(connection: QueueConnection, path: Path, busy_timeout_s: float) -> 
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.store = schema.store_name(connection)
+    connection.start_ms = queue_clock.start_ms(connection, connection.monotonic_ms)
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:

@@ -8,63 +8,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from awf_core.backends.sqlite.messages import read_headers, read_history, to_json
+from awf_core.backends.sqlite.schema import WALL_MS
 from awf_core.contract import ItemState, Page, QueueItem, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from awf_core.backends.sqlite.connection import Connections, Waker
-    from awf_core.backends.sqlite.messages import WallClock
     from awf_core.backends.sqlite.opening import QueueConnection
+    from awf_core.clock import Clock
 
+# What an external producer wrote and no claim has read yet has times of the wall clock.
+_NOW = f"CASE queue_time WHEN 1 THEN :now ELSE {WALL_MS} END"
+_UNEXPIRED = f"(expires IS NULL OR expires > {_NOW})"
 # By id, which never changes, so that no message is missed or shown twice when due times change between two pages.
-_PAGE = """
-SELECT id, due, created, attempt, deliveries, owner, message_id, reply_to, correlation_id, headers, source,
-  reason, error, history, dead_at, CAST(body AS BLOB)
+_PAGE = f"""
+SELECT id, due - {_NOW}, created - {_NOW}, attempt, deliveries, owner, message_id, reply_to, correlation_id,
+  headers, source, reason, error, history, dead_at - :now, CAST(body AS BLOB)
 FROM message WHERE id IN (
-  SELECT id FROM message
-  WHERE queue = :queue AND id > :after AND (expires IS NULL OR expires > :now) ORDER BY id LIMIT :limit)
+  SELECT id FROM message WHERE queue = :queue AND id > :after AND {_UNEXPIRED} ORDER BY id LIMIT :limit)
 ORDER BY id"""
-# `unseen`: expired and not yet removed. The age is exact for queues of up to 1000 ready messages; in longer queues a
-# retried message may be older than the first thousand.
-_COUNTS = """
+
+
+def _counts(is_queue_time: int, now: str, expiry_index: str) -> str:
+    """The SELECT for the rows with one kind of time. `unseen`: expired and not yet removed.
+
+    The age is exact for queues of up to 1000 ready messages; in longer queues a retried message may be older than the
+    first thousand.
+    """
+    mine = f"queue = :queue AND queue_time = {is_queue_time}"
+    due, later = f"{mine} AND due <= {now}", f"{mine} AND due > {now}"
+    unseen = f"message INDEXED BY {expiry_index} WHERE expires <= {now}"
+    return f"""
 SELECT
-  (SELECT COUNT(*) FROM message WHERE queue = :queue AND due <= :now),
-  (SELECT COUNT(*) FROM message INDEXED BY message_expires
-   WHERE expires <= :now AND queue = :queue AND due <= :now),
-  (SELECT COUNT(*) FROM message WHERE queue = :queue AND due > :now),
-  (SELECT COUNT(*) FROM message INDEXED BY message_expires
-   WHERE expires <= :now AND queue = :queue AND due > :now AND owner IS NULL),
-  (SELECT COUNT(*) FROM message INDEXED BY message_held
-   WHERE queue = :queue AND due > :now AND owner IS NOT NULL),
-  (SELECT COUNT(*) FROM message WHERE source = :queue),
-  (SELECT MIN(created) FROM (
-    SELECT created FROM message
-    WHERE queue = :queue AND due <= :now AND (expires IS NULL OR expires > :now)
-    ORDER BY due, id LIMIT 1000))"""
+  (SELECT COUNT(*) FROM message WHERE {due}),
+  (SELECT COUNT(*) FROM {unseen} AND {due}),
+  (SELECT COUNT(*) FROM message WHERE {later}),
+  (SELECT COUNT(*) FROM {unseen} AND {later} AND owner IS NULL),
+  (SELECT COUNT(*) FROM message INDEXED BY message_held WHERE {later} AND owner IS NOT NULL),
+  (SELECT {now} - MIN(created) FROM (
+    SELECT created FROM message WHERE {due} AND (expires IS NULL OR expires > {now}) ORDER BY due, id LIMIT 1000))"""
 
 
+_COUNTS = f"""{_counts(1, ":now", "message_expires")}
+UNION ALL {_counts(0, WALL_MS, "message_external_expires")}"""
+_DEAD = "SELECT COUNT(*) FROM message WHERE source = :queue"
 _BATCH = 500
 _LAST = "SELECT MAX(id) FROM message"
 # Up to :last, the newest message at the beginning: so a move to the same queue ends, and a purge of a busy queue too.
-_FREE = "queue = :queue AND id <= :last AND NOT (owner IS NOT NULL AND due > :now)"
-_PICK = f"""
-SELECT id FROM message WHERE {_FREE} AND (expires IS NULL OR expires > :now) ORDER BY due, id LIMIT :limit"""
+_FREE = f"queue = :queue AND id <= :last AND NOT (owner IS NOT NULL AND due > {_NOW})"
+_PICK = f"SELECT id FROM message WHERE {_FREE} AND {_UNEXPIRED} ORDER BY due, id LIMIT :limit"
 _PICK_NAMED = f"""
 SELECT id FROM message WHERE id IN (SELECT value FROM json_each(:ids)) AND {_FREE}
-  AND (expires IS NULL OR expires > :now) ORDER BY due, id LIMIT :limit"""
-# A new row, with counters at their start: no old receipt is valid for it. The reason of a dead-lettered message goes
-# into its history.
-_COPY = """
-INSERT INTO message(queue, due, created, expires, message_id, reply_to, correlation_id, content_type, headers,
-  history, body)
-SELECT :target, :now, :now, expires, COALESCE(message_id, 'sqlite-' || :store || '-' || id), reply_to,
-  correlation_id, content_type, headers,
-  CASE WHEN source IS NULL THEN history ELSE json_insert(
-    CASE WHEN json_valid(history) AND json_type(history) = 'array' THEN history ELSE '[]' END, '$[#]',
-    json_object('event', 'dead_letter', 'source', source, 'reason', reason, 'error', error,
-      'attempt', attempt, 'deliveries', deliveries, 'dead_at', dead_at / 1000.0)) END,
-  body
+  AND {_UNEXPIRED} ORDER BY due, id LIMIT :limit"""
+# A new row, with counters at their start: no old receipt is valid for it.
+_COPY = f"""
+INSERT INTO message(queue, due, created, queue_time, expires, message_id, reply_to, correlation_id, content_type,
+  headers, history, body)
+SELECT :target, :now, :now, 1, :now + expires - {_NOW}, COALESCE(message_id, 'sqlite-' || :store || '-' || id),
+  reply_to, correlation_id, content_type, headers, history, body
 FROM message WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY due, id"""
 _REMOVE = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(:ids))"
 _PURGE = f"DELETE FROM message WHERE id IN (SELECT id FROM message WHERE {_FREE} LIMIT :limit)"
@@ -73,33 +75,34 @@ _PURGE = f"DELETE FROM message WHERE id IN (SELECT id FROM message WHERE {_FREE}
 class Operating:
     """Counts, browses, moves and purges in one queue file. Thread-safe."""
 
-    def __init__(self, connections: Connections, clock: WallClock, waker: Waker) -> None:
+    def __init__(self, connections: Connections, waker: Waker, clock: Clock) -> None:
         self._connections = connections
-        self._clock = clock
         self._waker = waker
+        self._clock = clock
 
     def browse(self, queue: str, limit: int, after: str | None) -> Page:
         """Up to `limit` messages, oldest first; an invalid `after` starts from the beginning."""
-        now_ms = self._clock.now_ms()
         start = int(after) if after is not None and after.isdecimal() and len(after) < 19 else 0
-        values = {"queue": queue, "after": start, "now": now_ms, "limit": max(limit, 0) + 1}
         with self._connections.reading("browse") as connection:
+            values = {"queue": queue, "after": start, "now": connection.now_ms(), "limit": max(limit, 0) + 1}
             rows = connection.execute(_PAGE, values).fetchall()
-        items = [_item(row, now_ms) for row in rows[:limit]]
+        items = [_item(row, self._clock.now()) for row in rows[:limit]]
         return Page(items=items, next=items[-1].id if items and len(rows) > limit else None)
 
     def stats(self, queue: str) -> Stats:
         """The counts of one moment."""
-        now_ms = self._clock.now_ms()
         with self._connections.reading("count messages") as connection:
-            found = connection.execute(_COUNTS, {"queue": queue, "now": now_ms}).fetchall()[0]
-        due, due_unseen, later, later_unseen, held, dead, oldest_ms = found
+            values = {"queue": queue, "now": connection.now_ms()}
+            counts = connection.execute(_COUNTS, values).fetchall()
+            dead = connection.execute(_DEAD, values).fetchall()[0][0]
+        due, due_unseen, later, later_unseen, held = (sum(numbers) for numbers in list(zip(*counts, strict=True))[:5])
+        ages_ms = [row[-1] for row in counts if row[-1] is not None]
         return Stats(
             ready=due - due_unseen,
             delayed=later - later_unseen - held,
             in_flight=held,
             dead=dead,
-            oldest_age_s=None if oldest_ms is None else max(0, now_ms - oldest_ms) / 1000,
+            oldest_age_s=max(0, *ages_ms) / 1000 if ages_ms else None,
         )
 
     def move(self, source: str, target: str, ids: Sequence[str] | None, limit: int | None) -> int:
@@ -119,7 +122,7 @@ class Operating:
         removed, last = 0, self._last_id()
         while True:
             with self._connections.writing("purge") as connection:
-                values = {"queue": queue, "last": last, "now": self._clock.now_ms(), "limit": _BATCH}
+                values = {"queue": queue, "last": last, "now": connection.now_ms(), "limit": _BATCH}
                 count = connection.execute(_PURGE, values).rowcount
             removed += count
             if count < _BATCH:
@@ -131,7 +134,7 @@ class Operating:
 
     def _move_batch(self, source: str, target: str, named: Sequence[int] | None, last: int, limit: int) -> int:
         with self._connections.writing("move messages") as connection:
-            values = {"queue": source, "last": last, "now": self._clock.now_ms(), "limit": limit}
+            values = {"queue": source, "last": last, "now": connection.now_ms(), "limit": limit}
             picked = _pick(connection, values, named)
             chosen = {
                 "ids": to_json(picked),
@@ -145,26 +148,27 @@ class Operating:
         return len(picked)
 
 
-def _item(row: tuple[Any, ...], now_ms: int) -> QueueItem:
-    (row_id, due_ms, created_ms, attempt, deliveries, owner, message_id, reply_to, correlation_id, headers,
-     source, reason, error, history, dead_at_ms, body) = row  # fmt: skip
+def _item(row: tuple[Any, ...], now: float) -> QueueItem:
+    """The message of a row, whose times are relative to now; `now` is the wall clock's, which people read."""
+    (row_id, due_in_ms, created_in_ms, attempt, deliveries, owner, message_id, reply_to, correlation_id, headers,
+     source, reason, error, history, dead_in_ms, body) = row  # fmt: skip
     return QueueItem(
         id=str(row_id),
         body=body,
-        state=_item_state(owner, source, is_due=due_ms <= now_ms),
+        state=_item_state(owner, source, is_due=due_in_ms <= 0),
         message_id=message_id,
         attempt=attempt,
         deliveries=deliveries,
         reply_to=reply_to,
         correlation_id=correlation_id,
         headers=read_headers(headers),
-        enqueued_at=created_ms / 1000,
-        due_at=due_ms / 1000,
+        enqueued_at=now + created_in_ms / 1000,
+        due_at=now + due_in_ms / 1000,
         source=source,
         reason=reason,
         error=error,
         history=read_history(history),
-        dead_at=None if dead_at_ms is None else dead_at_ms / 1000,
+        dead_at=None if dead_in_ms is None else now + dead_in_ms / 1000,
     )
 
 

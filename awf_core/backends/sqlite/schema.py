@@ -19,7 +19,8 @@ APPLICATION_ID = 0x41574651  # "AWFQ"
 OLDEST_SQLITE = (3, 38, 0)  # STRICT tables, RETURNING, JSON functions
 
 # unixepoch('subsec') needs SQLite 3.42.
-_NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+WALL_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+"""The wall clock of the host in SQL, as in the defaults of `due` and `created`: epoch milliseconds."""
 
 # body is ANY: a STRICT BLOB column would refuse an external client's INSERT of text. It comes last: SQLite reads a
 # column behind a large body by walking through the body. AUTOINCREMENT: an id is never used twice, so an old receipt
@@ -28,8 +29,8 @@ _VERSION_1 = f"""
 CREATE TABLE message(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   queue TEXT NOT NULL,
-  due INTEGER NOT NULL DEFAULT ({_NOW_MS}),      -- epoch ms: not before; with an owner, its lease's end
-  created INTEGER NOT NULL DEFAULT ({_NOW_MS}),  -- epoch ms
+  due INTEGER NOT NULL DEFAULT ({WALL_MS}),      -- epoch ms: not before; with an owner, its lease's end
+  created INTEGER NOT NULL DEFAULT ({WALL_MS}),  -- epoch ms
   attempt INTEGER NOT NULL DEFAULT 1,            -- 1 + counted nacks
   deliveries INTEGER NOT NULL DEFAULT 0,         -- times delivered: the fence
   released INTEGER NOT NULL DEFAULT 0,           -- of these, ended by an uncounted nack
@@ -57,7 +58,60 @@ CREATE INDEX state_expires ON state(expires) WHERE expires IS NOT NULL;
 CREATE TABLE store(name TEXT NOT NULL) STRICT;
 """
 
-STEPS = (_VERSION_1,)
+# The table is made anew, so that `body` stays its last column. Rows of version 1 have wall-clock times, as rows of
+# external producers have.
+_VERSION_2 = f"""
+ALTER TABLE message RENAME TO message_1;
+DROP INDEX message_due;
+DROP INDEX message_held;
+DROP INDEX message_expires;
+DROP INDEX message_source;
+CREATE TABLE message(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue TEXT NOT NULL,
+  due INTEGER NOT NULL DEFAULT ({WALL_MS}),      -- ms: not before; with an owner, its lease's end
+  created INTEGER NOT NULL DEFAULT ({WALL_MS}),  -- ms
+  queue_time INTEGER NOT NULL DEFAULT 0,         -- 1: due, created, expires are by the queue's clock; 0: by the wall's
+  attempt INTEGER NOT NULL DEFAULT 1,            -- 1 + counted nacks
+  deliveries INTEGER NOT NULL DEFAULT 0,         -- times delivered: the fence
+  crashes TEXT,                                  -- a JSON array: the deliveries whose worker died
+  owner TEXT,                                    -- the process that claimed it last and has not settled it
+  first_seen INTEGER,                            -- ms of the first delivery, by the queue's clock
+  expires INTEGER,                               -- ms, NULL = never
+  message_id TEXT,
+  reply_to TEXT,
+  correlation_id TEXT,
+  content_type TEXT,
+  headers TEXT,                                  -- a JSON object of texts
+  source TEXT,                                   -- of a dead-lettered message: its work queue
+  reason TEXT,
+  error TEXT,
+  history TEXT,                                  -- a JSON array of objects, oldest first
+  dead_at INTEGER,                               -- ms, by the queue's clock
+  body ANY NOT NULL
+) STRICT;
+INSERT INTO message(id, queue, due, created, attempt, deliveries, owner, first_seen, expires, message_id, reply_to,
+  correlation_id, content_type, headers, source, reason, error, history, dead_at, body)
+SELECT id, queue, due, created, attempt, deliveries, owner, first_seen, expires, message_id, reply_to,
+  correlation_id, content_type, headers, source, reason, error, history, dead_at, body
+FROM message_1;
+DELETE FROM sqlite_sequence WHERE name = 'message';
+UPDATE sqlite_sequence SET name = 'message' WHERE name = 'message_1';
+DROP TABLE message_1;
+CREATE INDEX message_due ON message(queue, due) WHERE queue_time = 1;
+CREATE INDEX message_external ON message(queue, due) WHERE queue_time = 0;
+CREATE INDEX message_held ON message(queue, due) WHERE owner IS NOT NULL;
+CREATE INDEX message_expires ON message(expires) WHERE expires IS NOT NULL AND queue_time = 1;
+CREATE INDEX message_external_expires ON message(expires) WHERE expires IS NOT NULL AND queue_time = 0;
+CREATE INDEX message_source ON message(source) WHERE source IS NOT NULL;
+CREATE TABLE clock(
+  boot TEXT NOT NULL,        -- the boot of the host that `start` belongs to
+  start INTEGER NOT NULL,    -- what the queue's clock showed when the host's monotonic clock showed 0, ms
+  seen INTEGER NOT NULL      -- a recent time of the queue's clock: it never shows less again
+) STRICT;
+"""
+
+STEPS = (_VERSION_1, _VERSION_2)
 VERSION = len(STEPS)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from awf_core.backends.sqlite.connection import Connections
-    from awf_core.backends.sqlite.messages import Sweeper, WallClock
+    from awf_core.backends.sqlite.messages import Sweeper
     from awf_core.backends.sqlite.opening import QueueConnection
     from awf_core.contract import StateEntry
 
@@ -31,15 +31,14 @@ WHERE key >= :prefix AND key < :prefix || char(1114111) AND {_LIVE} ORDER BY key
 class State:
     """The shared state in one queue file. Thread-safe."""
 
-    def __init__(self, connections: Connections, clock: WallClock, sweeper: Sweeper) -> None:
+    def __init__(self, connections: Connections, sweeper: Sweeper) -> None:
         self._connections = connections
-        self._clock = clock
         self._sweeper = sweeper
 
     def get(self, keys: Sequence[str]) -> list[str | None]:
         """The live value of each key."""
-        now_ms = self._clock.now_ms()
         with self._connections.reading("read state") as connection:
+            now_ms = connection.now_ms()
             return [_get(connection, key, now_ms) for key in keys]
 
     def put(self, entries: Sequence[StateEntry]) -> list[bool]:
@@ -48,15 +47,15 @@ class State:
             if entry.ttl_s is not None:
                 check_ttl(entry.ttl_s, self._connections.path)
         with self._connections.writing("write state") as connection:
-            now_ms = self._clock.now_ms()
+            now_ms = connection.now_ms()
             answers = [put(connection, entry, now_ms) for entry in entries]
             self._sweeper.sweep(connection, now_ms)
         return answers
 
     def list(self, prefix: str) -> list[tuple[str, str]]:
         """The live pairs whose key starts with `prefix`, by key."""
-        values = {"prefix": storable(prefix), "now": self._clock.now_ms()}
         with self._connections.reading("list state") as connection:
+            values = {"prefix": storable(prefix), "now": connection.now_ms()}
             return [(key, value) for key, value in connection.execute(_LIST, values).fetchall()]
 
 

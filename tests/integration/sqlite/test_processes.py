@@ -12,9 +12,6 @@ import traceback
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
-from awf_core.backends.sqlite.messages import WallClock
 from awf_core.contract import Ack, Outgoing
 from awf_core.errors import LeaseLost
 
@@ -227,16 +224,6 @@ def test_free_space_in_the_file_is_used_again(backend):
     backend.awf_mq_close()
 
     assert backend.path.stat().st_size <= size_bytes * 1.2
-
-
-@pytest.mark.parametrize(("step_s", "seen_s"), [(-0.5, 0.0), (-3600, -3600), (5, 5)])
-def test_small_steps_back_of_the_clock_are_hidden_and_large_ones_are_followed(clock, step_s, seen_s):
-    wall = WallClock(clock)
-    before_ms = wall.now_ms()
-
-    clock.set_back(-step_s)
-
-    assert wall.now_ms() - before_ms == pytest.approx(seen_s * 1000, abs=1)
 
 
 def test_killed_processes_lose_nothing_and_no_message_has_two_holders(tmp_path):
