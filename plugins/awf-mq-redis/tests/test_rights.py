@@ -90,6 +90,34 @@ def test_a_forbidden_key_is_named(user, make_backend, keys, named):
     assert f"(TYPE {named})" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("ensured", "key", "write"),
+    [
+        (("work", "work", "dead"), "dead", None),
+        (("work", "work", "dead"), "dead", ("XADD", "*", "body", "x")),
+        (("work", "work", "dead"), "{dead}:sources", ("HSET", "work", "1")),
+        (("undeliverable", "dead", None), "undeliverable", ("LPUSH", "x")),
+        (("results", "reply", None), "results", None),
+    ],
+    ids=["no stream yet", "stream", "its sources", "undeliverable", "reply"],
+)
+def test_a_key_that_may_be_read_and_not_written_is_refused_at_start(user, make_backend, external, ensured, key, write):
+    if external.info("server")["redis_version"].startswith("6."):
+        pytest.skip("Redis 6 has no rights to read only")
+    if write is not None:
+        external.execute_command(write[0], key, *write[1:])
+    others = [each for each in ("~work", "~{work}:*", "~dead", "~{dead}:*") if not each.startswith(f"~{key[:6]}")]
+    backend = make_backend(user(*RIGHTS, *others, f"%R~{key}"))
+    before = external.dump(key)
+
+    with pytest.raises(BrokerMisconfigured) as caught:
+        backend.awf_mq_ensure(*ensured)
+
+    assert f"not allowed to write to key '{key}' for queue '{ensured[0]}'" in str(caught.value)
+    assert "ACL line" in caught.value.hint
+    assert external.dump(key) == before
+
+
 def test_a_producer_that_may_only_push_can_still_publish(user, make_backend):
     url = user("-@all", "+ping", "+lpush", "+type", "+client|setname", "~work")
     backend = make_backend(url, context={"declare": "never"})
