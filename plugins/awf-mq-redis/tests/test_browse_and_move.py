@@ -82,7 +82,7 @@ def test_the_age_is_known_of_dead_lettered_messages_and_unknown_of_plain_ones(ba
 def test_browsing_shows_each_message_once_and_claims_none(backend, external, take, page):
     publish(backend, "work", 7)
     held = [take(publish=False) for _ in range(2)]
-    backend.awf_mq_nack([Nack(delivery=held[0], delay_s=100, reason="later")])
+    backend.awf_mq_nack([Nack(delivery=held[0], delay_s=100, history=[{"error": "later"}])])
     external.blmove("work", "{work}:claiming", 1, "RIGHT", "LEFT")
 
     seen, after, pages = [], None, 0
@@ -102,7 +102,7 @@ def test_browsing_shows_each_message_once_and_claims_none(backend, external, tak
     assert pages == -(-7 // page)
     assert len({item.id for item in seen}) == 7
     assert [item.message_id for item in seen[:2]] == [held[1].id, held[0].id]
-    assert (seen[1].attempt, seen[1].deliveries, seen[1].history[0]["reason"]) == (2, 1, "later")
+    assert (seen[1].attempt, seen[1].deliveries, seen[1].history[0]["error"]) == (2, 1, "later")
     assert backend.awf_mq_stats("work").ready == 5
 
 
@@ -146,21 +146,36 @@ def test_an_entry_that_another_client_added_to_the_stream_is_shown_and_can_be_re
     assert [take(publish=False).body for _ in range(2)] == [b"x", b""]
 
 
-def test_a_replayed_message_starts_at_attempt_one_and_keeps_its_history(backend, external, take):
-    backend.awf_mq_nack([Nack(delivery=take(), reason="first")])
+def test_a_replayed_message_starts_at_attempt_one_and_keeps_its_id_and_its_history(backend, external, take):
+    backend.awf_mq_nack([Nack(delivery=take(), history=[{"note": "x"}])])
     first = take(publish=False)
-    dead_letter(backend, first, history=[{"note": "x"}])
+    dead_letter(backend, first, history=[{"note": "x"}, {"note": "y"}])
 
     assert backend.awf_mq_move("dead", "work", None, None) == 1
     replayed = take(publish=False)
-    dead_letter(backend, replayed)
+    dead_letter(backend, replayed, history=replayed.history)
 
     (item,) = backend.awf_mq_browse("dead", 1, None).items
-    assert (replayed.attempt, replayed.deliveries, replayed.released, replayed.id) == (1, 1, 0, first.id)
-    assert [entry.get("event", entry.get("note")) for entry in item.history] == ["nack", "x", "dead_letter"]
-    assert item.history[-1]["source"] == "work"
-    assert item.history[-1]["attempt"] == 2
+    assert (replayed.attempt, replayed.deliveries, replayed.crashes, replayed.id) == (1, 1, 0, first.id)
+    assert [entry["note"] for entry in item.history] == ["x", "y"]
+    assert (item.source, item.message_id) == ("work", first.id)
     assert backend.awf_mq_stats("work").dead == 1
+
+
+def test_no_two_messages_of_a_queue_have_the_same_id(backend, external, take):
+    first = take(body=b"first")
+    dead_letter(backend, first)
+    ((_, fields),) = external.xrange("dead")
+    external.xadd("dead", fields)
+    external.xadd("dead", {"body": "foreign", "id": "chosen by another client"})
+    external.xadd("dead", {"body": "foreign", "id": "chosen by another client"})
+
+    assert backend.awf_mq_move("dead", "work", None, None) == 4
+    deliveries = backend.awf_mq_consume("work", 10, 0)
+
+    assert sorted(each.body for each in deliveries) == [b"first", b"first", b"foreign", b"foreign"]
+    assert len({each.id for each in deliveries}) == 4
+    assert first.id in {each.id for each in deliveries}
 
 
 def test_a_dead_letter_queue_can_be_consumed_like_any_other(backend, external, take):
@@ -168,7 +183,7 @@ def test_a_dead_letter_queue_can_be_consumed_like_any_other(backend, external, t
     dead_letter(backend, dead)
 
     first = take("dead", publish=False)
-    backend.awf_mq_nack([Nack(delivery=first, delay_s=0.05, reason="again")])
+    backend.awf_mq_nack([Nack(delivery=first, delay_s=0.05, history=[{"note": "again"}])])
     stats = backend.awf_mq_stats("dead")
     second = take("dead", publish=False)
     shown = backend.awf_mq_browse("dead", 5, None).items
@@ -176,7 +191,7 @@ def test_a_dead_letter_queue_can_be_consumed_like_any_other(backend, external, t
 
     assert (first.body, first.id, first.attempt, second.attempt) == (b"dead", dead.id, 1, 2)
     assert (stats.ready, stats.delayed, stats.dead) == (0, 1, 0)
-    assert [entry["event"] for entry in shown[0].history] == ["dead_letter", "nack"]
+    assert [entry["note"] for entry in shown[0].history] == ["again"]
     assert settled == [None]
     assert backend.awf_mq_stats("work") == EMPTY
     assert external.keys() == []

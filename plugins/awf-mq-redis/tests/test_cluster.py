@@ -9,7 +9,7 @@ import redis
 from redis.crc import key_slot
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing, Remember, StateEntry
-from awf_core.errors import BrokerMisconfigured, LeaseLost, Unroutable
+from awf_core.errors import BrokerMisconfigured, BrokerUnavailable, LeaseLost, Unroutable
 from awf_core.testing.eventually import eventually
 
 
@@ -88,14 +88,14 @@ def test_a_reply_to_a_key_that_is_not_a_list_is_unroutable_in_another_slot_too(c
 
 @pytest.mark.parametrize("dead", ["dead", "{work}dead"])
 def test_a_message_is_dead_lettered_and_moved_back(cluster, dead):
-    cluster.awf_mq_nack([Nack(delivery=take(cluster), reason="first")])
+    cluster.awf_mq_nack([Nack(delivery=take(cluster), history=[{"note": "first"}])])
     (delivery,) = cluster.awf_mq_consume("work", 1, 1)
     dead_letter = DeadLetter(
         delivery=delivery,
         queue=dead,
         reason="r",
         error="e",
-        history=[{"note": "x"}],
+        history=[*delivery.history, {"note": "x"}],
         replies=[Outgoing(queue="queue-b", body=b"r")],
     )
 
@@ -107,7 +107,7 @@ def test_a_message_is_dead_lettered_and_moved_back(cluster, dead):
 
     assert answers == [None]
     assert (item.source, item.reason, item.attempt, item.message_id) == ("work", "r", 2, delivery.id)
-    assert [entry.get("reason", entry.get("note")) for entry in item.history] == ["first", "x"]
+    assert [entry["note"] for entry in item.history] == ["first", "x"]
     assert (counted, moved, cluster.awf_mq_stats("work").dead) == (1, 1, 0)
     assert (redelivered.id, redelivered.attempt, redelivered.body) == (delivery.id, 1, b"{}")
     assert cluster.awf_mq_stats("queue-b").ready == 1
@@ -179,3 +179,44 @@ def test_a_node_of_a_cluster_needs_the_setting_and_a_single_server_refuses_it(cl
         make_backend(server.url, cluster=True)
 
     assert "mq.redis.cluster: true" in caught.value.hint
+
+
+@pytest.fixture
+def one_frozen(patient_cluster, make_backend):
+    """A backend with a delivery on a frozen server of its cluster, which is also the one it knows first, and one on a
+    server that answers: (backend, the frozen one's, the other).
+    """
+    frozen = patient_cluster[key_slot(b"queue-b") * 3 // 16384]
+    assert frozen is not patient_cluster[key_slot(b"work") * 3 // 16384]
+    backend = make_backend(f"redis://127.0.0.1:{frozen.port}", cluster=True, socket_timeout="500ms", lease="5s")
+    deliveries = [take(backend, "queue-b"), take(backend, "work")]
+    frozen.pause()
+    yield backend, *deliveries
+    frozen.resume()
+
+
+def test_the_leases_of_a_frozen_server_affect_no_other(one_frozen):
+    backend, silent, fine = one_frozen
+
+    answers = backend.awf_mq_extend([silent, fine])
+    with pytest.raises(BrokerUnavailable):
+        backend.awf_mq_extend([silent])
+
+    assert [type(answer) for answer in answers] == [BrokerUnavailable, type(None)]
+
+
+@pytest.mark.parametrize("kind", ["ack", "nack", "dead_letter"])
+def test_what_a_frozen_server_does_not_settle_affects_no_other(one_frozen, kind):
+    backend, silent, fine = one_frozen
+
+    if kind == "ack":
+        answers = backend.awf_mq_ack([Ack(delivery=each) for each in (silent, fine)])
+    elif kind == "nack":
+        answers = backend.awf_mq_nack([Nack(delivery=each) for each in (silent, fine)])
+    else:
+        items = [
+            DeadLetter(delivery=each, queue=f"{{{each.queue}}}dead", reason="r", error="e") for each in (silent, fine)
+        ]
+        answers = backend.awf_mq_dead_letter(items)
+
+    assert [type(answer) for answer in answers] == [BrokerUnavailable, type(None)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from awf_core.contract import Ack, Outgoing, StateEntry
-from awf_core.errors import BrokerMisconfigured
+from awf_core.errors import BrokerMisconfigured, QueueMissing
 from awf_core.testing.eventually import eventually
 
 
@@ -45,12 +45,13 @@ def test_a_private_reply_queue_is_unique_and_expires(backend, external, take):
     received = take(queue, publish=False)
     left = external.pttl(queue)
     eventually(lambda: external.keys() == [], what="the list is gone, and so is the delivery that was never settled")
-    answers = backend.awf_mq_publish([reply])
+    (gone,) = backend.awf_mq_publish([reply])
 
     assert queue != other
     assert received.body == b"answer"
     assert 0 < left <= 400
-    assert answers == [None]
+    assert isinstance(gone, QueueMissing)
+    assert f"the private reply queue '{queue}' has expired" in str(gone)
     assert external.keys() == []
 
 

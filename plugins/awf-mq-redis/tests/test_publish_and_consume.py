@@ -251,7 +251,7 @@ def test_a_key_prefix_stands_before_every_key(server, make_backend, external, ta
 
     keys = {key.decode() for key in external.scan_iter()}
 
-    assert keys == {f"{{tenant1:work}}:{part}" for part in ("body", "meta", "lease", "due")}
+    assert keys == {f"{{tenant1:work}}:{part}" for part in ("body", "meta", "lease", "due", "clock")}
     assert tenant.awf_mq_ack([Ack(delivery=delivery, replies=[Outgoing(queue="results", body=b"r")])]) == [None]
     assert external.rpop("tenant1:results") == b"r"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing, Remember
-from awf_core.errors import BrokerMisconfigured
+from awf_core.errors import BrokerMisconfigured, LeaseLost
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 RIGHTS = re.findall(r"-@all|\+[a-z|]+", README.partition("ACL SETUSER worker")[2].partition("```")[0])
@@ -45,7 +45,7 @@ def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backe
         *backend.awf_mq_nack([Nack(delivery=deliveries[1], reason="x")]),
         *backend.awf_mq_dead_letter([DeadLetter(delivery=deliveries[2], queue="dead", reason="r", error="e")]),
     ]
-    lost = backend.awf_mq_extend(deliveries)
+    extended = backend.awf_mq_extend(deliveries)
     counts = [backend.awf_mq_stats("work").dead, backend.awf_mq_stats("dead").ready]
     shown = [len(backend.awf_mq_browse(queue, 10, None).items) for queue in ("work", "dead")]
     moved = backend.awf_mq_move("dead", "work", None, None)
@@ -56,7 +56,7 @@ def test_a_user_with_the_rights_of_the_readme_can_do_everything(user, make_backe
     purged = backend.awf_mq_purge("work")
 
     assert answers == [None] * 3
-    assert len(lost) == 3
+    assert [type(answer) for answer in extended] == [LeaseLost] * 3 + [type(None)]
     assert (counts, shown, moved, purged) == ([1, 1], [2, 1], 1, 2)
     assert answered[0].body == b"p"
     assert state == [("k", "v")]
@@ -88,6 +88,34 @@ def test_a_forbidden_key_is_named(user, make_backend, keys, named):
         backend.awf_mq_ensure("work", "work", "dead")
 
     assert f"(TYPE {named})" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ensured", "key", "write"),
+    [
+        (("work", "work", "dead"), "dead", None),
+        (("work", "work", "dead"), "dead", ("XADD", "*", "body", "x")),
+        (("work", "work", "dead"), "{dead}:sources", ("HSET", "work", "1")),
+        (("undeliverable", "dead", None), "undeliverable", ("LPUSH", "x")),
+        (("results", "reply", None), "results", None),
+    ],
+    ids=["no stream yet", "stream", "its sources", "undeliverable", "reply"],
+)
+def test_a_key_that_may_be_read_and_not_written_is_refused_at_start(user, make_backend, external, ensured, key, write):
+    if external.info("server")["redis_version"].startswith("6."):
+        pytest.skip("Redis 6 has no rights to read only")
+    if write is not None:
+        external.execute_command(write[0], key, *write[1:])
+    others = [each for each in ("~work", "~{work}:*", "~dead", "~{dead}:*") if not each.startswith(f"~{key[:6]}")]
+    backend = make_backend(user(*RIGHTS, *others, f"%R~{key}"))
+    before = external.dump(key)
+
+    with pytest.raises(BrokerMisconfigured) as caught:
+        backend.awf_mq_ensure(*ensured)
+
+    assert f"not allowed to write to key '{key}' for queue '{ensured[0]}'" in str(caught.value)
+    assert "ACL line" in caught.value.hint
+    assert external.dump(key) == before
 
 
 def test_a_producer_that_may_only_push_can_still_publish(user, make_backend):

@@ -23,6 +23,12 @@ def stale_and_current(hasty, take):
     return stale, take(source=hasty, publish=False)
 
 
+@pytest.fixture
+def heir(server, make_backend):
+    """Another process, whose leases end after 200 ms too."""
+    return make_backend(server.url, lease="200ms")
+
+
 def test_an_ack_ends_the_message_and_publishes_its_replies(backend, take):
     delivery = take()
 
@@ -36,9 +42,62 @@ def test_an_ack_ends_the_message_and_publishes_its_replies(backend, take):
 def test_a_message_whose_lease_ends_is_redelivered(hasty, stale_and_current):
     stale, current = stale_and_current
 
-    assert (stale.attempt, stale.deliveries, stale.released) == (1, 1, 0)
-    assert (current.attempt, current.deliveries, current.released) == (1, 2, 0)
-    assert (stale.id, stale.first_seen_at) == (current.id, current.first_seen_at)
+    assert (stale.attempt, stale.deliveries) == (1, 1)
+    assert (current.attempt, current.deliveries) == (1, 2)
+    assert stale.id == current.id
+    assert stale.receipt != current.receipt
+    assert (stale.age_s, current.age_s) == (0.0, pytest.approx(0.3, abs=0.2))
+
+
+def test_a_lease_that_ended_is_a_crash_where_another_process_claims_the_message(hasty, heir, take):
+    first = take(source=hasty)
+    second = take(source=heir, publish=False)
+    third = take(source=heir, publish=False)
+    fourth = take(source=hasty, publish=False)
+
+    assert [each.crashes for each in (first, second, third, fourth)] == [0, 1, 1, 2]
+    assert [each.deliveries for each in (first, second, third, fourth)] == [1, 2, 3, 4]
+
+
+def test_a_release_is_no_crash_and_neither_is_a_failure(hasty, heir, take):
+    hasty.awf_mq_nack([Nack(delivery=take(source=hasty), counted=False)])
+    hasty.awf_mq_nack([Nack(delivery=take(source=heir, publish=False))])
+    heir.awf_mq_nack([Nack(delivery=take(source=heir, publish=False))])
+
+    assert take(source=hasty, publish=False).crashes == 0
+
+
+@pytest.mark.parametrize("ask", ["extend", "ack", "nack"])
+def test_an_owner_that_asks_for_what_it_has_lost_takes_its_crash_back_once(hasty, heir, external, take, ask):
+    lost = take(source=hasty)
+    current = take(source=heir, publish=False)
+
+    for _ in range(2):
+        answers = {
+            "extend": lambda: hasty.awf_mq_extend([lost]),
+            "ack": lambda: hasty.awf_mq_ack([Ack(delivery=lost)]),
+            "nack": lambda: hasty.awf_mq_nack([Nack(delivery=lost)]),
+        }[ask]()
+        assert [type(answer) for answer in answers] == [LeaseLost]
+    mine = take(source=hasty, publish=False)
+    answers = heir.awf_mq_extend([current, lost])
+    again = take(source=heir, publish=False)
+
+    assert current.crashes == 1
+    # The first crash was taken back; the second, that of the heir, is its own to take back.
+    assert mine.crashes == 1
+    assert [type(answer) for answer in answers] == [LeaseLost, LeaseLost]
+    assert again.crashes == 1
+
+
+def test_a_crash_that_is_taken_back_while_the_message_waits_for_its_retry_is_none(hasty, heir, take):
+    lost = take(source=hasty)
+    heir.awf_mq_nack([Nack(delivery=take(source=heir, publish=False))])
+
+    hasty.awf_mq_extend([lost])
+
+    last = take(source=heir, publish=False)
+    assert (last.crashes, last.attempt) == (0, 2)
 
 
 def test_an_ack_after_redelivery_is_refused_and_its_reply_not_published(hasty, stale_and_current):
@@ -102,7 +161,7 @@ def test_a_receipt_settles_once(backend, take, first, second):
 
     assert isinstance(error, LeaseLost)
     assert [bodies(backend, queue) for queue in ("work", "dead", "answers")] == before
-    assert backend.awf_mq_extend([delivery]) == [delivery]
+    assert [type(answer) for answer in backend.awf_mq_extend([delivery])] == [LeaseLost]
 
 
 def test_the_same_delivery_twice_in_one_call_is_settled_once(backend, take):
@@ -125,7 +184,7 @@ def test_a_receipt_from_before_a_replay_does_not_fit_the_replayed_message(backen
 
     assert isinstance(error, LeaseLost)
     assert (replayed.deliveries, replayed.attempt, replayed.id) == (1, 1, delivery.id)
-    assert backend.awf_mq_extend([replayed]) == []
+    assert backend.awf_mq_extend([replayed, delivery])[0] is None
 
 
 def test_a_receipt_from_before_a_flush_fits_nothing_that_came_after(backend, external, take):
@@ -165,31 +224,22 @@ def test_a_counted_nack_is_an_attempt_and_an_uncounted_one_is_a_release(backend,
 
     delivery = take(publish=False)
 
-    assert (delivery.attempt, delivery.deliveries, delivery.released) == (2, 3, 1)
+    assert (delivery.attempt, delivery.deliveries, delivery.crashes) == (2, 3, 0)
 
 
-def test_the_reason_of_every_failed_attempt_stays_with_the_message(backend, take):
-    backend.awf_mq_nack([Nack(delivery=take(), reason='exit 3: "boom"\nsecond line')])
-    backend.awf_mq_nack([Nack(delivery=take(publish=False), counted=False, reason="drain")])
-    backend.awf_mq_nack([Nack(delivery=take(publish=False), reason="again \ud800")])
-
-    (item,) = backend.awf_mq_browse("work", 1, None).items
-
-    assert [(entry["event"], entry["attempt"], entry["reason"]) for entry in item.history] == [
-        ("nack", 1, 'exit 3: "boom"\nsecond line'),
-        ("nack", 2, "again ?"),
-    ]
-
-
-def test_the_history_of_a_message_that_always_fails_stops_growing(backend, take):
-    delivery = take()
-    for _ in range(60):
-        backend.awf_mq_nack([Nack(delivery=delivery, reason="x")])
-        delivery = take(publish=False)
+def test_the_history_of_a_nack_is_stored_as_it_is_and_returned_with_every_delivery(backend, take):
+    first, second = {"attempt": 1, "error": 'exit 3: "boom"\nsecond line'}, {"attempt": 2, "error": "état"}
+    backend.awf_mq_nack([Nack(delivery=take(), history=[first])])
+    once = take(publish=False)
+    backend.awf_mq_nack([Nack(delivery=once, counted=False, history=once.history)])
+    released = take(publish=False)
+    backend.awf_mq_nack([Nack(delivery=released, history=[*released.history, second])])
 
     (item,) = backend.awf_mq_browse("work", 1, None).items
+    last = take(publish=False)
 
-    assert (len(item.history), item.attempt) == (50, 61)
+    assert list(once.history) == list(released.history) == [first]
+    assert list(last.history) == list(item.history) == [first, second]
 
 
 def test_a_delay_over_ten_years_is_refused_and_the_delivery_stays_open(backend, take):
@@ -202,19 +252,20 @@ def test_a_delay_over_ten_years_is_refused_and_the_delivery_stays_open(backend, 
     assert backend.awf_mq_ack([Ack(delivery=delivery)]) == [None]
 
 
-def test_extending_renews_a_lease_and_names_those_that_are_lost(hasty, external, take, stale_and_current):
+def test_extending_renews_a_lease_and_answers_for_each_delivery(hasty, external, take, stale_and_current):
     stale, current = stale_and_current
     kept = take(source=hasty)
     external.zadd("{work}:lease", {kept.receipt.id: 1})
 
-    answer = hasty.awf_mq_extend([stale, kept])
+    lost, renewed = hasty.awf_mq_extend([stale, kept])
 
-    assert answer == [stale]
+    assert isinstance(lost, LeaseLost)
+    assert renewed is None
     seconds, microseconds = external.time()
     assert external.zscore("{work}:lease", kept.receipt.id) == pytest.approx(
         seconds * 1000 + microseconds / 1000 + 200, abs=150
     )
-    assert current.receipt.deliveries == 2
+    assert current.receipt.token not in (stale.receipt.token, "")
 
 
 @pytest.mark.parametrize("settle", ["ack", "dead_letter"])
@@ -270,10 +321,11 @@ def test_remembered_state_is_written_with_the_ack_and_not_for_a_lost_delivery(ha
 
 
 def test_a_dead_lettered_message_has_its_source_its_reason_and_its_history(backend, external, take):
-    backend.awf_mq_nack([Nack(delivery=take(body=b"\x00\xff"), reason="first")])
+    backend.awf_mq_nack([Nack(delivery=take(body=b"\x00\xff"), reason="first", history=[{"note": "first"}])])
     delivery = take(publish=False)
+    history = [*delivery.history, {"note": "second"}]
     dead_letter = DeadLetter(
-        delivery=delivery, queue="dead", reason="max_attempts", error="état \ud800", history=[{"note": "second"}]
+        delivery=delivery, queue="dead", reason="max_attempts", error="état \ud800", history=history
     )
 
     assert backend.awf_mq_dead_letter([dead_letter]) == [None]
@@ -281,7 +333,7 @@ def test_a_dead_lettered_message_has_its_source_its_reason_and_its_history(backe
     (item,) = backend.awf_mq_browse("dead", 10, None).items
     assert (item.state, item.source, item.reason, item.error) == ("dead", "work", "max_attempts", "état ?")
     assert (item.body, item.message_id, item.attempt, item.deliveries) == (b"\x00\xff", delivery.id, 2, 2)
-    assert [entry.get("reason", entry.get("note")) for entry in item.history] == ["first", "second"]
+    assert [entry["note"] for entry in item.history] == ["first", "second"]
     assert item.dead_at == pytest.approx(external.time()[0], abs=5)
     ((_, fields),) = external.xrange("dead")
     assert (fields[b"source"], fields[b"body"]) == (b"work", b"\x00\xff")

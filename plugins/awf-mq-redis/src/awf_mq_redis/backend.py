@@ -1,6 +1,6 @@
 """`mq.type: redis`: Redis or Valkey as a backend. The plugin manager calls the hooks; each calls the part of its name.
 
-The worker decides what is retried or dead-lettered, never this backend. All times are the server's.
+The worker decides what is retried or dead-lettered, never this backend. No time is the worker's.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from awf_mq_redis.cross_slot import CrossSlotPublish
 from awf_mq_redis.dead_letter import DeadLettering, DeadMessageCounts
 from awf_mq_redis.failures import bad_span
 from awf_mq_redis.keys import MAX_QUEUE_NAME_BYTES, reply_queue_name, reserved_names
+from awf_mq_redis.leases import Leases
 from awf_mq_redis.move import Moving
 from awf_mq_redis.pools import refuse_missing_files, target_of
 from awf_mq_redis.publish import Publishing
 from awf_mq_redis.settings import RedisSettings
 from awf_mq_redis.settle import Batches, Settling
 from awf_mq_redis.state import State
+from awf_mq_redis.ticker import Ticker
 from awf_mq_redis.wait import Waiter
 
 if TYPE_CHECKING:
@@ -66,18 +68,21 @@ class Backend:
             transport, where=self._target.shown, is_cluster=settings.cluster, prefix=settings.key_prefix
         )
         self._waiter = Waiter(connection)
+        self._ticker = Ticker(connection)
         lease_s, block_s, reply_ttl_s = settings.lease_s, settings.block_s, context.reply_ttl_s
         batches, dead_messages = Batches(connection), DeadMessageCounts(connection)
         cross_slot = CrossSlotPublish(connection, reply_ttl_s=reply_ttl_s)
         self._publishing = Publishing(connection, self._waiter, block_s=block_s)
+        self._leases = Leases(connection, lease_s=lease_s)
         self._settling = Settling(
-            connection, batches, cross_slot, self._waiter, lease_s=lease_s, block_s=block_s, reply_ttl_s=reply_ttl_s
-        )
+            connection, batches, cross_slot, self._waiter, self._leases,
+            lease_s=lease_s, block_s=block_s, reply_ttl_s=reply_ttl_s,
+        )  # fmt: skip
         self._dead_lettering = DeadLettering(
-            connection, batches, cross_slot, self._settling, lease_s=lease_s, reply_ttl_s=reply_ttl_s
+            connection, batches, cross_slot, self._settling, self._leases, lease_s=lease_s, reply_ttl_s=reply_ttl_s
         )
         self._claims = Claims(
-            connection, self._waiter, dead_messages, context.clock,
+            connection, self._waiter, dead_messages, self._ticker, context,
             lease_s=lease_s, block_s=block_s, release=self._settling.nack,
         )  # fmt: skip
         self._browsing = Browsing(connection, dead_messages)
@@ -96,11 +101,13 @@ class Backend:
         refuse_missing_files(self._target)
         check_server(self._connection)
         self._waiter.restart()
+        self._ticker.open()
 
     @hookimpl
     def awf_mq_close(self) -> None:
         """End waiting consumes and close the connections."""
         self._waiter.stop()
+        self._ticker.stop()
         self._connection.close()
 
     @hookimpl
@@ -139,9 +146,9 @@ class Backend:
         return self._dead_lettering.dead_letter(dead_letters)
 
     @hookimpl
-    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew leases; returns the deliveries that are lost."""
-        return self._settling.extend(deliveries)
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
+        """Renew leases, ended ones too where no other worker has claimed the message."""
+        return self._leases.extend(deliveries)
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
@@ -191,6 +198,8 @@ class Backend:
 def _capabilities(settings: RedisSettings) -> Capabilities:
     return Capabilities(
         lease_s=settings.lease_s,
+        max_publish_delay_s=MAX_SPAN_S,
+        max_nack_delay_s=MAX_SPAN_S,
         max_delay_s=MAX_SPAN_S,
         max_body_bytes=MAX_BODY_BYTES,
         max_queue_name_bytes=MAX_QUEUE_NAME_BYTES,
@@ -200,7 +209,9 @@ def _capabilities(settings: RedisSettings) -> Capabilities:
         batch=MAX_BATCH,
         # In a cluster a result may be in another slot than the queue, and no script reaches both.
         atomic_settle=not settings.cluster,
+        fenced=not settings.cluster,
         stable_ids=True,
+        oversized_stubs=True,
         state=True,
         temporary_reply=True,
         browse_exact=True,

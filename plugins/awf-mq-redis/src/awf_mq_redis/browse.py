@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
 from awf_core.contract import ItemState, Page, QueueItem, Stats
 from awf_mq_redis.connection import text
+from awf_mq_redis.history import history_of
 
 if TYPE_CHECKING:
     from awf_mq_redis.connection import RedisConnection
@@ -74,17 +74,16 @@ def _cursor(after: str | None) -> tuple[int, int]:
 def _item(state: bytes, item_id: bytes, score: bytes, body: bytes, meta: bytes, past: bytes) -> QueueItem:
     own_id = text(item_id)
     due_ms = int(score)
-    fields = text(meta).split(":", 4) if meta else ["0", "1", "0", "0", ""]
-    is_known = bool(meta)
+    deliveries, attempt, *_ = text(meta).split(":", 2) if meta else ("0", "1")
     return QueueItem(
         id=own_id,
         body=body,
         state=cast("ItemState", text(state)),
-        message_id=(fields[4] or f"redis-{own_id}") if is_known else None,
-        attempt=int(fields[1]),
-        deliveries=int(fields[0]),
+        message_id=f"redis-{own_id}" if meta else None,
+        attempt=int(attempt),
+        deliveries=int(deliveries),
         due_at=due_ms / 1000 if due_ms else None,
-        history=_history(text(past)),
+        history=history_of(text(past)),
     )
 
 
@@ -102,22 +101,9 @@ def _dead_item(entry_id: bytes, flat: list[bytes]) -> QueueItem:
         source=_text_or_none(fields, "source"),
         reason=_text_or_none(fields, "reason"),
         error=_text_or_none(fields, "error"),
-        history=_history(text(fields.get("history", b""))),
+        history=history_of(text(fields.get("history", b""))),
         dead_at=_added_ms(own_id) / 1000,
     )
-
-
-def _history(lines: str) -> list[dict[str, object]]:
-    """The history in a field, oldest first, without the lines that aren't JSON objects."""
-    parsed = (_parsed(line) for line in lines.split("\n") if line)
-    return [entry for entry in parsed if isinstance(entry, dict)]
-
-
-def _parsed(line: str) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _added_ms(entry_id: str) -> int:

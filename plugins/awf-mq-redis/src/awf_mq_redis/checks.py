@@ -9,6 +9,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ResponseError
+
 from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
 from awf_mq_redis.connection import text
 from awf_mq_redis.failures import wrong_type
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from awf_mq_redis.keys import QueueKeys
 
 OLDEST = (6, 2)
-_KINDS = ("list", "list", "zset", "zset", "hash", "hash", "hash", "hash", "hash")
+_KINDS = ("list", "list", "zset", "zset", "hash", "hash", "hash", "hash", "hash", "string")
 _BLOCK = "BLMOVE"
 
 log = logging.getLogger("awf_mq_redis")
@@ -97,8 +99,12 @@ def check_queue(
         target = connection.keys(dead_letter)
         expected |= {target.ready: "stream", target.sources: "hash"}
     _check_kinds(connection, queue, expected)
-    if role == "work" and may_write:
-        _check_rights(connection, queue, keys)
+    if may_write:
+        if role == "work":
+            _check_rights(connection, queue, keys)
+        others = [key for key in expected if role != "work" or key not in keys.all]
+        for key in others:
+            _check_writable(connection, queue, key)
 
 
 def _check_kinds(connection: RedisConnection, queue: str, expected: dict[str, str]) -> None:
@@ -131,6 +137,15 @@ def _check_rights(connection: RedisConnection, queue: str, keys: QueueKeys) -> N
             f"(tried on {keys.probe}): {denied[0][1]}",
             hint="the README of awf-mq-redis has the ACL line with the rights a worker needs",
         )
+
+
+def _check_writable(connection: RedisConnection, queue: str, key: str) -> None:
+    doing = f"write to key {key!r} for queue {queue!r}"
+    refused = connection.run(doing, "check_writable", [key])
+    error = connection.error(ResponseError(text(refused)), doing) if refused else None
+    # A server that accepts no data for now is no reason to refuse the queue.
+    if isinstance(error, BrokerMisconfigured):
+        raise error
 
 
 def _info(connection: RedisConnection) -> dict[str, str]:

@@ -16,27 +16,30 @@ from awf_core.contract import Delivery, Nack
 from awf_core.errors import BrokerError
 from awf_core.units import span_ms
 from awf_mq_redis.connection import MAX_BATCH, text
-from awf_mq_redis.keys import reply_queue_ends_ms
+from awf_mq_redis.history import history_of
+from awf_mq_redis.keys import reply_queue_ends_ms, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from awf_core.clock import Clock
+    from awf_core.contract import BackendContext
     from awf_mq_redis.connection import RedisConnection
     from awf_mq_redis.dead_letter import DeadMessageCounts
     from awf_mq_redis.keys import QueueKeys
+    from awf_mq_redis.ticker import Ticker
     from awf_mq_redis.wait import Waiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The fencing token of a delivery. Ids are never used twice, not even after a FLUSHALL. A delivery whose lease
-    ended can be settled until another worker claims the message.
+    """The identity of a delivery: the message, and the claim that took it. No two claims have the same token.
+
+    A delivery whose lease ended can be settled until another worker claims the message.
     """
 
     queue: str
     id: str
-    deliveries: int
+    token: str
 
 
 def receipt_of(delivery: Delivery) -> Receipt | None:
@@ -52,7 +55,8 @@ class Claims:
         connection: RedisConnection,
         waiter: Waiter,
         dead_messages: DeadMessageCounts,
-        clock: Clock,
+        ticker: Ticker,
+        context: BackendContext,
         *,
         lease_s: float,
         block_s: float,
@@ -61,7 +65,10 @@ class Claims:
         self._connection = connection
         self._waiter = waiter
         self._dead_messages = dead_messages
-        self._clock = clock
+        self._ticker = ticker
+        self._clock = context.clock
+        self._owner = storable(context.instance)
+        self._max_body_bytes = -1 if context.max_body_bytes is None else context.max_body_bytes
         self._lease_s = lease_s
         self._block_s = block_s
         self._release = release
@@ -83,51 +90,65 @@ class Claims:
     def _claim(self, queue: str, keys: QueueKeys, limit: int) -> tuple[float, list[Delivery]]:
         """The seconds until a message is due, and the claimed deliveries."""
         lease_until = self._clock.monotonic() + self._lease_s
+        token = secrets.token_hex(6)
         next_ms, found, emptied = self._connection.run(
             f"take messages from {queue!r}",
             "claim",
             keys.all,
             limit,
             span_ms(self._lease_s),
-            secrets.token_hex(4),
+            token,
             reply_queue_ends_ms(queue),
+            self._owner,
+            self._max_body_bytes,
         )
+        # A private reply queue is waited on all the time, by a client that may never claim from it again.
+        if not reply_queue_ends_ms(queue):
+            self._ticker.note(queue)
         if emptied:
             # A failure here only leaves a count of zero to be read again, so the claimed messages are delivered.
             with suppress(BrokerError):
                 self._dead_messages.forget(queue, emptied)
         next_s = float("inf") if next_ms < 0 else next_ms / 1000
-        return next_s, [_delivery(queue, lease_until, *entry) for entry in found]
+        now_s = self._clock.now()
+        return next_s, [_delivery(queue, token, lease_until, now_s, *entry) for entry in found]
 
     def _unless_stopped(self, deliveries: list[Delivery]) -> list[Delivery]:
         if not self._waiter.is_stopped:
             return deliveries
         # Where the release fails, the leases end by themselves.
         with suppress(BrokerError):
-            self._release([Nack(delivery=delivery, counted=False) for delivery in deliveries])
+            self._release([Nack(delivery=each, counted=False, history=each.history) for each in deliveries])
         return []
 
 
 def _delivery(  # the script's order
     queue: str,
+    token: str,
     lease_until: float,
+    now_s: float,
     raw_id: bytes,
     deliveries: int,
     attempt: int,
-    released: int,
-    first_seen_ms: bytes,
-    message_id: bytes,
+    crashes: int,
+    age_ms: int,
+    history: bytes,
+    body_bytes: int,
     body: bytes,
 ) -> Delivery:
     own_id = raw_id.decode()
     return Delivery(
         queue=queue,
         body=body,
-        receipt=Receipt(queue=queue, id=own_id, deliveries=deliveries),
+        receipt=Receipt(queue=queue, id=own_id, token=token),
+        id=f"redis-{own_id}",
         attempt=attempt,
         deliveries=deliveries,
-        released=released,
-        id=text(message_id) or f"redis-{own_id}",
-        first_seen_at=int(first_seen_ms) / 1000,
+        crashes=crashes,
+        body_bytes=body_bytes,
+        history=history_of(text(history)) if history else (),
+        age_s=age_ms / 1000,
         lease_until=lease_until,
+        released=deliveries - attempt - crashes,
+        first_seen_at=now_s - age_ms / 1000,
     )

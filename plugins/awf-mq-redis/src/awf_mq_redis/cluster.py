@@ -34,25 +34,30 @@ class ClusterTransport:
         self._lock = threading.Lock()
         self._servers: dict[Node, ServerTransport] = {}
         self._slots: list[Node] | None = None
+        self._silent: frozenset[Node] = frozenset()
 
     def call(self, key: str, *command: Argument) -> Any:
         """See `connection.Transport`."""
         node = self._node(key)
         for _ in range(MAX_REDIRECTS):
             try:
-                return self._server(node).call(key, *command)
+                answer = self._server(node).call(key, *command)
             except AskError as error:
                 node = self._redirected(error)
                 if not isinstance(error, MovedError):
                     return self._server(node).asking(*command)
-            except (NotSent, ClusterDownError):
-                self._forget()
+            except ClusterDownError:
+                self._slots = None
                 raise
             except ResponseError:
                 raise
-            except (RedisError, OSError):
-                self._forget()
+            except (NotSent, RedisError, OSError):
+                self._forget(node)
                 raise
+            else:
+                if node in self._silent:
+                    self._silent -= {node}
+                return answer
         raise ClusterDownError(f"{MAX_REDIRECTS} redirections in a row; the slots are being moved")
 
     def each(self, commands: Sequence[tuple[str, Command]]) -> list[Any]:
@@ -78,11 +83,15 @@ class ClusterTransport:
     @contextmanager
     def blocking(self, key: str) -> Iterator[Any]:
         """See `connection.Transport`. A MOVED from there makes the next call read the slot map again."""
+        node = self._node(key)
         try:
-            with self._server(self._node(key)).blocking(key) as connection:
+            with self._server(node).blocking(key) as connection:
                 yield connection
+        except MovedError:
+            self._slots = None
+            raise
         except (NotSent, RedisError, OSError):
-            self._forget()
+            self._forget(node)
             raise
 
     def close(self) -> None:
@@ -101,7 +110,9 @@ class ClusterTransport:
             slots = self._slots = self._read_map()
         return slots
 
-    def _forget(self) -> None:
+    def _forget(self, node: Node) -> None:
+        """`node` didn't answer: read the map again, and ask the others first. They may serve while it is silent."""
+        self._silent |= {node}
         self._slots = None
 
     def _redirected(self, error: AskError) -> Node:
@@ -110,7 +121,7 @@ class ClusterTransport:
         if isinstance(error, MovedError):
             slots = self._slots
             if slots is not None and node not in slots:
-                self._forget()
+                self._slots = None
             elif slots is not None:
                 slots[error.slot_id] = node
         return node
@@ -126,7 +137,9 @@ class ClusterTransport:
         failure: Exception | None = None
         with self._lock:
             known = list(self._servers)
-        for node in dict.fromkeys((*self._target.address.nodes, *known)):
+        silent = self._silent
+        nodes = dict.fromkeys((*self._target.address.nodes, *known))
+        for node in sorted(nodes, key=lambda each: each in silent):
             try:
                 return _slot_map(self._server(node).call("", "CLUSTER", "SLOTS"), node)
             except ResponseError:

@@ -189,7 +189,7 @@ def read_answer(connection: Any) -> Any:
         return error
 
 
-_QUEUE = ("prelude", "queue")
+_QUEUE = ("prelude", "queue", "clock")
 _SETTLE = (*_QUEUE, "fence", "replies")
 _MOVE = (*_QUEUE, "dead_letter_stream", "transfers")
 SCRIPTS: dict[str, tuple[str, ...]] = {
@@ -197,6 +197,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "add_dead_message": ("prelude",),
     "browse": _QUEUE,
     "check_rights": ("prelude",),
+    "check_writable": ("prelude",),
     "claim": (*_QUEUE, "dead_letter_stream"),
     "count_dead_messages": ("prelude",),
     "dead_letter": _SETTLE,
@@ -211,6 +212,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "push_replies": ("prelude", "replies"),
     "read_leased": (*_QUEUE, "fence"),
     "stats": _QUEUE,
+    "tick": _QUEUE,
 }
 """The scripts, each with the parts that stand before it."""
 

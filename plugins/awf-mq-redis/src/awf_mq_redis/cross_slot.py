@@ -14,7 +14,7 @@ from awf_core.errors import BrokerError
 from awf_core.units import span_ms
 from awf_mq_redis.claim import receipt_of
 from awf_mq_redis.connection import text
-from awf_mq_redis.failures import lease_lost, not_a_list
+from awf_mq_redis.failures import refused_reply
 from awf_mq_redis.keys import slot_of, state_key, storable
 from awf_mq_redis.settle import reply_arguments
 
@@ -36,20 +36,14 @@ class CrossSlotPublish:
         self._reply_ttl_s = reply_ttl_s
 
     def publish_first(
-        self, items: Sequence[Item], problems: Answers, extend: Callable[[Sequence[Delivery]], Sequence[Delivery]]
+        self, items: Sequence[Item], problems: Answers, extend: Callable[[Sequence[Delivery]], Answers]
     ) -> tuple[Sequence[Item], Answers]:
-        """The items without what was published here, and their problems. `extend` renews the leases before, and names
-        the deliveries that are lost.
-        """
+        """The items without what was published here, and their problems. `extend` renews the leases before."""
         crossing = [index for index, item in enumerate(items) if problems[index] is None and self._crosses(item)]
-        lost = {id(delivery) for delivery in extend([items[index].delivery for index in crossing])}
+        renewed = extend([items[index].delivery for index in crossing]) if crossing else []
         rest, answers = list(items), list(problems)
-        for index in crossing:
-            delivery = items[index].delivery
-            if id(delivery) in lost:
-                answers[index] = lease_lost(delivery, self._connection.where)
-                continue
-            answers[index] = self._publish(items[index])
+        for index, error in zip(crossing, renewed, strict=True):
+            answers[index] = error or self._publish(items[index])
             rest[index] = _stripped(items[index])
         return rest, answers
 
@@ -84,7 +78,7 @@ class CrossSlotPublish:
             self._connection.run(doing, "push_replies", [self._connection.prefix + reply.queue], 1, 1, *arguments)
         )
         if word != "ok":
-            raise not_a_list(reply.queue, word.split(" ")[1], self._connection.where)
+            raise refused_reply(word, self._connection.where)
 
 
 def _remember(item: Ack | DeadLetter) -> Remember | None:

@@ -7,9 +7,8 @@ of the streams that hold messages of it, since a stream may be in another slot o
 
 from __future__ import annotations
 
-import json
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from awf_core.contract import Ack, DeadLetter
 from awf_core.errors import BrokerError
@@ -17,14 +16,16 @@ from awf_core.units import span_ms
 from awf_mq_redis.claim import Receipt, receipt_of
 from awf_mq_redis.connection import text
 from awf_mq_redis.failures import lease_lost
+from awf_mq_redis.history import history_text
 from awf_mq_redis.keys import QueueKeys, storable
 from awf_mq_redis.settle import Answers, Batches, Call, Operation, ReplyKeys, ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from awf_mq_redis.connection import Argument, RedisConnection
     from awf_mq_redis.cross_slot import CrossSlotPublish
+    from awf_mq_redis.leases import Leases
     from awf_mq_redis.settle import Settling
 
 
@@ -37,6 +38,7 @@ class DeadLettering:
         batches: Batches,
         cross_slot: CrossSlotPublish,
         settling: Settling,
+        leases: Leases,
         *,
         lease_s: float,
         reply_ttl_s: float,
@@ -45,6 +47,7 @@ class DeadLettering:
         self._batches = batches
         self._cross_slot = cross_slot
         self._settling = settling
+        self._leases = leases
         self._lease_s = lease_s
         self._reply_ttl_s = reply_ttl_s
         self._operation: Operation[DeadLetter] = Operation(
@@ -60,7 +63,7 @@ class DeadLettering:
         problems: Answers = [None] * len(items)
         if not self._connection.is_cluster:
             return self._batches.settle(self._operation, items, problems)
-        items, problems = self._cross_slot.publish_first(items, problems, self._settling.extend)
+        items, problems = self._cross_slot.publish_first(items, problems, self._leases.extend)
         in_slot = [problem is not None or self._is_in_slot(item) for item, problem in zip(items, problems, strict=True)]
         here, here_problems = list(compress(items, in_slot)), list(compress(problems, in_slot))
         answers = iter(self._batches.settle(self._operation, here, here_problems))
@@ -75,7 +78,7 @@ class DeadLettering:
         all_keys = ReplyKeys(keys=script_keys, prefix=self._connection.prefix, keep_s=self._reply_ttl_s)
         arguments: list[Argument] = [len(pairs), span_ms(self._lease_s), receipt.queue, first.queue, *ids(pairs)]
         for item, fence in pairs:
-            arguments += (fence.deliveries, storable(item.reason), storable(item.error), _history_text(item.history))
+            arguments += (fence.token, storable(item.reason), storable(item.error), history_text(item.history))
             arguments += all_keys.arguments(item.replies)
         return all_keys.keys, arguments
 
@@ -93,7 +96,7 @@ class DeadLettering:
         keys, target = self._connection.keys(receipt.queue), self._connection.keys(item.queue)
         doing = f"dead-letter messages in {receipt.queue!r}"
         try:
-            (found,) = self._connection.run(doing, "read_leased", keys.all, 1, receipt.id, receipt.deliveries)
+            (found,) = self._connection.run(doing, "read_leased", keys.all, 1, receipt.id, receipt.token)
             if not found:
                 return lease_lost(item.delivery, self._connection.where)
             fields = _fields(item, receipt, *found)
@@ -132,23 +135,19 @@ class DeadMessageCounts:
         return int(self._connection.run(doing, "count_dead_messages", [keys.ready, keys.sources], source))
 
 
-def _history_text(history: Sequence[Mapping[str, object]]) -> str:
-    """History as it is stored: a JSON object a line, oldest first."""
-    return "\n".join(json.dumps(dict(entry), default=str) for entry in history)
-
-
-def _fields(item: DeadLetter, receipt: Receipt, meta: bytes, body: bytes, past: bytes) -> list[Argument]:
-    deliveries, attempt, released, first_seen, message_id = text(meta).split(":", 4)
-    fields: dict[str, Any] = {
+def _fields(  # the script's order
+    item: DeadLetter, receipt: Receipt, deliveries: int, attempt: int, crashes: int, first_seen_ms: bytes, body: bytes
+) -> list[Argument]:
+    fields: dict[str, Argument] = {
         "body": body,
         "source": receipt.queue,
         "reason": storable(item.reason),
         "error": storable(item.error),
-        "history": "\n".join(filter(None, (text(past), _history_text(item.history)))),
-        "id": message_id or f"redis-{receipt.id}",
+        "history": history_text(item.history),
+        "id": f"redis-{receipt.id}",
         "attempt": attempt,
         "deliveries": deliveries,
-        "released": released,
-        "first_seen": first_seen,
+        "crashes": crashes,
+        "first_seen": text(first_seen_ms),
     }
     return [part for pair in fields.items() for part in pair]

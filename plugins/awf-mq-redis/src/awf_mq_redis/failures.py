@@ -15,6 +15,7 @@ from awf_core.errors import (
     BrokerMisconfigured,
     BrokerUnavailable,
     LeaseLost,
+    QueueMissing,
     Unroutable,
     redact_url,
 )
@@ -224,10 +225,17 @@ def lease_lost(delivery: Delivery, where: str) -> LeaseLost:
     )
 
 
-def not_a_list(queue: str, found: str, where: str) -> Unroutable:
-    """The error for a reply queue whose key holds a `found`."""
+def refused_reply(answer: str, where: str) -> Unroutable | QueueMissing:
+    """The error for a script's answer `type <found> <key>` or `expired <key>` about a reply queue."""
+    kind, _, rest = answer.partition(" ")
+    if kind == "expired":
+        return QueueMissing(
+            f"{where}: the private reply queue {rest!r} has expired",
+            hint="its client waits no more: give the client a longer timeout, or name a list in reply_to",
+        )
+    found, _, key = rest.partition(" ")
     return Unroutable(
-        f"{where}: no reply can be published to {queue!r}: the key holds a {found}, not a list",
+        f"{where}: no reply can be published to {key!r}: the key holds a {found}, not a list",
         hint="reply_to has to name a list, or a key that doesn't exist",
     )
 

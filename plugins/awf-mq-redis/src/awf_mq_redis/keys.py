@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from redis.crc import key_slot
 
-PARTS = ("claiming", "due", "lease", "body", "meta", "past", "dlqs", "sources")
+PARTS = ("claiming", "due", "lease", "body", "meta", "past", "dlqs", "sources", "clock")
 PROBE_PART = "probe"
 STATE_PREFIX = "awf:state:"
 MAX_QUEUE_NAME_BYTES = 1024
@@ -51,8 +51,8 @@ def queue_keys(queue: str, prefix: str) -> QueueKeys:
         ready=ready,
         all=(ready, *inner),
         landing=inner[0],
-        dlqs=inner[-2],
-        sources=inner[-1],
+        dlqs=base + "dlqs",
+        sources=base + "sources",
         probe=base + PROBE_PART,
         slot=slot_of(ready),
     )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.errors import BrokerError, BrokerUnavailable
 from awf_core.units import span_ms
+from awf_mq_redis.connection import text
+from awf_mq_redis.failures import refused_reply
 from awf_mq_redis.keys import reply_queue_ends_ms
 from awf_mq_redis.settle import Answers, pieces, reply_arguments
 
@@ -100,7 +102,10 @@ class Publishing:
     def _reply(self, batch: Batch) -> None:
         arguments = [part for message in batch.messages for part in (1, *reply_arguments(message, 0.0))]
         keys = [self._connection.prefix + batch.queue]
-        self._connection.run(f"publish to {batch.queue!r}", "push_replies", keys, len(batch.messages), *arguments)
+        doing = f"publish to {batch.queue!r}"
+        answer = text(self._connection.run(doing, "push_replies", keys, len(batch.messages), *arguments))
+        if answer != "ok":
+            raise refused_reply(answer, self._connection.where)
 
     def _delay(self, batch: Batch) -> None:
         keys = self._connection.keys(batch.queue)

@@ -1,4 +1,4 @@
-"""Settle deliveries: ack, nack, and extend their leases. Called by `backend.py`; `dead_letter.py` uses its batches.
+"""Settle deliveries: ack and nack. Called by `backend.py`; `dead_letter.py` uses its batches.
 
 One script call settles all deliveries of a queue. A lost delivery publishes no replies, and the others are settled all
 the same. When an answer is lost, the worker repeats the settlement; it counts as done if the first call did it.
@@ -6,7 +6,6 @@ the same. When an answer is lost, the worker repeats the settlement; it counts a
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -17,7 +16,8 @@ from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
 from awf_core.units import MAX_SPAN_S, span_ms
 from awf_mq_redis.claim import Receipt, receipt_of
 from awf_mq_redis.connection import MAX_BATCH, text
-from awf_mq_redis.failures import bad_span, lease_lost, not_a_list
+from awf_mq_redis.failures import bad_span, lease_lost, refused_reply
+from awf_mq_redis.history import history_text
 from awf_mq_redis.keys import reply_queue_ends_ms, state_key, storable
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from awf_mq_redis.connection import Argument, RedisConnection
     from awf_mq_redis.cross_slot import CrossSlotPublish
     from awf_mq_redis.keys import QueueKeys
+    from awf_mq_redis.leases import Leases
     from awf_mq_redis.wait import Waiter
 
 Answers = list[BrokerError | None]
@@ -36,7 +37,7 @@ MAX_IN_DOUBT = 10_000
 
 
 class Settling:
-    """Acknowledges, releases and extends deliveries. Thread-safe."""
+    """Acknowledges and releases deliveries. Thread-safe."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Settling:
         batches: Batches,
         cross_slot: CrossSlotPublish,
         waiter: Waiter,
+        leases: Leases,
         *,
         lease_s: float,
         block_s: float,
@@ -53,6 +55,7 @@ class Settling:
         self._batches = batches
         self._cross_slot = cross_slot
         self._waiter = waiter
+        self._leases = leases
         self._lease_s = lease_s
         self._block_s = block_s
         self._reply_ttl_s = reply_ttl_s
@@ -66,7 +69,7 @@ class Settling:
         where = self._connection.where
         problems = [None if ack.remember is None else bad_span("ttl_s", ack.remember.ttl_s, where) for ack in acks]
         if self._connection.is_cluster:
-            acks, problems = self._cross_slot.publish_first(acks, problems, self.extend)
+            acks, problems = self._cross_slot.publish_first(acks, problems, self._leases.extend)
         return self._batches.settle(self._ack, acks, problems)
 
     def nack(self, nacks: Sequence[Nack]) -> Answers:
@@ -78,31 +81,11 @@ class Settling:
             self._waiter.wake(self._connection.prefix + queue)
         return answers
 
-    def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Renew the leases; returns those already lost."""
-        by_queue: dict[str, list[tuple[Delivery, Receipt]]] = {}
-        lost = {id(delivery) for delivery in deliveries}
-        for delivery in deliveries:
-            receipt = receipt_of(delivery)
-            if receipt is not None:
-                by_queue.setdefault(receipt.queue, []).append((delivery, receipt))
-        for queue, pairs in by_queue.items():
-            for piece in pieces(pairs):
-                lost -= self._extended(queue, piece)
-        return [delivery for delivery in deliveries if id(delivery) in lost]
-
-    def _extended(self, queue: str, pairs: Sequence[tuple[Delivery, Receipt]]) -> set[int]:
-        keys = self._connection.keys(queue)
-        tokens = [receipt.deliveries for _, receipt in pairs]
-        arguments = [len(pairs), span_ms(self._lease_s), *ids(pairs), *tokens]
-        words = self._connection.run(f"extend leases in {queue!r}", "extend", keys.all, *arguments)
-        return {id(delivery) for word, (delivery, _) in zip(words, pairs, strict=True) if text(word) == "ok"}
-
     def _ack_call(self, keys: QueueKeys, pairs: Sequence[tuple[Ack, Receipt]]) -> Call:
         all_keys = ReplyKeys(keys=list(keys.all), prefix=self._connection.prefix, keep_s=self._reply_ttl_s)
         arguments: list[Argument] = [len(pairs), span_ms(self._lease_s), *ids(pairs)]
         for ack, receipt in pairs:
-            arguments.append(receipt.deliveries)
+            arguments.append(receipt.token)
             arguments += self._remember_arguments(ack, all_keys)
             arguments += all_keys.arguments(ack.replies)
         return all_keys.keys, arguments
@@ -118,8 +101,7 @@ class Settling:
 def _nack_call(keys: QueueKeys, pairs: Sequence[tuple[Nack, Receipt]]) -> Call:
     arguments: list[Argument] = [len(pairs), *ids(pairs)]
     for nack, receipt in pairs:
-        reason = json.dumps(storable(nack.reason)) if nack.reason and nack.counted else ""
-        arguments += (receipt.deliveries, span_ms(nack.delay_s), int(nack.counted), reason)
+        arguments += (receipt.token, span_ms(nack.delay_s), int(nack.counted), history_text(nack.history))
     return keys.all, arguments
 
 
@@ -175,18 +157,23 @@ class Batches:
                 answers[index] = lease_lost(item.delivery, self._connection.where)
             else:
                 groups.setdefault((receipt.queue, operation.target(item)), []).append((index, item, receipt))
-        unavailable: BrokerUnavailable | None = None
+        # A server that can't be reached is asked once a call. In a cluster it is known by the queue's slot.
+        unavailable: dict[int, BrokerUnavailable] = {}
         attempted = False
         for (queue, _), group in groups.items():
+            server = self._connection.keys(queue).slot if self._connection.is_cluster else 0
             for piece in pieces(group):
                 pairs = [(item, receipt) for _, item, receipt in piece]
-                found = [unavailable] * len(pairs) if unavailable else self._settle_piece(operation, queue, pairs)
-                unavailable = next((error for error in found if isinstance(error, BrokerUnavailable)), None)
-                attempted = attempted or unavailable is None or unavailable.in_doubt
+                known = unavailable.get(server)
+                found = [known] * len(pairs) if known else self._settle_piece(operation, queue, pairs)
+                error = next((each for each in found if isinstance(each, BrokerUnavailable)), None)
+                if error is not None:
+                    unavailable[server] = error
+                attempted = attempted or error is None or error.in_doubt
                 for (index, _, _), answer in zip(piece, found, strict=True):
                     answers[index] = answer
-        if unavailable is not None and not attempted:
-            raise unavailable
+        if unavailable and not attempted:
+            raise next(iter(unavailable.values()))
         return answers
 
     def _settle_piece(
@@ -215,9 +202,8 @@ class Batches:
         kind, _, rest = word.partition(" ")
         if kind == "ok" or word == done:
             return None
-        if kind == "type":
-            found, _, key = rest.partition(" ")
-            return not_a_list(key, found, self._connection.where)
+        if kind in ("type", "expired"):
+            return refused_reply(word, self._connection.where)
         if kind == "err":
             return self._connection.error(ResponseError(rest), doing)
         return lease_lost(delivery, self._connection.where)

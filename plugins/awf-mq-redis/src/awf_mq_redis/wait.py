@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import MovedError, RedisError, ResponseError
 
-from awf_mq_redis.connection import NotSent, read_answer
+from awf_mq_redis.connection import NotSent
+from awf_mq_redis.discard import DiscardingReader
 from awf_mq_redis.failures import code_of, is_lost_master, kind_of
 
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ class Waiter:
         name, *sides = self._move
         move = (name, keys.ready, keys.landing, *sides, f"{wait_s:.3f}")
         connection.send_packed_command(connection.pack_commands([("CLIENT", "ID"), move]), check_health=False)
-        client_id = read_answer(connection)
+        reader = DiscardingReader(connection)
+        client_id = reader.answer()
         if isinstance(client_id, int):
             wait.client_id = client_id
-        return read_answer(connection)
+        return reader.answer()
 
     def _refused(self, answer: ResponseError, wait_s: float) -> None:
         if kind_of(answer) == "full" or isinstance(answer, MovedError) or code_of(answer) == "WRONGTYPE":

@@ -1,9 +1,9 @@
 -- End deliveries with their replies and remembered state, each as a whole or not at all.
--- ARGV: count, lease_ms; ids; then for each: deliveries, state key's position (0 = none) [, value, ttl_ms], replies.
+-- ARGV: count, lease_ms; ids; then for each: token, state key's position (0 = none) [, value, ttl_ms], replies.
 local bad = wrong_queue()
 if bad then return bad end
 local count, lease_ms = tonumber(argument()), argument()
-local now = now_ms()
+local wall = wall_ms()
 local ids, answers, done = {}, {}, {}
 for index = 1, count do ids[index] = argument() end
 local metas = all_metas(ids)
@@ -17,19 +17,19 @@ end
 local function publish(state, replies)
   local failed = remember(state)
   for _, reply in ipairs(replies) do
-    failed = failed or push(reply, now)
+    failed = failed or push(reply, wall)
   end
   return failed
 end
 
-local function end_one(id, deliveries, text, state, replies)
-  local misfit = unfit(replies)
+local function end_one(id, token, text, state, replies)
+  local misfit = unfit(replies, wall)
   if misfit then return misfit end
-  local meta, answer = release(id, deliveries, text)
+  local meta, answer = release(id, token, text)
   if not meta then return answer end
   local failed = publish(state, replies)
   if failed then
-    redis.call('ZADD', LEASE, whole(now + lease_ms), id)
+    lease_again(id, lease_ms)
     return 'err ' .. failed
   end
   done[#done + 1] = id
@@ -37,9 +37,9 @@ local function end_one(id, deliveries, text, state, replies)
 end
 
 for index = 1, count do
-  local deliveries, at, state = argument(), tonumber(argument()), nil
+  local token, at, state = argument(), tonumber(argument()), nil
   if at > 0 then state = {key = KEYS[at], value = argument(), ttl = argument()} end
-  answers[index] = end_one(ids[index], deliveries, metas[index], state, read_replies())
+  answers[index] = end_one(ids[index], token, metas[index], state, read_replies())
 end
 forget(done)
 keep_lists()

@@ -1,17 +1,17 @@
 -- Read a page of a queue, from an offset in a section. ARGV: section, offset, limit.
 -- Sections: 1 leases, 2 schedule, 3 landing list, 4 new. Returns {next section or 0, next offset, 1 = a dead-letter
--- stream follows, items}.
+-- stream follows, items}. Due times are given by the server's clock as it is now.
 local bad = wrong_queue()
 if bad then return bad end
 local section, offset, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local now = now_ms()
+local now, wall = read_clock()
 local out = {}
 
 local function records(zset, state)
   local found = redis.call('ZRANGE', zset, offset, offset + limit - #out - 1, 'WITHSCORES')
   for index = 1, #found, 2 do
     local id, score = found[index], tonumber(found[index + 1])
-    out[#out + 1] = {score > now and state or 'ready', id, whole(score), redis.call('HGET', BODY, id) or '',
+    out[#out + 1] = {score > now and state or 'ready', id, whole(wall + score - now), redis.call('HGET', BODY, id) or '',
                      redis.call('HGET', META, id) or '', redis.call('HGET', PAST, id) or ''}
   end
   offset = offset + #found / 2

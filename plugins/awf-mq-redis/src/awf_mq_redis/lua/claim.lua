@@ -1,25 +1,31 @@
 -- Claim up to `limit` messages under a lease, in this order: those in the landing list, those that are due, those whose
 -- lease ended, new ones (or those of a dead-letter stream).
--- ARGV: limit, lease_ms, token, ends_ms (0 = the queue has no end).
+-- ARGV: limit, lease_ms, token, ends_ms (0 = the queue has no end), owner, max_body_bytes (-1 = any).
 -- Returns {ms to the next due time or -1, deliveries, sources that have no message left in this dead-letter stream}.
+-- A delivery: {id, deliveries, attempt, crashes, age_ms, history, size of the body, body ('' over max_body_bytes)}.
 local bad = wrong_queue()
 if bad then return bad end
 allow_at_maxmemory()
-local limit, token, ends = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4])
-local now = now_ms()
+local limit, token, ends, owner, max_body = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local now, wall, behind = tick()
 local lease_end = whole(now + ARGV[2])
 local out = {}
 
-local function deliver(metas, leases, id, meta, body)
-  local deliveries, first_seen = meta.deliveries + 1, tonumber(meta.first_seen)
-  if first_seen == 0 then first_seen = now end
+local function deliver(metas, leases, id, meta, body, past)
+  meta.deliveries = meta.deliveries + 1
+  if meta.first_seen == 0 then meta.first_seen = now end
+  meta.token, meta.owner = token, owner
   metas[#metas + 1] = id
-  metas[#metas + 1] = meta_text(deliveries, meta.attempt, meta.released, first_seen, meta.message_id)
+  metas[#metas + 1] = meta_text(meta)
   leases[#leases + 1] = lease_end
   leases[#leases + 1] = id
-  out[#out + 1] = {id, deliveries, tonumber(meta.attempt), tonumber(meta.released), whole(first_seen),
-                   meta.message_id, body}
+  local size = #body
+  if max_body >= 0 and size > max_body then body = '' end
+  out[#out + 1] = {id, meta.deliveries, meta.attempt, crash_count(meta), math.max(0, now - meta.first_seen), past, size,
+                   body}
 end
+
+local function new_id() return string.format('%013.0f-%s-%04d', now, token, #out + 1) end
 
 -- The list is cut last: a script that fails half-way leaves the message where it was.
 local function claim_new(list)
@@ -29,16 +35,21 @@ local function claim_new(list)
   if #found == 0 then return end
   local bodies, metas, leases = {}, {}, {}
   for index = #found, 1, -1 do
-    local id = string.format('%013.0f-%s-%04d', now, token, #out + 1)
+    local id = new_id()
     bodies[#bodies + 1] = id
     bodies[#bodies + 1] = found[index]
-    deliver(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = ''},
-             found[index])
+    deliver(metas, leases, id, new_meta(), found[index], '')
   end
   redis.call('HSET', BODY, unpack(bodies))
   redis.call('HSET', META, unpack(metas))
   redis.call('ZADD', LEASE, unpack(leases))
   redis.call('LTRIM', list, 0, -#found - 1)
+end
+
+-- A lease that ended is a crash of its owner, unless the owner itself claims: then it was only slow.
+local function note_crash(meta)
+  if meta.owner == owner or meta.token == '' then return end
+  meta.crashed = meta.crashed == '' and meta.token or meta.crashed .. ',' .. meta.token
 end
 
 local function claim_again(zset)
@@ -47,10 +58,13 @@ local function claim_again(zset)
   local ids = redis.call('ZRANGEBYSCORE', zset, '-inf', whole(now), 'LIMIT', 0, room)
   if #ids == 0 then return end
   local known, bodies = redis.call('HMGET', META, unpack(ids)), redis.call('HMGET', BODY, unpack(ids))
+  local pasts = redis.call('HMGET', PAST, unpack(ids))
   local metas, leases = {}, {}
   for index, id in ipairs(ids) do
     if known[index] and bodies[index] then
-      deliver(metas, leases, id, read_meta(known[index]), bodies[index])
+      local meta = read_meta(known[index])
+      if zset == LEASE then note_crash(meta) end
+      deliver(metas, leases, id, meta, bodies[index], pasts[index] or '')
     else
       redis.call('ZREM', zset, id)
       redis.call('HDEL', META, id)
@@ -67,19 +81,15 @@ end
 local function claim_dead_messages()
   local transfers = dead_messages(limit - #out)
   if #transfers == 0 then return end
-  local bodies, metas, leases = {}, {}, {}
   for _, transfer in ipairs(transfers) do
-    local id = string.format('%013.0f-%s-%04d', now, token, #out + 1)
-    bodies[#bodies + 1] = id
-    bodies[#bodies + 1] = transfer[3]
-    redis.call('HSET', PAST, id, transfer[5])
-    deliver(metas, leases, id, {deliveries = 0, attempt = 1, released = 0, first_seen = 0, message_id = transfer[4]},
-             transfer[3])
+    local id, meta, lease = free_id(transfer[4], new_id(), META), {}, {}
+    deliver(meta, lease, id, new_meta(), transfer[3], transfer[5])
+    redis.call('HSET', BODY, id, transfer[3])
+    if transfer[5] ~= '' then redis.call('HSET', PAST, id, transfer[5]) end
+    redis.call('HSET', META, unpack(meta))
+    redis.call('ZADD', LEASE, unpack(lease))
+    drop_dead_message(transfer)
   end
-  redis.call('HSET', BODY, unpack(bodies))
-  redis.call('HSET', META, unpack(metas))
-  redis.call('ZADD', LEASE, unpack(leases))
-  for _, transfer in ipairs(transfers) do drop_dead_message(transfer) end
   drop_empty_stream()
 end
 
@@ -88,8 +98,9 @@ claim_again(DUE)
 claim_again(LEASE)
 if is_stream then claim_dead_messages() else claim_new(READY) end
 
+if #out > 0 and not behind then keep_clock(now, wall) end
 if ends > 0 and #out > 0 then
-  for _, key in ipairs({LEASE, BODY, META}) do redis.call('PEXPIREAT', key, whole(ends)) end
+  for _, key in ipairs({LEASE, BODY, META, CLOCK}) do redis.call('PEXPIREAT', key, whole(ends)) end
 end
 
 local next_ms = -1
@@ -101,5 +112,6 @@ if #out == 0 then
       if next_ms < 0 or left < next_ms then next_ms = left end
     end
   end
+  if next_ms < 0 and behind then drop_clock() end
 end
 return {next_ms, out, emptied}

@@ -2,16 +2,12 @@
 local is_stream = redis.call('TYPE', READY)['ok'] == 'stream'
 local emptied = {}
 
--- {kind, id, body, message_id, past, source}
+-- {kind, id, body, the id the message had, past, source}
 local function dead_transfer(entry)
   local fields = {}
   for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
-  local event = cjson.encode({event = 'dead_letter', source = fields.source or '', reason = fields.reason or '',
-    error = fields.error or '', attempt = tonumber(fields.attempt or 1), deliveries = tonumber(fields.deliveries or 0),
-    dead_at = tonumber(string.match(entry[1], '^%d+')) / 1000})
-  local past = fields.history or ''
-  past = past == '' and event or past .. '\n' .. event
-  return {'dead', entry[1], fields.body or '', fields.id or '', past, fields.source or ''}
+  local brought = string.match(fields.id or '', '^redis%-(.+)$') or ''
+  return {'dead', entry[1], fields.body or '', brought, fields.history or '', fields.source or ''}
 end
 
 local function dead_messages(limit)

@@ -1,8 +1,9 @@
--- Renew leases. ARGV: count, lease_ms; ids; deliveries of each. Returns an answer for each.
+-- Renew leases, ended ones too where no other worker has the message.
+-- ARGV: count, lease_ms; ids; tokens. Returns an answer for each.
 local bad = wrong_queue()
 if bad then return bad end
 local count, lease_ms = tonumber(argument()), argument()
-local lease_end = whole(now_ms() + lease_ms)
+local lease_end = whole(tick() + lease_ms)
 local ids, answers = {}, {}
 for index = 1, count do ids[index] = argument() end
 local metas = all_metas(ids)

@@ -1,24 +1,43 @@
--- Fencing: whether a delivery is still the caller's. Stands between queue.lua and a script that settles.
+-- Fencing: whether a delivery is still the caller's. Stands between clock.lua and a script that settles.
 -- Answers for items: ok | gone (no such message) | free (no worker has a lease) | lost (another worker's delivery) |
--- type <found> <key> | err <text>.
+-- type <found> <key> | expired <key> | err <text>.
 local function all_metas(ids)
   if #ids == 0 then return {} end
   return redis.call('HMGET', META, unpack(ids))
 end
 
+-- Whoever asks for a delivery that it has lost is alive, so the crash that was counted for it is none.
+local function take_crash_back(id, meta, token)
+  local left, found = {}, false
+  for each in string.gmatch(meta.crashed, '%x+') do
+    if each == token then found = true else left[#left + 1] = each end
+  end
+  if not found then return end
+  meta.crashed = table.concat(left, ',')
+  allow_at_maxmemory()
+  redis.call('HSET', META, id, meta_text(meta))
+end
+
 -- The meta of a delivery that is the caller's, else nil and the answer. Ends its lease: a first write that is allowed
 -- at maxmemory.
-local function release(id, deliveries, text)
+local function release(id, token, text)
   if not text then return nil, 'gone' end
   local meta = read_meta(text)
-  if meta.deliveries ~= deliveries then return nil, 'lost' end
+  if meta.token ~= token then
+    take_crash_back(id, meta, token)
+    return nil, 'lost'
+  end
   if redis.call('ZREM', LEASE, id) == 0 then return nil, 'free' end
   return meta
 end
+
+-- Undo `release`.
+local function lease_again(id, lease_ms) redis.call('ZADD', LEASE, whole(read_clock() + lease_ms), id) end
 
 local function forget(ids)
   if #ids == 0 then return end
   redis.call('HDEL', BODY, unpack(ids))
   redis.call('HDEL', META, unpack(ids))
   redis.call('HDEL', PAST, unpack(ids))
+  drop_clock()
 end

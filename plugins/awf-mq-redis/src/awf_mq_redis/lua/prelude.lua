@@ -1,5 +1,5 @@
 -- Stands before every script. Times are the server's, so the workers' clocks don't matter.
-local function now_ms()
+local function wall_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end

@@ -13,7 +13,7 @@ if ARGV[2] == '1' then
   end
   redis.call('DEL', READY, CLAIMING)
 end
-local limit, now = tonumber(ARGV[1]), whole(now_ms())
+local limit, now = tonumber(ARGV[1]), whole(tick())
 local count = 0
 for _, zset in ipairs({DUE, LEASE}) do
   local last = zset == DUE and '+inf' or now
@@ -26,4 +26,5 @@ for _, zset in ipairs({DUE, LEASE}) do
     count = count + #ids
   end
 end
+drop_clock()
 return {removed + count, count, sources}

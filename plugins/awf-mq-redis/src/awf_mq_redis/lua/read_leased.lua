@@ -1,15 +1,18 @@
--- Read deliveries that are still the caller's: {meta, body, past} for each, '' for one that isn't.
--- For dead-letter streams in another slot of a cluster. ARGV: count; ids; deliveries of each.
+-- Read deliveries that are still the caller's, for dead-letter streams in another slot of a cluster.
+-- ARGV: count; ids; tokens. Returns {deliveries, attempt, crashes, first_seen_ms, body} for each, '' for one that isn't.
 local bad = wrong_queue()
 if bad then return bad end
 local ids, found = {}, {}
 for index = 1, tonumber(argument()) do ids[index] = argument() end
+local now, wall = read_clock()
 local metas = all_metas(ids)
 for index, id in ipairs(ids) do
-  local deliveries = argument()
+  local token = argument()
+  local meta = metas[index] and read_meta(metas[index])
   found[index] = ''
-  if metas[index] and read_meta(metas[index]).deliveries == deliveries then
-    found[index] = {metas[index], redis.call('HGET', BODY, id) or '', redis.call('HGET', PAST, id) or ''}
+  if meta and meta.token == token then
+    found[index] = {meta.deliveries, meta.attempt, crash_count(meta), whole(wall - (now - meta.first_seen)),
+                    redis.call('HGET', BODY, id) or ''}
   end
 end
 return found

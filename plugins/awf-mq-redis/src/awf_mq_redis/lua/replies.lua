@@ -19,19 +19,20 @@ local function read_replies()
   return replies
 end
 
-local function unfit(replies)
+-- Why one of the replies can't be pushed, nil when all can: its key holds no list, or its private queue's time is over.
+local function unfit(replies, wall)
   for _, reply in ipairs(replies) do
     local kind = list_at(reply.key).kind
     if kind ~= 'list' and kind ~= 'none' then return 'type ' .. kind .. ' ' .. reply.key end
+    if reply.ends > 0 and reply.ends <= wall then return 'expired ' .. reply.key end
   end
 end
 
--- An error's text, or nil. A reply queue whose time is over is not pushed to.
-local function push(reply, now)
+-- An error's text, or nil.
+local function push(reply, wall)
   local keep = reply.keep
   if reply.ends > 0 then
-    local left = reply.ends - now
-    if left <= 0 then return end
+    local left = reply.ends - wall
     if keep == 0 or left < keep then keep = left end
   end
   local pushed = redis.pcall('LPUSH', reply.key, reply.body)

@@ -1,10 +1,8 @@
--- Transfers: messages that move from one queue to another, {kind, id, body, message_id, past, source}.
+-- Transfers: messages that move from one queue to another, {kind, id, body, the id it brings, past, source}.
 -- kind: dead (of a stream) | due | lease | claiming | ready. Stands after dead_letter_stream.lua.
 
 local function record_transfer(kind, id)
-  local meta = read_meta(redis.call('HGET', META, id) or '0:1:0:0:')
-  local message_id = meta.message_id ~= '' and meta.message_id or 'redis-' .. id
-  return {kind, id, redis.call('HGET', BODY, id) or '', message_id, redis.call('HGET', PAST, id) or '', ''}
+  return {kind, id, redis.call('HGET', BODY, id) or '', id, redis.call('HGET', PAST, id) or '', ''}
 end
 
 local function is_free(id, now)
@@ -75,7 +73,7 @@ local function pick_any(limit, now)
 end
 
 local function pick(limit, ids)
-  local now = now_ms()
+  local now = tick()
   if ids then return pick_named(limit, ids, now) end
   return pick_any(limit, now)
 end
@@ -96,24 +94,29 @@ local function drop(transfers)
     end
   end
   drop_empty_stream()
+  drop_clock()
   return emptied
 end
 
 -- Put transfers into the queue whose keys start at KEYS[first]. Plain bodies are pushed as by a producer; the others
--- keep their id and history, and start at attempt 1.
+-- keep their history and, where it is free there, their id. They start at attempt 1.
 local function put(transfers, first, token)
-  local now = now_ms()
+  local body, meta, past, clock = KEYS[first + 4], KEYS[first + 5], KEYS[first + 6], KEYS[first + 9]
+  local now, wall, behind = read_clock(clock)
+  local has_records = false
   for index, transfer in ipairs(transfers) do
     if transfer[4] == '' and transfer[5] == '' then
       redis.call('LPUSH', KEYS[first], transfer[3])
     else
-      local id = string.format('%013.0f-%s-%04d', now, token, index)
-      redis.call('HSET', KEYS[first + 4], id, transfer[3])
-      redis.call('HSET', KEYS[first + 5], id, meta_text(0, 1, 0, 0, transfer[4]))
-      if transfer[5] ~= '' then redis.call('HSET', KEYS[first + 6], id, transfer[5]) end
+      local id = free_id(transfer[4], string.format('%013.0f-%s-%04d', now, token, index), meta)
+      redis.call('HSET', body, id, transfer[3])
+      redis.call('HSET', meta, id, meta_text(new_meta()))
+      if transfer[5] ~= '' then redis.call('HSET', past, id, transfer[5]) end
       redis.call('ZADD', KEYS[first + 2], whole(now), id)
+      has_records = true
     end
   end
+  if has_records and not behind then keep_clock(now, wall, clock) end
 end
 
 local function read_ids()
