@@ -1,7 +1,7 @@
 """Read the answer of a blocking command without its body. Called by `wait.py`.
 
-The command moves a message inside the server and answers with its body, which nobody needs: the claim that follows has
-it. So the body is dropped as it arrives, and the connection is closed where the body is large.
+The command moves a message inside the server and answers with its body. The claim that follows brings the body again,
+so this one is dropped as it arrives, and the connection is closed where it is large.
 """
 
 from __future__ import annotations

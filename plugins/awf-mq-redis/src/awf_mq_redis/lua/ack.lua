@@ -22,11 +22,11 @@ local function publish(state, replies)
   return failed
 end
 
-local function end_one(id, token, text, state, replies)
+local function end_one(id, token, meta, state, replies)
   local misfit = unfit(replies, wall)
   if misfit then return misfit end
-  local meta, answer = release(id, token, text)
-  if not meta then return answer end
+  local owned, answer = release(id, token, meta)
+  if not owned then return answer end
   local failed = publish(state, replies)
   if failed then
     lease_again(id, lease_ms)

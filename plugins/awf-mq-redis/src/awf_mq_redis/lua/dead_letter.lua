@@ -21,11 +21,11 @@ local function add_dead_message(id, meta, item)
   redis.call('HSET', DLQS, queue, 1)
 end
 
-local function dead_letter(id, token, text, item, replies)
+local function dead_letter(id, token, meta, item, replies)
   local misfit = unfit(replies, wall)
   if misfit then return misfit end
-  local meta, answer = release(id, token, text)
-  if not meta then return answer end
+  local owned, answer = release(id, token, meta)
+  if not owned then return answer end
   local failed
   for _, reply in ipairs(replies) do failed = failed or push(reply, wall) end
   failed = failed or add_dead_message(id, meta, item)

@@ -8,8 +8,8 @@ local ids, answers = {}, {}
 for index = 1, count do ids[index] = argument() end
 local metas = all_metas(ids)
 for index, id in ipairs(ids) do
-  local meta, answer = release(id, argument(), metas[index])
-  if meta then redis.call('ZADD', LEASE, lease_end, id) end
+  local owned, answer = release(id, argument(), metas[index])
+  if owned then redis.call('ZADD', LEASE, lease_end, id) end
   answers[index] = answer or 'ok'
 end
 return answers

@@ -3,10 +3,17 @@
 -- type <found> <key> | expired <key> | err <text>.
 local function all_metas(ids)
   if #ids == 0 then return {} end
-  return redis.call('HMGET', META, unpack(ids))
+  local metas, by_id = redis.call('HMGET', META, unpack(ids)), {}
+  for index, id in ipairs(ids) do
+    if metas[index] then
+      by_id[id] = by_id[id] or read_meta(metas[index])
+      metas[index] = by_id[id]
+    end
+  end
+  return metas
 end
 
--- Whoever asks for a delivery that it has lost is alive, so the crash that was counted for it is none.
+-- An owner that asks for a delivery that it has lost is alive, so the crash that was counted for it is none.
 local function take_crash_back(id, meta, token)
   local left, found = {}, false
   for each in string.gmatch(meta.crashed, '%x+') do
@@ -20,9 +27,8 @@ end
 
 -- The meta of a delivery that is the caller's, else nil and the answer. Ends its lease: a first write that is allowed
 -- at maxmemory.
-local function release(id, token, text)
-  if not text then return nil, 'gone' end
-  local meta = read_meta(text)
+local function release(id, token, meta)
+  if not meta then return nil, 'gone' end
   if meta.token ~= token then
     take_crash_back(id, meta, token)
     return nil, 'lost'

@@ -8,9 +8,9 @@ local ids, answers = {}, {}
 for index = 1, count do ids[index] = argument() end
 local metas = all_metas(ids)
 
-local function nack(id, token, text, delay_ms, is_counted, history)
-  local meta, answer = release(id, token, text)
-  if not meta then return answer end
+local function nack(id, token, meta, delay_ms, is_counted, history)
+  local owned, answer = release(id, token, meta)
+  if not owned then return answer end
   -- First into the schedule: if a later command fails, the message is still redelivered.
   redis.call('ZADD', DUE, whole(now + delay_ms), id)
   if is_counted then

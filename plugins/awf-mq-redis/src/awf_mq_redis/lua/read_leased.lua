@@ -7,8 +7,7 @@ for index = 1, tonumber(argument()) do ids[index] = argument() end
 local now, wall = read_clock()
 local metas = all_metas(ids)
 for index, id in ipairs(ids) do
-  local token = argument()
-  local meta = metas[index] and read_meta(metas[index])
+  local token, meta = argument(), metas[index]
   found[index] = ''
   if meta and meta.token == token then
     found[index] = {meta.deliveries, meta.attempt, crash_count(meta), whole(wall - (now - meta.first_seen)),
