@@ -14,7 +14,7 @@ import logging
 import threading
 from collections import Counter, deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pika
 
@@ -41,7 +41,7 @@ SUSPECT_AFTER = 4
 REFRESH_AFTER = 15
 """A message of our own that came back so often is copied too: queues that others declared may have a limit of 20."""
 NOTICES_S = 86_400.0
-MOST_ORPHANS = 10_000
+MOST_ORPHANS = 2_000
 
 Fingerprint = tuple[str, str | None, bytes]
 log = logging.getLogger("awf_mq_rabbitmq")
@@ -55,14 +55,14 @@ class CrashEvidence:
         self._publishing = publishing
         self._topology = topology
         self._lock = threading.Lock()
-        self._orphans: deque[Fingerprint] = deque(maxlen=MOST_ORPHANS)
+        self._orphans: deque[tuple[Fingerprint, dict[object, Any]]] = deque(maxlen=MOST_ORPHANS)
         self._owed: Counter[tuple[str, str]] = Counter()
 
     def lost(self, deliveries: Iterable[UnackedDelivery]) -> None:
         """The channel of these is gone, and we live: no crashes, and they may come back to us."""
         ours = [delivery for delivery in deliveries if not delivery.is_settled]
         with self._lock:
-            self._orphans.extend(map(_fingerprint, ours))
+            self._orphans.extend((_fingerprint(each), each.published) for each in ours)
         self.unread(ours)
 
     def unread(self, received: Iterable[Received]) -> None:
@@ -126,10 +126,13 @@ class CrashEvidence:
             return False
         fingerprint = _fingerprint(delivery)
         with self._lock:
-            if fingerprint not in self._orphans:
+            found = next((orphan for orphan in self._orphans if orphan[0] == fingerprint), None)
+            if found is None:
                 return False
-            self._orphans.remove(fingerprint)
-            return True
+            self._orphans.remove(found)
+        # A settlement that was cut off goes on with this delivery, and publishes nothing twice.
+        delivery.published = found[1]
+        return True
 
     def _notify(self, queue: str, key: str, count: int) -> None:
         name = alive_queue(queue, key)

@@ -149,11 +149,12 @@ class Settling:
         if nack.counted:
             counts = replace(counts, attempt=counts.attempt + 1)
         make = partial(retry_copy, delivery, queue, counts, nack.history)
-        return _once(delivery, ("retry", queue, nack.counted), make, None)
+        return _once(delivery, ("retry", queue, nack.counted, _settlement(delivery, nack)), make, nack.history)
 
     def _dead_copy(self, delivery: UnackedDelivery, dead_letter: DeadLetter) -> PendingPublish:
         make = partial(dead_copy, delivery, dead_letter, now_s=self._clock.now())
-        return _once(delivery, ("dead", dead_letter.queue), make, None)
+        key = ("dead", dead_letter.queue, _settlement(delivery, dead_letter))
+        return _once(delivery, key, make, dead_letter.history)
 
     def _refuse_to_remember(self) -> PendingPublish:
         raise BrokerMisconfigured(
@@ -213,6 +214,11 @@ def _once(delivery: UnackedDelivery, key: object, make: Make, cause: object) -> 
     pending = make()
     delivery.published[key] = (pending, cause)
     return pending
+
+
+def _settlement(delivery: UnackedDelivery, item: Nack | DeadLetter) -> object:
+    """What is the same when a settlement is tried again, also with the next delivery of its message."""
+    return id(item.history) if item.history else (delivery.tag, delivery.arrived_at)
 
 
 def _name(delivery: UnackedDelivery) -> str:
