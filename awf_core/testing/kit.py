@@ -23,7 +23,7 @@ from awf_core.message import encode
 from awf_core.plugin.assemble import assemble
 from awf_core.plugin.checks import is_marked
 from awf_core.plugin.loader import load_backend
-from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
+from awf_core.testing.actions import ack, browse_all, finish, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import LARGEST_BODY_TRIED
 from awf_core.testing.process import LoggedProcess, Project, awf_command
@@ -201,9 +201,12 @@ class Kit:
 
     def crash_deliveries(self, mq: Mq) -> None:
         """Consume and lose the message of the work queue as often as makes it a crash loop."""
-        if self.capabilities.release_counts:
-            for _ in range(CRASH_CAP):
-                nack(mq, take_one(mq, self.names.work), is_counted=False)
+        if self.capabilities.lease_s is None:
+            # Only a process that dies is evidence, and the first deaths may be taken for broken connections.
+            for _ in range(2 * CRASH_CAP):
+                holder = self.child("hold", self.names.work)
+                holder.await_line("held")
+                holder.kill()
             return
         loser = self.losable()
         for _ in range(CRASH_CAP):

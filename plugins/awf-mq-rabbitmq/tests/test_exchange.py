@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +51,9 @@ def test_a_message_of_an_external_producer_comes_with_its_properties(
         "flag": "true",
         "table": '{"a": [1, null]}',
     }
-    assert (delivery.attempt, delivery.deliveries, delivery.released) == (1, 1, 0)
-    assert (delivery.priority, delivery.expires_at) == (3, None)
+    assert (delivery.attempt, delivery.deliveries, delivery.crashes) == (1, 1, 0)
+    assert (delivery.priority, delivery.expires_in_s, delivery.age_s) == (3, None, 0.0)
+    assert (delivery.body_bytes, delivery.message_id, list(delivery.history)) == (8, "m-1", [])
 
 
 def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
@@ -75,9 +75,11 @@ def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
     assert second.body == b"\x00body"
     assert (properties.delivery_mode, properties.expiration, properties.user_id) == (2, None, None)
     assert dict(second.headers) == {"mine": "1"}
-    assert (second.attempt, second.deliveries, second.first_seen_at) == (2, 2, first.first_seen_at)
-    assert (second.priority, second.expires_at) == (3, first.expires_at)
-    assert first.expires_at == pytest.approx(time.time() + 60.0, abs=5.0)
+    assert (second.attempt, second.deliveries, second.priority) == (2, 2, 3)
+    # The shortest delay is a second.
+    assert second.age_s == pytest.approx(1.0, abs=0.9)
+    assert (first.age_s, first.expires_in_s) == (0.0, 60.0)
+    assert second.expires_in_s == pytest.approx(60.0 - (second.age_s or 0.0), abs=0.01)
     assert backend.awf_mq_stats(copies).ready == 1
 
 
@@ -85,9 +87,9 @@ def test_a_retry_keeps_body_and_properties_but_what_the_broker_would_act_on(
 def test_an_expiration_that_is_no_time_is_none(expiration: str) -> None:
     properties = pika.BasicProperties(expiration=expiration)
     raw = b"".join(properties.encode())
-    received = Received(queue="q", raw_properties=raw, body=b"", is_redelivered=False, received_at_s=1.0)
+    received = Received(queue="q", raw_properties=raw, body=b"", is_redelivered=False)
 
-    assert counts_of(received).expires_ms is None
+    assert counts_of(received).expires_in_ms is None
 
 
 def test_a_release_with_a_delay_is_no_failure_and_no_crash(make_backend: MakeBackend, queue: str) -> None:
@@ -99,7 +101,7 @@ def test_a_release_with_a_delay_is_no_failure_and_no_crash(make_backend: MakeBac
     assert backend.awf_mq_nack([Nack(delivery=first, delay_s=0.2, counted=False)]) == [None]
     (second,) = _take(backend, queue)
 
-    assert (second.attempt, second.deliveries, second.released) == (1, 2, 1)
+    assert (second.attempt, second.deliveries, second.crashes) == (1, 2, 0)
 
 
 def test_a_classic_queue_counts_the_workers_a_message_takes_down(
@@ -139,9 +141,15 @@ def test_what_only_this_broker_cannot_do_is_refused(make_backend: MakeBackend, q
 def test_the_capabilities_say_what_the_settings_allow(make_backend: MakeBackend) -> None:
     capabilities = make_backend(is_open=False, delays=["1s", "5s"], max_body_bytes=2000).capabilities
 
-    assert (capabilities.max_delay_s, capabilities.max_body_bytes) == (5.0, 2000)
+    assert (capabilities.max_publish_delay_s, capabilities.max_nack_delay_s) == (5.0, 5.0)
+    assert capabilities.max_body_bytes == 2000
     reserved = [re.compile(pattern, re.DOTALL) for pattern in capabilities.reserved_names]
-    for name, is_reserved in (("amq.rabbitmq.reply-to", True), ("q.retry.5000", True), ("q.retry", False)):
+    for name, is_reserved in (
+        ("amq.rabbitmq.reply-to", True),
+        ("q.retry.5000", True),
+        ("q.retry", False),
+        (f"q.alive.{'0' * 32}", True),
+    ):
         assert any(pattern.fullmatch(name) for pattern in reserved) == is_reserved, name
 
 
@@ -271,14 +279,17 @@ def test_pages_show_every_message_once_although_browsing_moves_them(make_backend
     assert not page.exact
 
 
-def test_a_message_that_the_broker_dead_lettered_itself_says_so(make_backend: MakeBackend, queue: str) -> None:
+def test_a_message_that_the_broker_dead_lettered_itself_says_so(
+    make_backend: MakeBackend, external: Any, queue: str
+) -> None:
     backend, dead = make_backend(delivery_limit=20), f"{queue}-dead"
     backend.awf_mq_ensure(dead, "dead", None)
     backend.awf_mq_ensure(queue, "work", dead)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"x")])
 
     for _ in range(21):
-        backend.awf_mq_nack([Nack(delivery=_take(backend, queue)[0], counted=False)])
+        got = eventually(lambda: external.basic_get(queue)[0], what="the message")
+        external.basic_nack(got.delivery_tag, requeue=True)
     eventually(lambda: backend.awf_mq_stats(dead).ready == 1, what="the broker's own limit")
 
     (item,) = backend.awf_mq_browse(dead, 10, None).items

@@ -159,7 +159,8 @@ def test_queues_are_declared_to_lose_nothing() -> None:
 
 
 def test_counts_with_impossible_values_are_ignored() -> None:
-    forged = {headers.ATTEMPT: "many", headers.DELIVERIES: -5, headers.RELEASED: True, headers.FIRST_SEEN: 1 << 60}
+    forged = {headers.ATTEMPT: "many", headers.DELIVERIES: -5, headers.AGE: 1 << 60}
+    forged |= {headers.KEY: "../x", headers.STARTS: 9, headers.IS_NOTED: True}
 
     assert headers.read_counts(forged) == headers.Counts()
     assert headers.read_history({headers.HISTORY: "[" * 100_000}) == []
@@ -171,7 +172,9 @@ def test_a_history_that_grew_too_long_keeps_its_end() -> None:
 
     kept = headers.read_history({headers.HISTORY: text})
     assert len(text) <= headers.MAX_HISTORY_CHARS + 2
-    assert [entry["n"] for entry in kept] == list(range(100 - len(kept), 100))
+    cut, *newest = kept
+    assert [entry["n"] for entry in newest] == list(range(100 - len(newest), 100))
+    assert cut == {"event": "cut", "left_out": 100 - len(newest)}
 
 
 def test_every_error_of_the_client_library_becomes_one_of_the_contract() -> None:

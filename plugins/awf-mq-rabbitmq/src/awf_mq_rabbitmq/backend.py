@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from awf_core.contract import Capabilities, Stats
+from awf_core.contract import Ack, Capabilities, Delivery, Nack, Stats
 from awf_core.hookspecs import hookimpl
 from awf_mq_rabbitmq.consuming import Consuming
+from awf_mq_rabbitmq.crash_evidence import CrashEvidence
 from awf_mq_rabbitmq.failures import hold_warning
-from awf_mq_rabbitmq.headers import COUNTED_BY_BROKER
 from awf_mq_rabbitmq.messages import delivery_of, outgoing, unsupported
 from awf_mq_rabbitmq.moving import Moving
 from awf_mq_rabbitmq.names import RESERVED
 from awf_mq_rabbitmq.publishing import Publishing
 from awf_mq_rabbitmq.replies import DirectReplies, DirectReply, ReplyProbe, new_reply_queue
 from awf_mq_rabbitmq.settings import RabbitMqSettings, Target, parse_url
-from awf_mq_rabbitmq.settling import Answers, Item, Settling
+from awf_mq_rabbitmq.settling import Answers, Settling
 from awf_mq_rabbitmq.topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from awf_core.contract import Ack, BackendContext, DeadLetter, Delivery, Nack, Outgoing, Page, Role
+    from awf_core.contract import BackendContext, DeadLetter, Outgoing, Page, Role
     from awf_core.errors import BrokerError
     from awf_mq_rabbitmq.connection import Connection
     from awf_mq_rabbitmq.consumer_channel import UnackedDelivery
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from awf_mq_rabbitmq.publishing import PendingPublish
 
 log = logging.getLogger("awf_mq_rabbitmq")
+T = TypeVar("T", Ack, Nack, Delivery)
+NOTED_S = 0.5
+"""How soon a copy comes back that was published to note a start; its queue was just consumed."""
 
 
 class Backend:
@@ -75,8 +79,10 @@ class Backend:
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        """Check for the queue; declare it where it is missing and may be declared."""
-        self._now().topology.ensure(queue, role, dead_letter)
+        """Check for the queue, declare it where it is missing and may be declared, and check the right to publish."""
+        parts = self._now()
+        parts.topology.ensure(queue, role, dead_letter)
+        parts.publishing.check_rights()
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
@@ -87,13 +93,12 @@ class Backend:
         is_work = parts.topology.is_for_work(queue)
         if is_work and parts.early_ack is not None:
             parts.early_ack.prepare()
-        taken = parts.consuming.consume(queue, limit, wait_s, parts.topology.recreate)
-        taken = [delivery for delivery in taken if not _was_recounted(delivery, parts.settling)]
+        taken = parts.take(queue, limit, wait_s)
         if is_work:
             parts.warn_once()
             if parts.early_ack is not None:
                 taken = parts.early_ack.accept(taken)
-        return [delivery_of(delivery) for delivery in taken]
+        return [delivery_of(delivery, parts.evidence.crashes(delivery)) for delivery in taken]
 
     @hookimpl
     def awf_mq_interrupt(self) -> None:
@@ -127,12 +132,16 @@ class Backend:
         return self._now().settling.dead_letter(dead_letters)
 
     @hookimpl
-    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Those whose channel is gone. A worker without free slots consumes nothing, so it checks journals here."""
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
+        """LeaseLost for those whose channel is gone.
+
+        A worker without free slots consumes nothing, so it checks journals here, and says here what it has lost.
+        """
         parts = self._now()
         if parts.early_ack is not None:
             parts.early_ack.put_back_abandoned()
-        return parts.settling.extend(deliveries)
+        parts.pay_evidence()
+        return _without_direct(deliveries, parts.settling.extend)
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
@@ -190,14 +199,33 @@ class Parts:
         self._has_warned = False
         self._probe = ReplyProbe(target)
         self.consuming = Consuming(
-            target, context.clock, is_publishing_blocked=lambda: self.publishing.connection.is_blocked
+            target,
+            is_publishing_blocked=lambda: self.publishing.connection.is_blocked,
+            evidence=lambda: self.evidence,
         )
         connection = self.consuming.connection
         self.topology = Topology(connection, settings, context.declare, on_missing=self.consuming.renew)
         self.publishing = Publishing(target, self.topology, self._probe)
         self.settling, self.early_ack = _settling(target, context, connection, self.publishing)
-        self.moving = Moving(connection, self.publishing, self.topology, settings)
+        self.evidence = CrashEvidence(connection, self.publishing, self.topology)
+        self.moving = Moving(connection, self.publishing, self.topology, settings, self.evidence)
         self.direct = DirectReplies(self.publishing.connection)
+
+    def take(self, queue: str, limit: int, wait_s: float) -> list[UnackedDelivery]:
+        """Up to `limit` messages that may run. One whose start had to be noted first is waited for."""
+        end = time.monotonic() + wait_s
+        self.pay_evidence()
+        while True:
+            taken = self.consuming.consume(queue, limit, wait_s, self.topology.recreate)
+            ready = self.evidence.sort_out(taken, self.settling)
+            if ready or not taken:
+                return ready
+            wait_s = max(NOTED_S, end - time.monotonic())
+
+    def pay_evidence(self) -> None:
+        """Publish that we live after deliveries were lost."""
+        if self.consuming.connection.is_ready and not self.publishing.connection.is_blocked:
+            self.evidence.pay()
 
     def interrupt(self) -> None:
         """End waiting calls and the later ones."""
@@ -210,6 +238,8 @@ class Parts:
         self.interrupt()
         if self.early_ack is not None:
             self.early_ack.close()
+        self.evidence.unread([held for held in self.consuming.held() if not held.is_settled])
+        self.pay_evidence()
         self.publishing.connection.close()
         self._probe.close()
         self.consuming.close()
@@ -239,31 +269,29 @@ def _settling(
     return early_ack, early_ack
 
 
-def _was_recounted(delivery: UnackedDelivery, settling: Settling) -> bool:
-    """Whether a message that a classic queue delivered before was replaced by a copy that says so.
-
-    Else one that takes its worker down would be redelivered for ever, always as if for the second time.
-    """
-    if not delivery.is_redelivered or COUNTED_BY_BROKER in delivery.headers:
-        return False
-    return settling.recount(delivery)
-
-
-def _without_direct(items: Sequence[Item], settle: Callable[[Sequence[Item]], Answers]) -> Answers:
+def _without_direct(items: Sequence[T], settle: Callable[[Sequence[T]], Answers]) -> Answers:
     """The answers of `settle`; None for direct replies, which the broker doesn't have any more."""
-    is_direct = [isinstance(item.delivery.receipt, DirectReply) for item in items]
+    is_direct = [isinstance(_delivery(item).receipt, DirectReply) for item in items]
     answers = iter(settle([item for item, direct in zip(items, is_direct, strict=True) if not direct]))
     return [None if direct else next(answers) for direct in is_direct]
+
+
+def _delivery(item: Ack | Nack | Delivery) -> Delivery:
+    return item if isinstance(item, Delivery) else item.delivery
 
 
 def _capabilities(settings: RabbitMqSettings) -> Capabilities:
     return Capabilities(
         lease_s=None,
         max_hold_s=None if settings.ack == "on_accept" else settings.consumer_timeout_s,
+        max_publish_delay_s=settings.delays_s[-1],
+        max_nack_delay_s=settings.delays_s[-1],
         max_delay_s=settings.delays_s[-1],
         max_body_bytes=settings.max_body_bytes,
         reserved_names=RESERVED,
         batch=200,
+        # A reply is published before the broker can refuse the acknowledgement.
+        fenced=False,
         release_counts=True,
         attempts="exact" if settings.queue_type == "quorum" else "approximate",
         headers=True,

@@ -1,5 +1,5 @@
-"""A channel with one consumer, and the deliveries it has not acknowledged. `consuming.py` opens and retires it on the
-I/O thread.
+"""A channel with one consumer, and the deliveries it has not acknowledged. `queue_consumer.py` opens and retires it on
+the I/O thread.
 
 A delivery belongs to its channel. When the channel closes, the broker redelivers all of them, and none of their tags
 may be acknowledged on another channel. Never decides how much to take.
@@ -19,7 +19,7 @@ from awf_mq_rabbitmq.messages import Received
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from awf_mq_rabbitmq.consuming import QueueConsumer
+    from awf_mq_rabbitmq.queue_consumer import QueueConsumer
 
 QUICK_S = 0.1
 """How long a prefetched message may wait for the run before it: no other worker would have had it much sooner."""

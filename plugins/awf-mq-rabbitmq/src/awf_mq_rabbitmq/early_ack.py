@@ -24,7 +24,7 @@ from pika import exceptions as px
 from awf_core.crash_points import crash_point
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable, LeaseLost
 from awf_mq_rabbitmq.consumer_channel import ConsumerChannel
-from awf_mq_rabbitmq.messages import Received, retry_copy
+from awf_mq_rabbitmq.messages import Received, ended, retry_copy
 from awf_mq_rabbitmq.settling import Answers, Settling
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ PRAGMA journal_mode = DELETE;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS accepted(
     id INTEGER PRIMARY KEY, queue TEXT NOT NULL, properties BLOB NOT NULL, body BLOB NOT NULL,
-    is_redelivered INTEGER NOT NULL, seen_at_s REAL NOT NULL
+    is_redelivered INTEGER NOT NULL
 );
 """
 _LOCK, _DATA = ".lock", ".db"
@@ -106,7 +106,7 @@ class EarlyAck(Settling):
                 try:
                     journal = Journal.take(path)
                     if journal is not None:
-                        self._put_back(journal)
+                        self._put_back(journal, is_crash=True)
                 except BROKEN as error:
                     where = self._connection.where
                     log.warning("%s: can't read the journal of a worker that is gone, %s: %s", where, path, error)
@@ -154,7 +154,7 @@ class EarlyAck(Settling):
             journal, self._journal = self._journal, None
             if journal is not None:
                 try:
-                    self._put_back(journal)
+                    self._put_back(journal, is_crash=False)
                 except BROKEN as error:
                     where = self._connection.where
                     log.warning("%s: what is left in %s can't be put back now: %s", where, self._directory, error)
@@ -187,12 +187,12 @@ class EarlyAck(Settling):
             delivery.is_settled = True
         return None
 
-    def _put_back(self, journal: Journal) -> None:
+    def _put_back(self, journal: Journal, *, is_crash: bool) -> None:
         """Publish what is in it, and remove it."""
         entries = journal.entries()
         if entries:
             answers = self._publishing.publish(
-                [partial(retry_copy, entry, entry.queue, deliveries=1) for entry in entries.values()]
+                [partial(retry_copy, entry, entry.queue, ended(entry, is_crash=is_crash)) for entry in entries.values()]
             )
             journal.remove([number for number, error in zip(entries, answers, strict=True) if error is None])
             self._log_put_back(len(entries), [error for error in answers if error is not None])
@@ -277,7 +277,7 @@ class Journal:
 
     def entries(self) -> dict[int, Received]:
         """The messages by number, oldest first."""
-        columns = "id, queue, properties, body, is_redelivered, seen_at_s"
+        columns = "id, queue, properties, body, is_redelivered"
         with self._mutex:
             rows = self._connection.execute(f"SELECT {columns} FROM accepted ORDER BY id").fetchall()  # noqa: S608
         return {
@@ -286,9 +286,8 @@ class Journal:
                 raw_properties=raw_properties,
                 body=body,
                 is_redelivered=bool(is_redelivered),
-                received_at_s=received_at_s,
             )
-            for number, queue, raw_properties, body, is_redelivered, received_at_s in rows
+            for number, queue, raw_properties, body, is_redelivered in rows
         }
 
     def close(self) -> None:
@@ -303,9 +302,9 @@ class Journal:
                 os.close(self._descriptor)
 
     def _insert(self, each: Received) -> int:
-        row = (each.queue, each.raw_properties, each.body, each.is_redelivered, each.received_at_s)
+        row = (each.queue, each.raw_properties, each.body, each.is_redelivered)
         done = self._connection.execute(
-            "INSERT INTO accepted(queue, properties, body, is_redelivered, seen_at_s) VALUES (?, ?, ?, ?, ?)", row
+            "INSERT INTO accepted(queue, properties, body, is_redelivered) VALUES (?, ?, ?, ?)", row
         )
         return int(done.lastrowid or 0)
 

@@ -7,6 +7,7 @@ trusted to be of the right type.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OURS = "x-awf-"
-ATTEMPT, DELIVERIES, RELEASED = "x-awf-attempt", "x-awf-deliveries", "x-awf-released"
-FIRST_SEEN, EXPIRES_AT = "x-awf-first-seen", "x-awf-expires-at"
+ATTEMPT, DELIVERIES = "x-awf-attempt", "x-awf-deliveries"
+AGE, EXPIRES_IN = "x-awf-age-ms", "x-awf-expires-in-ms"
+KEY, STARTS, IS_NOTED = "x-awf-key", "x-awf-starts", "x-awf-noted"
 MESSAGE_ID, CORRELATION_ID = "x-awf-message-id", "x-awf-correlation-id"
 SOURCE, REASON, ERROR, HISTORY = "x-awf-source", "x-awf-reason", "x-awf-error", "x-awf-history"
 DEAD_AT, DEAD_ID = "x-awf-dead-at", "x-awf-dead-id"
@@ -31,40 +33,62 @@ _BROKERS = ("x-death", "x-first-death-", "x-last-death-", COUNTED_BY_BROKER, "x-
 MAX_COUNT = 1_000_000_000
 MAX_ERROR_CHARS = 4_000
 MAX_HISTORY_CHARS = 32_000
+MAX_MS = 1 << 52
+
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How often a message was tried, since when and until when. `deliveries` counts those before this one."""
+    """How often a message was tried, for how long, and how often it was started without an end that is known.
+
+    deliveries      those before this one
+    age_ms          what its workers measured since its first delivery; never two clocks compared
+    expires_in_ms   what is left of its time to be run; None = no end
+    key             names a message whose starts are noted; None = they are not
+    starts          how many were noted and not taken back
+    is_noted        whether the start of the next delivery is among them
+    """
 
     attempt: int = 1
     deliveries: int = 0
-    released: int = 0
-    first_seen_ms: int | None = None
-    expires_ms: int | None = None
+    age_ms: int = 0
+    expires_in_ms: int | None = None
+    key: str | None = None
+    starts: int = 0
+    is_noted: bool = False
 
 
 def read_counts(headers: Mapping[str, object]) -> Counts:
     """The counts on a message; those of a new message where there are none."""
-    by_broker = count_of(headers.get(COUNTED_BY_BROKER)) or 0
+    by_broker = returns_of(headers)
+    key = headers.get(KEY)
+    is_known = isinstance(key, str) and _KEY.fullmatch(key) is not None
     return Counts(
         attempt=max(1, count_of(headers.get(ATTEMPT)) or 1),
         deliveries=(count_of(headers.get(DELIVERIES)) or 0) + by_broker,
-        released=count_of(headers.get(RELEASED)) or 0,
-        first_seen_ms=count_of(headers.get(FIRST_SEEN), most=1 << 52),
-        expires_ms=count_of(headers.get(EXPIRES_AT), most=1 << 52),
+        age_ms=count_of(headers.get(AGE), most=MAX_MS) or 0,
+        expires_in_ms=count_of(headers.get(EXPIRES_IN), most=MAX_MS),
+        key=str(key) if is_known else None,
+        starts=(count_of(headers.get(STARTS)) or 0) if is_known else 0,
+        is_noted=is_known and headers.get(IS_NOTED) is True,
     )
+
+
+def returns_of(headers: Mapping[str, object]) -> int:
+    """How often the broker took this copy of the message back, where it counts that."""
+    return count_of(headers.get(COUNTED_BY_BROKER)) or 0
 
 
 def written_counts(counts: Counts) -> dict[str, object]:
     """`counts` as headers."""
     noted: dict[str, object] = {ATTEMPT: counts.attempt, DELIVERIES: counts.deliveries}
-    if counts.released:
-        noted[RELEASED] = counts.released
-    if counts.first_seen_ms is not None:
-        noted[FIRST_SEEN] = counts.first_seen_ms
-    if counts.expires_ms is not None:
-        noted[EXPIRES_AT] = counts.expires_ms
+    if counts.age_ms:
+        noted[AGE] = counts.age_ms
+    if counts.expires_in_ms is not None:
+        noted[EXPIRES_IN] = counts.expires_in_ms
+    if counts.key is not None:
+        noted |= {KEY: counts.key, STARTS: counts.starts, IS_NOTED: counts.is_noted}
     return noted
 
 
@@ -96,7 +120,10 @@ def as_text(value: object) -> str:
 
 
 def written_history(entries: Sequence[Mapping[str, object]]) -> str:
-    """`entries` as one header: the newest that fit, oldest first. An entry that is nested too deep is left out."""
+    """`entries` as one header: the newest that fit, oldest first, behind an entry that says how many did not.
+
+    An entry that is nested too deep is left out.
+    """
     kept: list[str] = []
     left = MAX_HISTORY_CHARS
     for entry in reversed(entries):
@@ -108,6 +135,9 @@ def written_history(entries: Sequence[Mapping[str, object]]) -> str:
         if left < 0:
             break
         kept.append(text)
+    left_out = len(entries) - len(kept)
+    if left_out:
+        kept.append(json.dumps({"event": "cut", "left_out": left_out}))
     return f"[{','.join(reversed(kept))}]"
 
 

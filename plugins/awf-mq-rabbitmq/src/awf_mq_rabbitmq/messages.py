@@ -22,7 +22,7 @@ from awf_mq_rabbitmq.properties import decode, encode, fitting, is_short
 from awf_mq_rabbitmq.publishing import MAX_PROPERTIES_BYTES, PendingPublish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from awf_core.contract import DeadLetter, Outgoing
     from awf_core.errors import BrokerError
@@ -35,13 +35,13 @@ MAX_EXPIRY_DIGITS = 12
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Received:
-    """A message as the broker delivered it; `received_at_s` in epoch seconds."""
+    """A message as the broker delivered it. `is_excused`: a notice says that its loss was no crash."""
 
     queue: str
     raw_properties: bytes
     body: bytes
     is_redelivered: bool
-    received_at_s: float = 0.0
+    is_excused: bool = False
     _properties: Any = field(default=None, init=False)
 
     @property
@@ -57,6 +57,11 @@ class Received:
         return self.properties.headers or {}
 
     @property
+    def is_start_noted(self) -> bool:
+        """Whether the start that this delivery is counts among those noted on it."""
+        return not self.is_redelivered and noted.read_counts(self.headers).is_noted
+
+    @property
     def message_id(self) -> str | None:
         """Its id; None where it has none."""
         return _long(self.headers, noted.MESSAGE_ID) or self.properties.message_id or None
@@ -67,7 +72,7 @@ class Received:
         return _long(self.headers, noted.CORRELATION_ID) or self.properties.correlation_id or None
 
 
-def delivery_of(received: Received) -> Delivery:
+def delivery_of(received: Received, crashes: int = 0) -> Delivery:
     """The contract's view of a message whose receipt is `received`."""
     properties, counts = received.properties, counts_of(received)
     return Delivery(
@@ -76,39 +81,40 @@ def delivery_of(received: Received) -> Delivery:
         receipt=received,
         attempt=counts.attempt,
         deliveries=counts.deliveries + 1,
-        released=counts.released,
+        crashes=crashes,
+        body_bytes=len(received.body),
         id=received.message_id,
+        message_id=received.message_id,
         reply_to=properties.reply_to or None,
         correlation_id=received.correlation_id,
         headers=noted.as_texts(received.headers),
-        first_seen_at=None if counts.first_seen_ms is None else counts.first_seen_ms / 1000,
-        expires_at=None if counts.expires_ms is None else counts.expires_ms / 1000,
+        history=noted.read_history(received.headers),
+        age_s=counts.age_ms / 1000,
+        expires_in_s=None if counts.expires_in_ms is None else counts.expires_in_ms / 1000,
         priority=properties.priority,
     )
 
 
 def counts_of(received: Received) -> Counts:
-    """The counts of a delivered message. It is first seen at its delivery, unless a header says otherwise."""
+    """The counts of a message at its delivery."""
     counts = read_counts(received.headers)
     if noted.COUNTED_BY_BROKER not in received.headers and received.is_redelivered:
         # A classic queue says that a message was delivered before, and not how often.
         counts = replace(counts, deliveries=counts.deliveries + 1)
-    if counts.first_seen_ms is None:
-        counts = replace(counts, first_seen_ms=int(received.received_at_s * 1000))
-    if counts.expires_ms is None:
-        counts = replace(counts, expires_ms=_expiry_ms(received))
+    if counts.expires_in_ms is None:
+        counts = replace(counts, expires_in_ms=_expiry_ms(received))
     return counts
 
 
 def _expiry_ms(received: Received) -> int | None:
-    """When its `expiration` is over at the latest: that counts from the publish, whose time is unknown.
+    """How much of its `expiration` is left at most: that counts from the publish, whose time is unknown.
 
     Noted on copies, since the property itself would cut their delays short.
     """
     text = received.properties.expiration
     if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > MAX_EXPIRY_DIGITS:
         return None
-    return int(received.received_at_s * 1000) + int(text)
+    return int(text)
 
 
 def unsupported(message: Outgoing, where: str) -> BrokerError | None:
@@ -144,33 +150,59 @@ def outgoing(message: Outgoing, *, queue: str, expires_s: float | None) -> Pendi
     return PendingPublish(queue=queue, properties=properties, body=message.body)
 
 
-def retry_copy(
-    received: Received, queue: str, *, attempts: int = 0, deliveries: int = 0, releases: int = 0
-) -> PendingPublish:
-    """The copy that goes back to its queue, or waits in a retry queue, with so many attempts etc. more on it."""
+def later(counts: Counts, waited_s: float) -> Counts:
+    """`counts` of a message `waited_s` seconds after its delivery."""
+    waited_ms = span_ms(max(0.0, waited_s))
+    left_ms = None if counts.expires_in_ms is None else max(0, counts.expires_in_ms - waited_ms)
+    return replace(counts, age_ms=min(noted.MAX_MS, counts.age_ms + waited_ms), expires_in_ms=left_ms)
+
+
+def ended(received: Received, waited_s: float = 0.0, *, is_crash: bool = False) -> Counts:
+    """The counts of the copy after a delivery whose run has ended, `waited_s` seconds after it.
+
+    `is_crash`: it has not ended, and its worker is gone. That is a start, noted before or not.
+    """
+    counts = later(counts_of(received), waited_s)
+    starts = counts.starts - received.is_start_noted + is_crash
+    key = counts.key or (secrets.token_hex(16) if is_crash else None)
+    return replace(counts, deliveries=counts.deliveries + 1, key=key, starts=max(0, starts), is_noted=False)
+
+
+def noted_copy(received: Received) -> PendingPublish:
+    """The copy that goes back to its queue, on which the start is noted that its next delivery is."""
     counts = counts_of(received)
-    counts = replace(
-        counts,
-        attempt=counts.attempt + attempts,
-        deliveries=counts.deliveries + deliveries,
-        released=counts.released + releases,
-    )
+    key = counts.key or secrets.token_hex(16)
+    return retry_copy(received, received.queue, replace(counts, key=key, starts=counts.starts + 1, is_noted=True))
+
+
+def retry_copy(
+    received: Received, queue: str, counts: Counts, history: Sequence[Mapping[str, object]] | None = None
+) -> PendingPublish:
+    """The copy that goes back to its queue, or waits in a retry queue, with `counts` on it.
+
+    `history` None = that of the message stays.
+    """
     # A dead-lettered message stays one until it is moved.
     kept = {name: value for name, value in received.headers.items() if name in noted.KEPT}
-    return _copy(received, queue, {**_carried(received.headers), **kept}, written_counts(counts))
+    notes = written_counts(counts)
+    if history is not None:
+        kept.pop(noted.HISTORY, None)
+        if history:
+            notes[noted.HISTORY] = noted.written_history(history)
+    return _copy(received, queue, {**_carried(received.headers), **kept}, notes)
 
 
 def dead_copy(received: Received, dead_letter: DeadLetter, *, now_s: float) -> PendingPublish:
     """The copy for the dead-letter queue."""
     headers, counts = received.headers, counts_of(received)
-    history = [*noted.read_history(headers), *dead_letter.history]
+    ended = replace(counts, deliveries=counts.deliveries + 1, expires_in_ms=None, key=None)
     notes = {
-        **written_counts(replace(counts, deliveries=counts.deliveries + 1, expires_ms=None)),
+        **written_counts(ended),
         noted.SOURCE: received.queue,
         noted.REASON: _sound(dead_letter.reason)[:200],
         noted.ERROR: _sound(dead_letter.error)[: noted.MAX_ERROR_CHARS],
         noted.DEAD_AT: int(now_s * 1000),
-        noted.HISTORY: noted.written_history(history),
+        noted.HISTORY: noted.written_history(dead_letter.history),
         noted.DEAD_ID: secrets.token_hex(8),
     }
     return _copy(received, dead_letter.queue, _carried(headers), notes)

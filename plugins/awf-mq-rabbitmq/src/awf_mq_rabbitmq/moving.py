@@ -22,9 +22,10 @@ from awf_mq_rabbitmq.messages import Received, item_of, moved_copy
 from awf_mq_rabbitmq.names import retry_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from awf_mq_rabbitmq.connection import Connection
+    from awf_mq_rabbitmq.crash_evidence import CrashEvidence
     from awf_mq_rabbitmq.publishing import Publishing
     from awf_mq_rabbitmq.settings import RabbitMqSettings
     from awf_mq_rabbitmq.topology import Topology
@@ -42,12 +43,18 @@ class Moving:
     """Counts, browses, moves and purges what is ready. Thread-safe."""
 
     def __init__(
-        self, connection: Connection, publishing: Publishing, topology: Topology, settings: RabbitMqSettings
+        self,
+        connection: Connection,
+        publishing: Publishing,
+        topology: Topology,
+        settings: RabbitMqSettings,
+        evidence: CrashEvidence,
     ) -> None:
         self._connection = connection
         self._publishing = publishing
         self._topology = topology
         self._settings = settings
+        self._evidence = evidence
         self._lock = threading.Lock()
         self._absent_until: dict[str, float] = {}
         self._pagings: OrderedDict[str, Counter[str]] = OrderedDict()
@@ -67,6 +74,7 @@ class Moving:
         with self._browsing(queue) as channel:
             has_more = False
             while (got := _get(channel, queue)) is not None:
+                self._evidence.unread([got])
                 item_id = _id_of(got)
                 if left[item_id] > 0:
                     left[item_id] -= 1
@@ -89,9 +97,11 @@ class Moving:
             wanted = None if ids is None else set(ids)
             while left > 0 and (limit is None or moved < limit):
                 most = min(AT_ONCE, left, left if limit is None else limit - moved)
-                taken, chosen = _take(channel, source, most, wanted)
+                taken = _take(channel, source, most)
+                chosen = [got for got in taken if wanted is None or _id_of(got) in wanted]
+                self._evidence.unread(got for got in taken if got not in chosen)
                 moved += self._move(channel, chosen, target)
-                left = 0 if taken < most else left - taken
+                left = 0 if len(taken) < most else left - len(taken)
         return moved
 
     def purge(self, queue: str) -> int:
@@ -110,6 +120,7 @@ class Moving:
         """
         with open_channel(self._connection) as channel:
             yield channel
+        self._evidence.pay()
         if not channel.got:
             return
         end = time.monotonic() + REQUEUE_S
@@ -159,14 +170,11 @@ def _get(channel: Channel, queue: str) -> Got | None:
         return None
 
 
-def _take(channel: Channel, queue: str, most: int, wanted: Collection[str] | None) -> tuple[int, list[Got]]:
-    """Take up to `most` messages; how many were taken, and those of them that are wanted."""
-    taken, chosen = 0, []
-    while taken < most and (got := channel.get(queue)) is not None:
-        taken += 1
-        if wanted is None or _id_of(got) in wanted:
-            chosen.append(got)
-    return taken, chosen
+def _take(channel: Channel, queue: str, most: int) -> list[Got]:
+    taken: list[Got] = []
+    while len(taken) < most and (got := channel.get(queue)) is not None:
+        taken.append(got)
+    return taken
 
 
 def _id_of(received: Received) -> str:

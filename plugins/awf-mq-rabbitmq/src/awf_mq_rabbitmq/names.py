@@ -1,6 +1,7 @@
 """The names of queues that the backend makes for itself. Pure.
 
-Beside a queue `q` there may be `q.retry.5000`: messages wait in it for five seconds, then go back to `q`.
+Beside a queue `q` there may be `q.retry.5000`: messages wait in it for five seconds, then go back to `q`. And
+`q.alive.<key>`: notices of workers that lost a message of `q` and live.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 DIRECT = "amq.rabbitmq.reply-to"
 """The broker's own address for replies without a queue. A requester's address begins with this and a dot."""
 RETRY_PATTERN = r".+\.retry\.\d+"
-RESERVED = (re.escape(DIRECT), RETRY_PATTERN)
+ALIVE_PATTERN = r".+\.alive\.[0-9a-f]{32}"
+RESERVED = (re.escape(DIRECT), RETRY_PATTERN, ALIVE_PATTERN)
 """Patterns of names to which nothing is published by name; for `Capabilities.reserved_names`."""
 
 _RETRY = re.compile(RETRY_PATTERN, re.DOTALL)
@@ -28,6 +30,11 @@ def is_direct(queue: str) -> bool:
 def retry_queue(queue: str, delay_ms: int) -> str:
     """The queue in which messages of `queue` wait for `delay_ms`."""
     return f"{queue}.retry.{delay_ms}"
+
+
+def alive_queue(queue: str, key: str) -> str:
+    """The queue with notices about the message of `queue` that `key` names."""
+    return f"{queue}.alive.{key}"
 
 
 def is_retry_queue(name: str) -> bool:

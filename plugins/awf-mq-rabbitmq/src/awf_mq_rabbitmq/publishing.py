@@ -7,12 +7,14 @@ delivered or not, so a reply probe goes before those.) Publishes nothing twice u
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pika
 from pika import exceptions as px
 
 from awf_core.errors import (
@@ -83,6 +85,7 @@ class Publishing:
         self._probe = probe
         self._channel: Any = None
         self._number = 0
+        self._may_publish = False
         self._unconfirmed: OrderedDict[int, PendingPublish] = OrderedDict()
         self._postponed: list[PendingPublish] = []
         self.connection = Connection(target, "publishing", self)
@@ -98,6 +101,24 @@ class Publishing:
         elif delay_s > 0:
             return self._topology.ensure_retry_queue(queue, rounded_up_ms(delay_s, self._settings.delays_s))
         return queue
+
+    def check_rights(self) -> None:
+        """Raise BrokerMisconfigured where nothing may be published: neither results nor dead-lettered messages.
+
+        A name that no queue has is answered as such only to those who may publish. Whatever else goes wrong is the next
+        publish's to say.
+        """
+        if self._may_publish or self.connection.is_blocked:
+            return
+        nowhere = PendingPublish(f"awf-rights-{secrets.token_hex(8)}", pika.BasicProperties(), b"")
+        (answer,) = self.publish([lambda: nowhere])
+        if isinstance(answer, BrokerMisconfigured):
+            raise answer
+        self._may_publish = True
+
+    def waits_s(self, delay_s: float) -> float:
+        """How long a message is in its retry queue: `delay_s`, rounded up."""
+        return rounded_up_ms(delay_s, self._settings.delays_s) / 1000 if delay_s > 0 else 0.0
 
     def publish(self, makes: Sequence[Callable[[], PendingPublish]]) -> list[BrokerError | None]:
         """Publish what each of `makes` makes and wait for the outcome; one answer each, in order.

@@ -205,6 +205,8 @@ def _delivery(reply: DirectReply) -> Delivery:
         body=reply.body,
         receipt=reply,
         id=properties.message_id or None,
+        message_id=properties.message_id or None,
+        body_bytes=len(reply.body),
         correlation_id=properties.correlation_id or None,
         headers=as_texts(properties.headers or {}),
     )

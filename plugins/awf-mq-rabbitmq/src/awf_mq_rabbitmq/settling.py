@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,7 @@ from awf_core.contract import Ack, DeadLetter, Nack
 from awf_core.errors import BrokerError, BrokerMisconfigured, LeaseLost
 from awf_mq_rabbitmq.consumer_channel import ConsumerChannel, UnackedDelivery
 from awf_mq_rabbitmq.failures import closed_error, consumer_timeout_ms, reply_text, root_cause, timeout_hint
-from awf_mq_rabbitmq.messages import dead_copy, outgoing, retry_copy, unsupported
+from awf_mq_rabbitmq.messages import dead_copy, ended, outgoing, retry_copy, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,16 +65,10 @@ class Settling:
         """Publish the copies for the dead-letter queue and the replies, then acknowledge."""
         return self._settle(dead_letters, self._dead_copies_of)
 
-    def extend(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Those whose channel is gone, or that are settled. There is nothing to renew."""
-        return [delivery for delivery in deliveries if isinstance(self._unacked(delivery), LeaseLost)]
-
-    def recount(self, delivery: UnackedDelivery) -> bool:
-        """Replace `delivery` by a copy that says it was delivered before; False where that failed."""
-        (error,) = self._publishing.publish([partial(retry_copy, delivery, delivery.queue)])
-        if error is None:
-            self.acknowledge([delivery])
-        return error is None
+    def extend(self, deliveries: Sequence[Delivery]) -> Answers:
+        """LeaseLost for those whose channel is gone, or that are settled. There is nothing to renew."""
+        found = [self._unacked(delivery) for delivery in deliveries]
+        return [each if isinstance(each, LeaseLost) else None for each in found]
 
     def acknowledge(self, deliveries: Sequence[UnackedDelivery]) -> Answers:
         """Acknowledge; None for each that was written to its channel."""
@@ -150,13 +145,16 @@ class Settling:
 
     def _retry(self, delivery: UnackedDelivery, nack: Nack) -> PendingPublish:
         queue = self._publishing.route(delivery.queue, nack.delay_s)
-        failed, released = (1, 0) if nack.counted else (0, 1)
-        make = partial(retry_copy, delivery, queue, attempts=failed, deliveries=1, releases=released)
-        return _once(delivery, ("retry", queue, nack.counted), make, None)
+        counts = ended(delivery, time.monotonic() - delivery.arrived_at + self._publishing.waits_s(nack.delay_s))
+        if nack.counted:
+            counts = replace(counts, attempt=counts.attempt + 1)
+        make = partial(retry_copy, delivery, queue, counts, nack.history)
+        return _once(delivery, ("retry", queue, nack.counted, _settlement(delivery, nack)), make, nack.history)
 
     def _dead_copy(self, delivery: UnackedDelivery, dead_letter: DeadLetter) -> PendingPublish:
         make = partial(dead_copy, delivery, dead_letter, now_s=self._clock.now())
-        return _once(delivery, ("dead", dead_letter.queue), make, None)
+        key = ("dead", dead_letter.queue, _settlement(delivery, dead_letter))
+        return _once(delivery, key, make, dead_letter.history)
 
     def _refuse_to_remember(self) -> PendingPublish:
         raise BrokerMisconfigured(
@@ -192,7 +190,10 @@ class Settling:
 
 def _is_plain_release(nack: Nack) -> bool:
     """Whether the broker itself can requeue it: nothing is to be noted on it, and it is not acknowledged yet."""
-    return not nack.counted and not nack.delay_s > 0 and getattr(nack.delivery.receipt, "journal_id", None) is None
+    receipt = nack.delivery.receipt
+    if nack.counted or nack.delay_s > 0 or not isinstance(receipt, UnackedDelivery):
+        return False
+    return receipt.journal_id is None and not receipt.is_start_noted
 
 
 def _ended(channel: ConsumerChannel, deliveries: Sequence[UnackedDelivery], end: End) -> BaseException | None:
@@ -213,6 +214,11 @@ def _once(delivery: UnackedDelivery, key: object, make: Make, cause: object) -> 
     pending = make()
     delivery.published[key] = (pending, cause)
     return pending
+
+
+def _settlement(delivery: UnackedDelivery, item: Nack | DeadLetter) -> object:
+    """What is the same when a settlement is tried again, also with the next delivery of its message."""
+    return id(item.history) if item.history else (delivery.tag, delivery.arrived_at)
 
 
 def _name(delivery: UnackedDelivery) -> str:
