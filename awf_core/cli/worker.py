@@ -61,7 +61,7 @@ def worker_command(
     from awf_core.worker.checks import workflow_warnings
     from awf_core.worker.startup import log_started
 
-    configure_logging(log_format, log_level)  # type: ignore[arg-type]
+    configure_logging(log_format, log_level, in_background=True)  # type: ignore[arg-type]
     config = load(config_path, mq_type=mq_type, concurrency=concurrency, grace=grace)
     options = WorkerOptions(
         queues=queues,

@@ -90,6 +90,8 @@ class MqSettings(_Settings):
     what becomes of a run whose message another worker may have. `reload`: what becomes of a message whose workflow
     can't be loaded.
 
+    `max_output_bytes`: how much of each output of a command a worker keeps, the beginning and the end.
+
     `records`: whether a worker keeps state files, history, audit and transcripts of its runs, as `awf run` does.
     """
 
@@ -108,6 +110,7 @@ class MqSettings(_Settings):
     declare: Declare = "auto"
     max_body_bytes: Count = Field(1024 * 1024, ge=1)
     max_depth: Count = Field(64, ge=1, le=500)
+    max_output_bytes: Count = Field(1024 * 1024, ge=0)
     result: ResultSettings = ResultSettings()
     records: bool = False
     workflows: dict[str, WorkflowSettings] = {}

@@ -23,6 +23,7 @@ class Environment:
     child_env   the same as bytes, for processes that are started
     temp_dir    where scripts are written to be executed
     awf         the directories that templates see as `.awf.*`
+    max_output_bytes   how much of each output of a command is kept, None = all
     """
 
     env: Mapping[str, str]
@@ -33,9 +34,10 @@ class Environment:
     user: str
     hostname: str
     awf: Mapping[str, str]
+    max_output_bytes: int | None = None
 
 
-def read_environment(env: Mapping[str, str]) -> Environment:
+def read_environment(env: Mapping[str, str], *, max_output_bytes: int | None = None) -> Environment:
     """The environment that `env` describes. Checks whether `$SHELL` exists, and changes nothing."""
     home = env.get("HOME") or str(Path("~").expanduser())
     return Environment(
@@ -47,6 +49,7 @@ def read_environment(env: Mapping[str, str]) -> Environment:
         user=env.get("USER", ""),
         hostname=socket.gethostname(),
         awf=_awf_dirs(env, home),
+        max_output_bytes=max_output_bytes,
     )
 
 

@@ -30,12 +30,16 @@ class StateRecord:
 
     Bytes of the output that are not UTF-8 become lone surrogates, so that a command receives them
     unchanged. `exit_code` is -1 for a process that was killed. `attempt` counts from 1. Times are epoch
-    seconds. Later states continue from `conversation`; neither method below shows it.
+    seconds.
+    `..._cut_bytes` say how much of an output was left out to save memory. Later states continue from `conversation`;
+    neither method below shows it.
     """
 
     status: StepStatus
     output: str = ""
     stderr: str = ""
+    output_cut_bytes: int = 0
+    stderr_cut_bytes: int = 0
     exit_code: int = 0
     attempt: int = 1
     error: str = ""
@@ -72,6 +76,10 @@ class StateRecord:
 
     def _extras(self) -> dict[str, Any]:
         extras: dict[str, Any] = {}
+        if self.output_cut_bytes:
+            extras["OutputCutBytes"] = self.output_cut_bytes
+        if self.stderr_cut_bytes:
+            extras["StderrCutBytes"] = self.stderr_cut_bytes
         if self.response is not None:
             extras["Response"] = self.response
         if self.json is not None:

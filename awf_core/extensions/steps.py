@@ -75,6 +75,8 @@ class StepResult:
     status: StepStatus
     output: str = ""
     stderr: str = ""
+    output_cut_bytes: int = 0
+    stderr_cut_bytes: int = 0
     exit_code: int = 0
     attempt: int = 1
     error: str = ""

@@ -35,6 +35,7 @@ WORKFLOW_LAST_GOOD: Final = "workflow.last_good"
 RECORDS_INCOMPLETE: Final = "records.incomplete"
 PLUGIN_FAILED: Final = "plugin.failed"
 CONFIG_WARNING: Final = "config.warning"
+LOG_DROPPED: Final = "log.dropped"
 INTERNAL_ERROR: Final = "internal.error"
 LIBRARY: Final = "library"
 
@@ -67,6 +68,7 @@ MEANING: Final[dict[str, str]] = {
     RECORDS_INCOMPLETE: "a state file, the history, the audit log or a transcript can't be written; runs go on",
     PLUGIN_FAILED: "a plugin raised; the worker went on",
     CONFIG_WARNING: "something in the configuration is ignored",
+    LOG_DROPPED: "lines that were dropped because stderr was not read in time: how many, and how many of each level",
     INTERNAL_ERROR: "an internal error, with its traceback",
     LIBRARY: "a line of a library's own log, at warning or above",
 }

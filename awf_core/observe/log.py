@@ -1,7 +1,8 @@
 """The log: `configure_logging` once at start, `get_logger(__name__)` where a module logs.
 
 One event a line: a constant name from events.py plus fields, never a body or a secret. It is the standard library's
-`logging`, with a logger per module under `awf_core`, one handler and the formatters of render.py.
+`logging`, with a logger per module under `awf_core`, one handler and the formatters of render.py. A worker's lines are
+written by a thread of their own (log_writer.py), so that no thread of the worker waits for stderr.
 Thread-safe. A logger may be made, and used, before `configure_logging`: it follows the latest configuration.
 """
 
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.errors import ConfigError
+from awf_core.observe import events
+from awf_core.observe.log_writer import LogWriter
 from awf_core.observe.render import JsonLines, TextLines
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ PARENT = "awf_core"
 Format = Literal["text", "json"]
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 """The levels a user can choose, by name."""
+FLUSH_S = 2.0
+"""How long the end of a process waits for its log to be read."""
 
 
 class Logger:
@@ -95,9 +100,11 @@ def configure_logging(
     stream: TextIO | None = None,
     *,
     clock: Clock | None = None,
+    in_background: bool = False,
 ) -> None:
     """Say how and where lines are written. `format=None`: text on a terminal, else JSON; `stream=None`: stderr.
 
+    `in_background`: by a thread of its own that drops lines rather than let a caller wait; else by the caller, whole.
     Replaces an earlier call. Also routes the loggers of libraries here, from warning up, so that no library writes a
     password past the masking. Raises ConfigError for an unknown level or format.
     """
@@ -107,9 +114,11 @@ def configure_logging(
         raise ConfigError(f"log format {format!r} is not allowed (allowed: text, json)")
     out = stream if stream is not None else sys.stderr
     is_text = format == "text" or (format is None and out.isatty())
+    _HANDLER.flush()
     _HANDLER.setFormatter((TextLines if is_text else JsonLines)(clock or SystemClock()))
     _HANDLER.setLevel(LEVELS[level.lower()])
     _HANDLER.stream = stream
+    _HANDLER.write_in_background(is_on=in_background)
     _PARENT.setLevel(LEVELS[level.lower()])
     root = logging.getLogger()
     if _HANDLER not in root.handlers:
@@ -122,7 +131,7 @@ class LineHandler(logging.Handler):
     A log that can't be written (closed pipe, full disk) must not stop a worker.
 
     A thread that finds another one writing leaves its line to it and goes on: with a lock around each write, the
-    threads of a busy worker spent their time waiting for one another.
+    threads of a busy worker spent their time waiting for one another. In the background no caller writes at all.
     """
 
     def __init__(self) -> None:
@@ -131,6 +140,7 @@ class LineHandler(logging.Handler):
         self._lines: deque[str] = deque()
         self._writing = threading.Lock()
         self._batch = threading.local()
+        self._background: LogWriter | None = None
         # A child that is forked while another thread writes would inherit a lock that no thread of its own releases.
         os.register_at_fork(after_in_child=self._start_afresh)
 
@@ -143,9 +153,14 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line whole and flush it, or have the thread that is writing do it."""
         try:
-            self._lines.append(self.format(record) + "\n")
+            line = self.format(record) + "\n"
         except Exception:  # noqa: BLE001  (a library's bad log call must not break its caller)
             self.handleError(record)
+            return
+        if self._background is not None:
+            self._background.put(record.levelno, line)
+            return
+        self._lines.append(line)
         if not getattr(self._batch, "is_open", False):
             self._drain()
 
@@ -159,6 +174,26 @@ class LineHandler(logging.Handler):
             self._batch.is_open = False
             self._drain()
 
+    def write_in_background(self, *, is_on: bool) -> None:
+        """Have a thread of its own write from now on, or again the callers."""
+        if not is_on:
+            self._background = None
+        elif self._background is None:
+            self._background = LogWriter(self._stream_now, self._dropped_line)
+
+    def flush(self) -> None:
+        """Wait until all lines are written, FLUSH_S at most. `logging` calls it when the process ends."""
+        if self._background is not None:
+            self._background.flush(FLUSH_S)
+
+    def _stream_now(self) -> TextIO:
+        return self.stream if self.stream is not None else sys.stderr
+
+    def _dropped_line(self, counts: dict[str, int]) -> str:
+        record = logging.LogRecord(PARENT, logging.WARNING, "", 0, events.LOG_DROPPED, None, None)
+        record.fields = {"logger": "observe.log", "lines": sum(counts.values()), **counts}
+        return self.format(record) + "\n"
+
     def _drain(self) -> None:
         # Checked again after each piece: a thread that left a line while the lock was taken counts on it.
         while self._lines and self._writing.acquire(blocking=False):
@@ -169,7 +204,7 @@ class LineHandler(logging.Handler):
 
     def _write_out(self) -> None:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        stream = self.stream if self.stream is not None else sys.stderr
+        stream = self._stream_now()
         try:
             stream.write("".join(lines))
             stream.flush()
@@ -179,6 +214,8 @@ class LineHandler(logging.Handler):
     def _start_afresh(self) -> None:
         self._lines = deque()
         self._writing = threading.Lock()
+        # The writing thread stayed with the parent. A child writes its few lines itself.
+        self._background = None
 
 
 _HANDLER = LineHandler()

@@ -220,6 +220,7 @@ def make_planner(
         env=env,
         find=catalogue.get,
         recorder=make_recorder(config, env),
+        max_output_bytes=config.mq.max_output_bytes,
     )
     own = Planner(catalogue=catalogue, engine=engine, policy_for=policy_for, project_inputs=config.inputs, cwd=cwd)
     if not names_executors(config):

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from awf_core.engine.process.captured import UNLIMITED, OutputLimit
 from awf_core.engine.process.guardian import guardian
 from awf_core.engine.process.launch import Started, StartFailed, new_token, start, with_token
 from awf_core.engine.process.sweep import kill_marked, kill_tree
@@ -34,6 +35,7 @@ class Finished:
     """How a process ended.
 
     exit_code   0-255; -1 after a signal or when it was stopped; 0 when it did not start or its pipes stayed open
+    ..._cut_bytes   how many bytes were left out where a limit was given; a line in the output says so too
     problem     why it did not start (`fork/exec /bin/sh: no such file or directory`), else empty
     """
 
@@ -41,6 +43,8 @@ class Finished:
     exit_code: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
+    stdout_cut_bytes: int = 0
+    stderr_cut_bytes: int = 0
     problem: str = ""
 
     @property
@@ -70,12 +74,13 @@ def run_process(
     timeout_s: float | None,
     cancel: Cancel,
     on_output: OnOutput | None = None,
+    output_limit: OutputLimit = UNLIMITED,
 ) -> Finished:
     """Run `argv` in a session of its own with empty standard input, and wait for it.
 
     `timeout_s` None = no limit. `cwd` None = this process's. `on_output` gets ("stdout" | "stderr", bytes) as
-    they come. On timeout or cancel the process group and every process that carries this run's token are
-    killed at once. Raises nothing for what the process does. Thread-safe.
+    they come, all of them; `output_limit` bounds what is kept. On timeout or cancel the process group and every
+    process that carries this run's token are killed at once. Raises nothing for what the process does. Thread-safe.
     """
     if cancel.requested:
         return Finished(end="cancelled", exit_code=-1)
@@ -86,7 +91,7 @@ def run_process(
     slot = guard.open(token)
     try:
         started = start(argv, env=with_token(env, token), cwd=cwd)
-        return _finish(started, token, timeout_s, cancel, on_output)
+        return _finish(started, token, timeout_s, cancel, on_output, output_limit)
     except StartFailed as problem:
         return Finished(end="not_started", problem=str(problem))
     finally:
@@ -94,9 +99,14 @@ def run_process(
 
 
 def _finish(
-    started: Started, token: bytes, timeout_s: float | None, cancel: Cancel, on_output: OnOutput | None
+    started: Started,
+    token: bytes,
+    timeout_s: float | None,
+    cancel: Cancel,
+    on_output: OnOutput | None,
+    output_limit: OutputLimit,
 ) -> Finished:
-    watch = Watch(started, on_output)
+    watch = Watch(started, on_output, output_limit)
     popen = started.popen
     ends_at = None if timeout_s is None else time.monotonic() + timeout_s
     try:
@@ -115,11 +125,15 @@ def _finish(
         raise
     finally:
         watch.close()
+    stdout, stdout_cut_bytes = watch.output("stdout")
+    stderr, stderr_cut_bytes = watch.output("stderr")
     return Finished(
         end=end,
         exit_code=_exit_code(end, popen.returncode),
-        stdout=watch.output("stdout"),
-        stderr=watch.output("stderr"),
+        stdout=stdout,
+        stderr=stderr,
+        stdout_cut_bytes=stdout_cut_bytes,
+        stderr_cut_bytes=stderr_cut_bytes,
     )
 
 

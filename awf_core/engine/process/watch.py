@@ -12,6 +12,8 @@ import select
 import time
 from typing import TYPE_CHECKING, Literal
 
+from awf_core.engine.process.captured import Captured, OutputLimit
+
 if TYPE_CHECKING:
     from awf_core.engine.process.launch import Started
     from awf_core.extensions.deadline import Cancel
@@ -31,13 +33,13 @@ Wait = Literal["exited", "timeout", "cancelled"]
 class Watch:
     """The pipes of a process, and its exit. `close` closes every descriptor."""
 
-    __slots__ = ("_on_output", "_open", "_parts", "_poll", "_popen")
+    __slots__ = ("_captured", "_on_output", "_open", "_poll", "_popen")
 
-    def __init__(self, started: Started, on_output: OnOutput | None) -> None:
+    def __init__(self, started: Started, on_output: OnOutput | None, limit: OutputLimit) -> None:
         self._popen = started.popen
         self._on_output = on_output
         self._open = {started.out_fd: "stdout", started.err_fd: "stderr"}
-        self._parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+        self._captured = {"stdout": Captured(limit), "stderr": Captured(limit)}
         self._poll = select.poll()
         self._poll.register(started.out_fd, select.POLLIN)
         self._poll.register(started.err_fd, select.POLLIN)
@@ -70,9 +72,9 @@ class Watch:
                 return False
         return True
 
-    def output(self, stream: str) -> bytes:
-        """What was read from `stdout` or `stderr` so far."""
-        return b"".join(self._parts[stream])
+    def output(self, stream: str) -> tuple[bytes, int]:
+        """What was read from `stdout` or `stderr` so far, and how many bytes of it were left out."""
+        return self._captured[stream].value()
 
     def close(self) -> None:
         """Close the descriptors. Not to be used afterwards."""
@@ -117,7 +119,7 @@ class Watch:
         data = os.read(descriptor, _READ_BYTES) if event & select.POLLIN else b""
         if data:
             stream = self._open[descriptor]
-            self._parts[stream].append(data)
+            self._captured[stream].add(data)
             if self._on_output is not None:
                 self._on_output(stream, data)
             return

@@ -149,7 +149,7 @@ def _state(name: str, record: StateRecord) -> dict[str, Any]:
         "TokensEstimated": tokens.estimated,
         "OutputPath": "",
         "StderrPath": "",
-        "Truncated": False,
+        "Truncated": bool(record.output_cut_bytes or record.stderr_cut_bytes),
         "Data": None,
     }
 

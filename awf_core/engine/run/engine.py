@@ -49,6 +49,7 @@ class Engine:
     env        the environment that runs see, copied now; None = `os.environ`
     find       looks up the workflows that steps call by name; None = no workflow can be called
     recorder   writes records of its runs; None = no records
+    max_output_bytes   how much of each output of a command is kept, None = all
     """
 
     def __init__(
@@ -61,13 +62,14 @@ class Engine:
         env: Mapping[str, str] | None = None,
         find: Find | None = None,
         recorder: Recorder | None = None,
+        max_output_bytes: int | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._step_types = step_types
         self._templates = StepTemplates()
         self._events = events or NoEvents()
         self._recorder = recorder or Recorder()
-        self._environment = read_environment(os.environ if env is None else env)
+        self._environment = read_environment(os.environ if env is None else env, max_output_bytes=max_output_bytes)
         self._visitor = Visitor(
             step_types=step_types,
             clock=self._clock,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from awf_core.engine.process.captured import OutputLimit
 from awf_core.engine.process.run_process import run_process
 from awf_core.engine.run.run_end import Ending, cancelled, error_type
 from awf_core.errors import AwfError
@@ -142,6 +143,7 @@ def _run_command(command: str, execution: RunView, deadline: Deadline) -> None:
         cwd=str(execution.cwd),
         timeout_s=deadline.left_s(),
         cancel=deadline.cancel,
+        output_limit=OutputLimit(max_bytes=execution.environment.max_output_bytes),
     )
     if finished.failure is not None:
         raise HookFailed(f"hook {finished.failure}")

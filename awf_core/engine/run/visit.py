@@ -198,6 +198,8 @@ def _record(result: StepResult, started_at: float, finished_at: float) -> StateR
         status=result.status,
         output=result.output,
         stderr=result.stderr,
+        output_cut_bytes=result.output_cut_bytes,
+        stderr_cut_bytes=result.stderr_cut_bytes,
         exit_code=result.exit_code,
         attempt=result.attempt,
         error=result.error,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from awf_core.engine.process.captured import OutputLimit
 from awf_core.engine.process.run_process import Finished, run_process
 from awf_core.engine.secrets import mask
 from awf_core.engine.steps.script import prefer_local, read_script, script_command, script_path, script_template
@@ -136,6 +137,7 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
 
 
 def _once(argv: Sequence[str], directory: str, context: StepContext) -> Finished:
+    secrets = tuple(value.encode("utf-8", "surrogatepass") for value in context.execution.secrets)
     return run_process(
         argv,
         env=context.execution.step_env,
@@ -143,6 +145,7 @@ def _once(argv: Sequence[str], directory: str, context: StepContext) -> Finished
         timeout_s=context.deadline.left_s(),
         cancel=context.deadline.cancel,
         on_output=context.on_output,
+        output_limit=OutputLimit(max_bytes=context.execution.environment.max_output_bytes, secrets=secrets),
     )
 
 
@@ -161,6 +164,8 @@ def _result(finished: Finished, attempt: int, context: StepContext) -> StepResul
         status="completed" if succeeded else "failed",
         output=output,
         stderr=stderr,
+        output_cut_bytes=finished.stdout_cut_bytes,
+        stderr_cut_bytes=finished.stderr_cut_bytes,
         exit_code=finished.exit_code,
         attempt=attempt,
         error="" if succeeded else error,
