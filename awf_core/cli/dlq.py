@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -16,8 +17,6 @@ from awf_core.cli.queues import browse, connected
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from awf_core.contract import QueueItem
     from awf_core.mq import Mq
 

@@ -10,15 +10,13 @@ import functools
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import rich_click as click
 
 from awf_core.cli.fail import exit_code_of, show
 from awf_core.config.backend_names import has_third_party_plugins
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show the configuration with the origin of every value, or check it."),

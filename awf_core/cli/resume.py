@@ -7,6 +7,7 @@ Inputs are not checked again, as in the original tool. An error that stops the r
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -33,8 +34,6 @@ from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from awf_core.engine.run.events import Events
     from awf_core.extensions.agents import UserInput
     from awf_core.extensions.deadline import Cancel

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import rich_click as click
 
@@ -24,9 +25,6 @@ from awf_core.errors import AwfError, ConfigError, InputError
 from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.results import json_value
 from awf_core.lang.problems import LoadError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 STDIN = 0
 

@@ -6,8 +6,10 @@ becomes one exception, `Refused`, with its phase.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
@@ -25,9 +27,6 @@ from awf_core.lang.inputs import VALIDATION_FAILED, missing_required
 from awf_core.lang.load import load_workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from awf_core.config.project import Project
     from awf_core.engine.run.events import Events
     from awf_core.extensions.agents import UserInput

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -13,9 +15,6 @@ from awf_core.engine.records.timestamps import written
 from awf_core.extensions.results import json_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from awf_core.engine.records.state_file import RunState
     from awf_core.extensions.results import StateRecord
 

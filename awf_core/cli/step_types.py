@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from awf_core.config.backend_names import has_third_party_plugins
 from awf_core.engine.steps import builtin_step_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from awf_core.extensions.agents import UserInput
     from awf_core.lang.step_types import StepTypes
     from awf_core.plugin.manager import Registrations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -20,8 +21,6 @@ from awf_core.config.section import Filled, Places, fill, variables
 from awf_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from awf_core.config.origins import Origin
 
 M = TypeVar("M", bound=BaseModel)

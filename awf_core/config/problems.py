@@ -6,6 +6,7 @@ Turns pydantic's findings into one line each, and never shows a value that may b
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from awf_core.config.did_you_mean import did_you_mean
@@ -15,8 +16,6 @@ from awf_core.config.secrets import masked
 from awf_core.errors import ConfigError, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from pydantic_core import ErrorDetails
 
     from awf_core.config.yaml_source import KeyPath

@@ -6,7 +6,7 @@ handed in. Every problem of a section is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,8 +20,6 @@ from awf_core.config.yaml_source import Document, KeyPath, parse_flow
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 

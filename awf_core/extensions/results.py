@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from awf_core.clock import iso_utc
-
-if TYPE_CHECKING:
-    from awf_core.extensions.conversation import Conversation, Tokens
+from awf_core.extensions.conversation import Conversation, Tokens
 
 StepStatus = Literal["completed", "failed"]
 RunStatus = Literal["completed", "failed", "cancelled"]

@@ -6,24 +6,20 @@ A plugin adds one by `register(step_type)` in its hook `awf_register_step_types`
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from awf_core.lang.step_types import StepParser
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from awf_core.extensions.conversation import Conversation, Tokens
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.environment import Environment
-    from awf_core.extensions.outward import Log, OnOutput
-    from awf_core.extensions.results import Cause, Run, StateRecord, StepStatus
-    from awf_core.lang.model import State, Workflow
-    from awf_core.lang.scope import Scope
-    from awf_core.lang.step_types import StepTypes
+from awf_core.extensions.conversation import Conversation, Tokens
+from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.environment import Environment
+from awf_core.extensions.outward import Log, OnOutput
+from awf_core.extensions.results import Cause, Run, StateRecord, StepStatus
+from awf_core.lang.model import State, Workflow
+from awf_core.lang.scope import Scope
+from awf_core.lang.step_types import StepParser, StepTypes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,21 +6,16 @@ the same time, with the strategies of a parallel state; its results come in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.run.branches import Branches
-from awf_core.extensions.deadline import CANCELLED_TEXT
+from awf_core.extensions.deadline import CANCELLED_TEXT, Cancel
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
+from awf_core.extensions.outward import OutwardContext
 from awf_core.integrations.gh import json_outputs, need, number, repository, run_gh, text, texts
 from awf_core.lang.go.text import type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.outward import OutwardContext
 
 Inputs = Mapping[str, Any]
 Call = Callable[[Inputs, "OutwardContext"], dict[str, Any]]

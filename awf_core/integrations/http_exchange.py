@@ -15,17 +15,13 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import httpx
 
 from awf_core.errors import redact_url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.deadline import Deadline
 
 MAX_REDIRECTS = 10
 _PORTS = {"http": 80, "https": 443}

@@ -6,10 +6,12 @@ failures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from awf_core.engine.duration_text import duration_text
 from awf_core.extensions.operations import OperationResult
+from awf_core.extensions.outward import OutwardContext
 from awf_core.integrations.http_exchange import (
     ExchangeCancelled,
     ExchangeFailed,
@@ -18,11 +20,6 @@ from awf_core.integrations.http_exchange import (
     Response,
     exchange,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.outward import OutwardContext
 
 MAX_S = 30.0
 MAX_BODY_BYTES = 1024 * 1024

@@ -7,19 +7,14 @@ be reached, cycles, names of parallel branches, targets of transitions inside lo
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
+from awf_core.lang.fields import Fields
 from awf_core.lang.findings import Findings, Stage
+from awf_core.lang.model import State
 from awf_core.lang.problems import MISSING_STATE, Problem, StepProblem
-from awf_core.lang.states import check_gotos
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from awf_core.lang.fields import Fields
-    from awf_core.lang.model import State
-    from awf_core.lang.states import Links, ReadState
+from awf_core.lang.states import Links, ReadState, check_gotos
 
 
 def check_rules(read: Sequence[ReadState], *, initial: str, states_fields: Fields, findings: Findings) -> None:

@@ -5,15 +5,11 @@ Both notations draw the same nodes and edges.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from awf_core.lang.model import INLINE_ERROR_PREFIX, TerminalSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from awf_core.lang.model import State, Workflow
+from awf_core.lang.model import INLINE_ERROR_PREFIX, State, TerminalSpec, Workflow
 
 Kind = Literal["next", "failure", "condition", "inside"]
 Direction = Literal["TB", "LR", "BT", "RL"]

@@ -7,17 +7,14 @@ directory or in a pack. A path is accepted only where the caller allows it; a wo
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from awf_core.errors import WorkflowNotFound
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
 from awf_core.lang.packs import pack_candidates, pack_directories, pack_lists
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NOT_FOUND = "USER.FACADE.WORKFLOW_NOT_FOUND"
 SUFFIX = ".yaml"

@@ -8,15 +8,12 @@ their case: `path` is a fine name for an input.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.inputs import refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from awf_core.lang.model import Workflow
+from awf_core.lang.model import Workflow
 
 MAX_NAME_LENGTH = 255
 _SHOWN = 60

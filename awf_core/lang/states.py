@@ -7,23 +7,17 @@ The load-time check of conditions knows no values yet. The engine decides which 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from awf_core.lang.expressions import check_when, compile_late
-from awf_core.lang.findings import Stage
+from awf_core.lang.expressions import Expression, check_when, compile_late
+from awf_core.lang.fields import Fields, StateFields
+from awf_core.lang.findings import Findings, Stage
 from awf_core.lang.go.durations import parse_duration_ns, whole_milliseconds
 from awf_core.lang.go.quoting import quoted
-from awf_core.lang.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State, TemplateRef, Transition
+from awf_core.lang.model import INLINE_ERROR_PREFIX, TERMINAL, HookAction, RetryRule, State, TemplateRef, Transition
 from awf_core.lang.problems import MISSING_FIELD, Problem, StepProblem
 from awf_core.lang.sections import read_state_hooks
-from awf_core.lang.step_types import COMMAND_TYPES, inline_failure
-
-if TYPE_CHECKING:
-    from awf_core.lang.expressions import Expression
-    from awf_core.lang.fields import Fields, StateFields
-    from awf_core.lang.findings import Findings
-    from awf_core.lang.model import HookAction
-    from awf_core.lang.step_types import StepParser, StepTypes
+from awf_core.lang.step_types import COMMAND_TYPES, StepParser, StepTypes, inline_failure
 
 _DEFAULT_INLINE_EXIT_CODE = 1
 

@@ -7,18 +7,15 @@ returns is kept in `State.spec` untouched.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from collections.abc import Iterable
+from typing import Literal, Protocol, runtime_checkable
 
 from awf_core.errors import ConfigError
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TERMINAL, TerminalSpec
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from awf_core.lang.fields import StateFields
 
 LANGUAGE_TYPES = frozenset(
     {"step", "command", "parallel", "terminal", "for_each", "while", "operation", "call_workflow", "agent"}

@@ -11,18 +11,14 @@ import threading
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from awf_core.engine.run.events import Recorder
+from awf_core.engine.run.execution import Execution
 from awf_core.errors import SystemFailure
-from awf_core.extensions.results import json_value
+from awf_core.extensions.results import Run, json_value
 from awf_core.ids import new_id
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run
 
 BUSY_TIMEOUT_S = 10.0
 _SCHEMA = """

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from awf_core.engine.records.audit import AuditLog
 from awf_core.engine.records.history import History
+from awf_core.engine.records.paths import RecordPaths
 from awf_core.engine.records.state_file import StateFiles
 from awf_core.engine.records.transcript import Transcripts
 from awf_core.engine.run.events import Recorder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from awf_core.engine.records.paths import RecordPaths
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run, StateRecord
-    from awf_core.lang.model import State
+from awf_core.engine.run.execution import Execution
+from awf_core.extensions.results import Run, StateRecord
+from awf_core.lang.model import State
 
 
 def open_records(paths: RecordPaths, *, warn: Callable[[str], None]) -> Recorder:

@@ -9,25 +9,21 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from awf_core.clock import Clock
 from awf_core.engine.duration_text import duration_text
 from awf_core.engine.secrets import secret_values
-from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.deadline import Cancel, Deadline
+from awf_core.extensions.environment import Environment
+from awf_core.extensions.results import StateRecord
+from awf_core.lang.model import Workflow
 from awf_core.lang.packs import pack_of
 from awf_core.lang.scope import Scope
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.clock import Clock
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.environment import Environment
-    from awf_core.extensions.results import StateRecord
-    from awf_core.lang.model import Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,28 +7,24 @@ where a run goes next.
 from __future__ import annotations
 
 import logging
+import random
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from awf_core.clock import Clock
+from awf_core.engine.run.child_runs import ChildRuns
+from awf_core.engine.run.events import Events, Recorder
+from awf_core.engine.run.execution import Execution
 from awf_core.engine.run.hooks import run_hook
 from awf_core.engine.secrets import MaskedOutput
 from awf_core.errors import redact_url
+from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.outward import Level
 from awf_core.extensions.results import StateRecord
-from awf_core.extensions.steps import StepAborted, StepContext, StepResult, Visit
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Mapping, Sequence
-
-    from awf_core.clock import Clock
-    from awf_core.engine.run.child_runs import ChildRuns
-    from awf_core.engine.run.events import Events, Recorder
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.outward import Level
-    from awf_core.extensions.steps import StepType
-    from awf_core.lang.model import HookAction, State
-    from awf_core.lang.step_types import StepTypes
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType, Visit
+from awf_core.lang.model import HookAction, State
+from awf_core.lang.step_types import StepTypes
 
 _log = logging.getLogger(__name__)
 

@@ -6,14 +6,13 @@ every command that loads workflows has this type and few workflows have agents.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from awf_core.engine.steps.outward import Registered, checked
 from awf_core.extensions.steps import Routing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from awf_core.engine.steps.agent_visit import AgentVisit
     from awf_core.extensions.agents import AgentProvider, UserInput
     from awf_core.extensions.steps import StepContext, StepResult

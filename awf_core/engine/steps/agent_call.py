@@ -6,10 +6,13 @@ Called by the agent step. What can't be filled in or read ends the run: StepAbor
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from awf_core.engine.steps.agent_skills_and_roles import ReferenceMissing, SearchPlaces, role_text, skills_text
+from awf_core.engine.steps.agent_spec import AgentSpec
 from awf_core.engine.steps.outward import render_value
 from awf_core.engine.steps.script import MAX_SCRIPT_BYTES, prefer_local, script_path, script_template
 from awf_core.errors import AwfError
@@ -17,13 +20,7 @@ from awf_core.extensions.agents import AgentFailed, AgentProvider, Conversation
 from awf_core.extensions.conversation import begin
 from awf_core.extensions.steps import StepAborted, StepContext
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.engine.steps.agent_spec import AgentSpec
-    from awf_core.lang.templates import Template
+from awf_core.lang.templates import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

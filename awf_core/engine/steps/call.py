@@ -6,23 +6,19 @@ inputs and files.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from awf_core.engine.run.run_end import TIMEOUT_REASON
 from awf_core.errors import AwfError, WorkflowNotFound
+from awf_core.extensions.results import Cause, Run
 from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
+from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import LoadError, Problem, StepProblem
 from awf_core.lang.templates import Template, compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from awf_core.extensions.results import Cause, Run
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State, Workflow
 
 DEFAULT_TIMEOUT_S = 300
 MAX_DEPTH = 10

@@ -7,28 +7,23 @@ in reading a script, ends the run.
 from __future__ import annotations
 
 import contextlib
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from awf_core.engine.process.run_process import Finished, run_process
 from awf_core.engine.secrets import mask
 from awf_core.engine.steps.script import prefer_local, read_script, script_command, script_path, script_template
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import DEADLINE_TEXT
+from awf_core.extensions.results import Cause
 from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.lang.fields import StateFields
+from awf_core.lang.model import RetryRule, State
 from awf_core.lang.problems import StepProblem
-from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterator, Sequence
-
-    from awf_core.extensions.results import Cause
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import RetryRule, State
-    from awf_core.lang.step_templates import Filled
-    from awf_core.lang.templates import Template
+from awf_core.lang.step_templates import Filled
+from awf_core.lang.templates import Template, compile_template
 
 _LONGEST_MS = 2**63 / 1e6
 _START_FAILURE_CODE = 1

@@ -6,22 +6,19 @@ the run; any other failure is a result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.steps.outward import Registered, checked, compile_value, outward_context, render_value
 from awf_core.errors import AwfError
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
 from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
+from awf_core.lang.model import State
 from awf_core.lang.problems import StepProblem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State
 
 _UNNAMED_FAILURE = "operation failed"
 

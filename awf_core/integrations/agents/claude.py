@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, session_of
 from awf_core.lang.go.numbers import float_text
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 _ALIASES = ("sonnet", "opus", "haiku")
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.process.program import ProgramMissing, run_program, text_of
+from awf_core.engine.process.run_process import Finished
 from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest, Tokens, estimate_tokens
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
+from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.results import Cause
 from awf_core.integrations.agents.parse import Usage, misspelt
-
-if TYPE_CHECKING:
-    from awf_core.engine.process.run_process import Finished
-    from awf_core.extensions.outward import OutwardContext
-    from awf_core.extensions.results import Cause
 
 Options = Mapping[str, Any]
 _NOTHING_SAID = " "

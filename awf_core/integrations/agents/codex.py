@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 _MODEL = re.compile(r"gpt-|codex-|o[0-9]")
 _MESSAGES = ("agent_message", "assistant_message")

@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import math
 import posixpath
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from awf_core.extensions.agents import AgentRequest, Conversation
 from awf_core.integrations.agents.cli_provider import Dialect
 from awf_core.integrations.agents.parse import events, flag_and_value, is_set, list_option, text_option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.extensions.agents import AgentRequest, Conversation
 
 _ROLE_LABELS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _NUMBERS = (("max_turns", "--max-turns"), ("max_tokens", "--max-tokens"), ("max_price", "--max-price"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cmp_to_key
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.access import fetch, fetch_or_nil, hashable
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Budget
 from awf_core.lang.expressions.natures import (
     ANY,
     ANY_MAP,
@@ -16,18 +17,13 @@ from awf_core.lang.expressions.natures import (
     INT_ARRAY,
     TEXT,
     TEXT_ARRAY,
+    Nature,
     element,
 )
 from awf_core.lang.expressions.operators import equal, less
 from awf_core.lang.expressions.signatures import BuiltinFunction, expect_count, over, shown, takes
 from awf_core.lang.expressions.values import AnyMap, as_text, is_array, is_int, is_number, type_name
 from awf_core.lang.go.text import StringList
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from awf_core.lang.expressions.evaluation import Budget
-    from awf_core.lang.expressions.natures import Nature
 
 
 def _length(values: Sequence[object], _: Budget) -> object:

@@ -5,16 +5,12 @@ Called by the checker. Pure; raises Fault at the operator for types that can't g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from awf_core.lang.expressions import natures
 from awf_core.lang.expressions.errors import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from awf_core.lang.expressions.natures import Nature
-    from awf_core.lang.expressions.nodes import Binary, Unary
+from awf_core.lang.expressions.natures import Nature
+from awf_core.lang.expressions.nodes import Binary, Unary
 
 _NUMBERS = ("int", "float")
 

@@ -5,19 +5,15 @@ Called by `expression.py` on every tree; the emitter uses nothing of it. Pure; r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from awf_core.lang.expressions import natures, nodes, signatures
 from awf_core.lang.expressions.builtin_table import BUILTINS, NAMES
 from awf_core.lang.expressions.check_operators import binary_nature, unary_nature
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.natures import Nature
 from awf_core.lang.expressions.operators import pattern_found
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from awf_core.lang.expressions.natures import Nature
-    from awf_core.lang.expressions.signatures import Overload
+from awf_core.lang.expressions.signatures import Overload
 
 _CONSTANTS: dict[type, Nature] = {
     bool: natures.BOOL,

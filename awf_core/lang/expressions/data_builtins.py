@@ -6,11 +6,11 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Budget
 from awf_core.lang.expressions.natures import ANY, TEXT
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
 from awf_core.lang.expressions.values import (
@@ -27,11 +27,6 @@ from awf_core.lang.go import layouts
 from awf_core.lang.go.json import json_float, json_string
 from awf_core.lang.go.text import Uint8
 from awf_core.lang.go.times import Duration, Time
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.expressions.evaluation import Budget
 
 _string_of = partial(json_string, keeps_bytes=True)
 _KINDS = {bool: "bool", Uint8: "uint", float: "float", str: "string"}

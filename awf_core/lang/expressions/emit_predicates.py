@@ -5,23 +5,19 @@ Each round sets what `#` and `#index` stand for; the rounds count against the ev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from awf_core.lang.expressions.access import hashable
 from awf_core.lang.expressions.array_builtins import sort_by
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Code, Frame
+from awf_core.lang.expressions.nodes import Builtin
 from awf_core.lang.expressions.operators import add
 from awf_core.lang.expressions.values import AnyMap, as_bool, is_array, type_name
 from awf_core.lang.go.text import Uint8
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeAlias
-
-    from awf_core.lang.expressions.evaluation import Code, Frame
-    from awf_core.lang.expressions.nodes import Builtin
-
-    Compute: TypeAlias = Callable[[Frame, Sequence[object], Code, Code | None], object]
+Compute: TypeAlias = Callable[[Frame, Sequence[object], Code, Code | None], object]
 
 
 def emit_predicate_call(node: Builtin, arguments: Sequence[Code]) -> Code:

@@ -8,23 +8,20 @@ errors follow the original engine.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from awf_core.lang.expressions import environment
 from awf_core.lang.expressions.checker import check
 from awf_core.lang.expressions.emit import emit
 from awf_core.lang.expressions.errors import ExpressionError, ExpressionEvalError, Fault, locate
-from awf_core.lang.expressions.evaluation import Frame
+from awf_core.lang.expressions.evaluation import Code, Frame
 from awf_core.lang.expressions.fold import fold
 from awf_core.lang.expressions.parser import parse
 from awf_core.lang.expressions.values import plain, type_name
 from awf_core.lang.go.numbers import truncated
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import SPACES, Uint8
-
-if TYPE_CHECKING:
-    from awf_core.lang.expressions.evaluation import Code
-    from awf_core.lang.scope import Scope
+from awf_core.lang.scope import Scope
 
 Mode = Literal["bool", "int", "any"]
 

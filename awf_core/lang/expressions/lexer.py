@@ -7,15 +7,12 @@ values here, as the original's lexer and number parser read them. Raises nothing
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.go.numbers import INT_MAX, is_decimal, parse_float, parse_int
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IDENTIFIER, NUMBER, STRING, OPERATOR, BRACKET, EOF = "Identifier", "Number", "String", "Operator", "Bracket", "EOF"
 

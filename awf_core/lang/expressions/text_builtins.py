@@ -5,19 +5,14 @@ Positions count bytes of UTF-8, as in the original; `len` alone counts character
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.evaluation import LIMIT, Budget, check_text_size
 from awf_core.lang.expressions.natures import ARRAY, BOOL, INT, TEXT, TEXT_ARRAY
-from awf_core.lang.expressions.signatures import BuiltinFunction, takes
+from awf_core.lang.expressions.signatures import BuiltinFunction, Compute, Overload, takes
 from awf_core.lang.expressions.values import as_text, is_array, to_int, type_name
 from awf_core.lang.go.text import SPACES, StringList
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.expressions.signatures import Compute, Overload
 
 
 def _trim(values: Sequence[object], _: Budget) -> object:

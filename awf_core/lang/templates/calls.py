@@ -6,17 +6,14 @@ Called by the operand nodes. It knows no function by name but `and`, `or` and `c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from awf_core.lang.go.text import StringList
 from awf_core.lang.templates.errors import FunctionError, check_size
+from awf_core.lang.templates.state import Located, State
 from awf_core.lang.templates.values import INVALID, MISSING, Kind, Value, Wanted, is_true, kind_of, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from awf_core.lang.templates.state import Located, State
 
 CHARS_PER_STEP: Final = 256
 _GO_NAMES: Final = {"string": "string", "strings": "[]string"}

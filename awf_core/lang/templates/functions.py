@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from awf_core.lang.go.quoting import from_bytes, quoted, to_bytes
 from awf_core.lang.go.text import StringList, trim_space
@@ -18,9 +19,6 @@ from awf_core.lang.templates.errors import MAX_PIECES, FunctionError, LimitError
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
 from awf_core.lang.templates.values import Kind, Value, is_true, kind_of, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 MAX_FILE_BYTES = 1 << 20
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from awf_core.lang.go.numbers import format_float
+from awf_core.lang.scope import Scope
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.timestamps import ZERO_TIME, read_timestamp
@@ -29,9 +30,6 @@ from awf_core.lang.templates.values import (
     register_kind,
     type_name,
 )
-
-if TYPE_CHECKING:
-    from awf_core.lang.scope import Scope
 
 
 class LoopItem(Opaque):

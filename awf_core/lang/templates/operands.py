@@ -10,18 +10,14 @@ Before anything that can fail a node sets `state.node`, and errors point there; 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from awf_core.lang.templates.calls import Command, Operand, argument, call_function
 from awf_core.lang.templates.fields import find_field
 from awf_core.lang.templates.functions import FUNCTIONS
+from awf_core.lang.templates.lexer import Number
+from awf_core.lang.templates.state import State
 from awf_core.lang.templates.values import INVALID, MISSING, MapView, Value
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.templates.lexer import Number
-    from awf_core.lang.templates.state import State
 
 
 class Constant(Operand):

@@ -6,18 +6,14 @@ is bounded, so the stack is too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates import statements
+from awf_core.lang.templates.lexer import Token
+from awf_core.lang.templates.operands import Pipeline
 from awf_core.lang.templates.pipelines import PipelineReader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from awf_core.lang.templates.lexer import Token
-    from awf_core.lang.templates.operands import Pipeline
 
 MAIN = "cmd"
 

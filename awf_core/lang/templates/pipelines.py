@@ -6,20 +6,16 @@ the names of the variables that are in scope.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from awf_core.lang.go.quoting import quoted, unquote
 from awf_core.lang.templates import operands
-from awf_core.lang.templates.calls import Command
+from awf_core.lang.templates.calls import Command, Operand
 from awf_core.lang.templates.errors import fail_parse, place_of
 from awf_core.lang.templates.functions import FUNCTIONS
 from awf_core.lang.templates.lexer import Token, read_number, tokenize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from awf_core.lang.templates.calls import Operand
 
 _OPERANDS = frozenset(
     ("bool", "character", "complex", "dot", "field", "identifier", "number", "nil", "raw", "string", "variable", "(")

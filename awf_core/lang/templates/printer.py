@@ -6,15 +6,13 @@ nothing but itself. Raises LimitError when the text grows too large.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 from awf_core.lang.go.numbers import format_float, int_text
 from awf_core.lang.go.quoting import can_backquote, is_printable, quoted, to_bytes
 from awf_core.lang.templates.errors import check_pieces, check_size
 from awf_core.lang.templates.values import INVALID, Kind, MapView, Opaque, Struct, Value, kind_of, map_items, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DIGITS = {"d": "d", "v": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "X"}
 _PREFIXES = {"b": "0b", "x": "0x", "X": "0X"}

@@ -6,18 +6,13 @@ left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from awf_core.lang.templates.calls import Command, Operand
 from awf_core.lang.templates.namespaces import ROOT_NAMES
 from awf_core.lang.templates.operands import Chain, Identifier, Path, Pipeline, Variable
-from awf_core.lang.templates.statements import Action, Choice, Include, Range
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from awf_core.lang.templates.calls import Command, Operand
-    from awf_core.lang.templates.statements import Body
+from awf_core.lang.templates.statements import Action, Body, Choice, Include, Range
 
 _LAZY = frozenset({"and", "or"})
 """Functions that may not evaluate their later arguments."""

@@ -10,18 +10,14 @@ around it does next: go on, break or continue.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.formatting import printed, sprint
-from awf_core.lang.templates.state import MAX_DEPTH
+from awf_core.lang.templates.operands import Pipeline
+from awf_core.lang.templates.state import MAX_DEPTH, State
 from awf_core.lang.templates.values import INVALID, Kind, Pointer, Value, is_true, kind_of, length_of, map_items
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from awf_core.lang.templates.operands import Pipeline
-    from awf_core.lang.templates.state import State
 
 GO_ON: Final = 0
 BREAK: Final = 1

@@ -6,19 +6,15 @@ template calls `readFile`, and changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
+from awf_core.lang.scope import Scope
 from awf_core.lang.templates.errors import PREFIX, LimitError, TemplateError
 from awf_core.lang.templates.namespaces import Root
 from awf_core.lang.templates.parser import MAIN, parse
 from awf_core.lang.templates.references import Reference, certain_references
 from awf_core.lang.templates.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.lang.scope import Scope
-    from awf_core.lang.templates.statements import Body
+from awf_core.lang.templates.statements import Body
 
 MAX_TEMPLATE_CHARS = 2 * 1024 * 1024
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from awf_core.lang.go import layouts
 from awf_core.lang.go.text import Int64
 from awf_core.lang.go.times import TIME_READERS, Time
 from awf_core.lang.templates.values import Kind, Method, Opaque, register_kind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _RFC3339 = re.compile(
     r"(?P<base>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9})\d*)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?",
