@@ -16,7 +16,7 @@ from awf_core.lang.model import State, TerminalSpec, Workflow
 from awf_core.lang.problems import Problem
 from awf_core.lang.templates import Template
 from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, SNAKE_NAMES, STEP_STATE, WORKFLOW
-from awf_core.lang.templates.references import Reference
+from awf_core.lang.templates.template import Reference
 
 Severity = Literal["error", "warning"]
 

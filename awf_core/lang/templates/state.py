@@ -21,7 +21,9 @@ MAX_DEPTH = 100
 class Located(Protocol):
     """What an error can point at."""
 
-    position: int
+    @property
+    def position(self) -> int:
+        """Its offset in the text."""
 
     def text(self) -> str:
         """The node as it would be written."""

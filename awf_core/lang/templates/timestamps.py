@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -43,15 +44,13 @@ class Weekday(_Named):
     names = layouts.DAYS
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Timestamp(Opaque):
     """A time as a value of a template."""
 
-    __slots__ = ("time",)
     type_name = "time.Time"
     hidden_fields = ("wall", "ext", "loc")
-
-    def __init__(self, time: Time) -> None:
-        self.time = time
+    time: Time
 
     def go_string(self) -> str:
         """The time as Go prints it."""
