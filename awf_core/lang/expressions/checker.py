@@ -146,9 +146,7 @@ class _Checker:
         collection = self.visit(subject)
         if collection.kind != "array" and not collection.unknown:
             raise Fault(f"builtin {node.name} takes only array (got {collection.text})", subject.at)
-        extra = {"map": {"index": natures.INT}, "reduce": {"index": natures.INT, "acc": natures.UNKNOWN}}.get(
-            node.name, {}
-        )
+        extra = _POINTERS.get(node.name, {})
         result: Nature | None = None
         for argument in node.arguments[1:]:
             if not isinstance(argument, nodes.Predicate):

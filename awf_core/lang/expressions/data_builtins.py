@@ -45,14 +45,6 @@ def _type(values: Sequence[object], _: Budget) -> object:
     return "map" if isinstance(value, dict) else "func" if callable(value) else type_name(value)
 
 
-def _string(values: Sequence[object], _: Budget) -> object:
-    return value_text(values[0])
-
-
-def _to_json(values: Sequence[object], _: Budget) -> object:
-    return _json_text(values[0])
-
-
 def _from_json(values: Sequence[object], budget: Budget) -> object:
     text = as_text(values[0])
     budget.spend(text.count(",") + 1)
@@ -87,9 +79,13 @@ def _from_base64(values: Sequence[object], _: Budget) -> object:
         raise Fault("fromBase64: illegal base64 data") from None
 
 
-def _json_text(value: object) -> str:
-    """`value` as JSON, indented by two spaces, keys sorted. Raises Fault for what JSON can't say."""
-    return _json(value, "\n", value_bounds(), 0)
+def _string(values: Sequence[object], _: Budget) -> object:
+    return value_text(values[0])
+
+
+def _to_json(values: Sequence[object], _: Budget) -> object:
+    """JSON indented by two spaces, keys sorted. Raises Fault for what JSON can't say."""
+    return _json(values[0], "\n", value_bounds(), 0)
 
 
 def _json(value: object, newline: str, check: Callable[[object, int], None], depth: int) -> str:
@@ -141,7 +137,9 @@ def _block(opening: str, parts: list[str], closing: str, newline: str) -> str:
 
 DATA_BUILTINS = (
     BuiltinFunction(name="type", compute=_type, overloads=(takes(ANY, gives=TEXT),)),
-    BuiltinFunction(name="string", compute=_string, overloads=(takes(ANY, gives=TEXT),)),
+    BuiltinFunction(
+        name="string", compute=_string, overloads=(takes(ANY, gives=TEXT),)
+    ),
     BuiltinFunction(name="toJSON", compute=_to_json, overloads=(takes(ANY, gives=TEXT),)),
     BuiltinFunction(name="fromJSON", compute=_from_json, overloads=(takes(TEXT, gives=ANY),)),
     BuiltinFunction(name="toBase64", compute=_to_base64, overloads=(takes(TEXT, gives=TEXT),)),

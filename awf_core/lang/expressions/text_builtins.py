@@ -5,7 +5,7 @@ Positions count bytes of UTF-8, as in the original; `len` alone counts character
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.evaluation import LIMIT, Budget, check_text_size
@@ -97,18 +97,13 @@ def _join(values: Sequence[object], budget: Budget) -> object:
     return glue.join(parts)
 
 
-def _index_of(values: Sequence[object], _: Budget) -> object:
-    text = as_text(values[0])
-    return _byte_position(text, text.find(as_text(values[1])))
+def _byte_position(find: Callable[[str, str], int]) -> Compute:
+    def compute(values: Sequence[object], _: Budget) -> object:
+        text = as_text(values[0])
+        position = find(text, as_text(values[1]))
+        return position if position < 1 else len(text[:position].encode(errors="surrogatepass"))
 
-
-def _last_index_of(values: Sequence[object], _: Budget) -> object:
-    text = as_text(values[0])
-    return _byte_position(text, text.rfind(as_text(values[1])))
-
-
-def _byte_position(text: str, position: int) -> int:
-    return position if position < 1 else len(text[:position].encode(errors="surrogatepass"))
+    return compute
 
 
 def has_prefix(values: Sequence[object], _: Budget) -> object:
@@ -149,8 +144,8 @@ TEXT_BUILTINS = (
         takes(TEXT_ARRAY, TEXT, gives=TEXT),
         takes(TEXT_ARRAY, gives=TEXT),
     ),
-    _text("indexOf", _index_of, takes(TEXT, TEXT, gives=INT)),
-    _text("lastIndexOf", _last_index_of, takes(TEXT, TEXT, gives=INT)),
+    _text("indexOf", _byte_position(str.find), takes(TEXT, TEXT, gives=INT)),
+    _text("lastIndexOf", _byte_position(str.rfind), takes(TEXT, TEXT, gives=INT)),
     _text("hasPrefix", has_prefix, takes(TEXT, TEXT, gives=BOOL)),
     _text("hasSuffix", has_suffix, takes(TEXT, TEXT, gives=BOOL)),
 )
