@@ -38,7 +38,7 @@ class StepType(StepParser, Protocol):
     One object serves all runs and threads: keep no state of a run in it.
     """
 
-    routing: Routing
+    routing: Routing = Routing()
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run `state` and say how it went; a failing step is a result.
@@ -49,7 +49,8 @@ class StepType(StepParser, Protocol):
         """
 
     def successor(self, state: State) -> str | None:
-        """Where a success of `state` leads when no transition does; usually `state.on_success`."""
+        """Where a success of `state` leads when no transition does."""
+        return state.on_success
 
     # A type may also have
     #   admit(state, context)           raises StepAborted for what keeps the step from even being started

@@ -36,7 +36,7 @@ class StepParser(Protocol):
     """
 
     name: str
-    aliases: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
 
     def parse(self, fields: StateFields) -> object:
         """The spec of this state. Pure. Raises StepProblem, whose text is put behind `step '<name>': `."""
@@ -91,11 +91,10 @@ def _origin(parser: StepParser) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-class TerminalParser:
+class TerminalParser(StepParser):
     """Reads `status`, `message` and `exitcode`."""
 
     name = TERMINAL
-    aliases: tuple[str, ...] = ()
 
     def parse(self, fields: StateFields) -> TerminalSpec:
         """The spec. Raises StepProblem for a status that is neither `success` nor `failure`."""

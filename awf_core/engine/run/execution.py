@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from awf_core.clock import Clock
-from awf_core.engine.duration_text import duration_text
 from awf_core.engine.secrets import secret_values
 from awf_core.extensions.deadline import Cancel, Deadline
 from awf_core.extensions.environment import Environment
 from awf_core.extensions.results import StateRecord
+from awf_core.lang.go.durations import SECOND_NS, duration_text
 from awf_core.lang.model import Workflow
 from awf_core.lang.packs import pack_of
 from awf_core.lang.scope import Scope
@@ -60,30 +60,21 @@ class Resumption:
     started_at: float = 0.0
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Execution:
     """One run of `workflow`. `extra_env` is added to what steps and hooks get and to what templates see."""
 
-    def __init__(
-        self,
-        *,
-        workflow: Workflow,
-        run_id: str,
-        cancel: Cancel,
-        cwd: Path,
-        extra_env: Mapping[str, str],
-        environment: Environment,
-        clock: Clock,
-        caller: Caller | None = None,
-    ) -> None:
-        self.workflow = workflow
-        self.run_id = run_id
-        self.cancel = cancel
-        self.cwd = cwd
-        self.environment = environment
-        self.clock = clock
-        self.caller = caller
-        self.extra_env = extra_env
-        self.started_at = clock.now()
+    workflow: Workflow
+    run_id: str
+    cancel: Cancel
+    cwd: Path
+    extra_env: Mapping[str, str]
+    environment: Environment
+    clock: Clock
+    caller: Caller | None = None
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock.now()
         self.inputs: Mapping[str, Any] = {}
         self.records: dict[str, StateRecord] = {}
         self.path: list[str] = []
@@ -91,7 +82,7 @@ class Execution:
         self.last_output = ""
         self.last_recorded = ""
         self.context_exit_code = 0
-        self._started_mono = clock.monotonic()
+        self._started_mono = self.clock.monotonic()
         self._seen_states: Mapping[str, Mapping[str, Any]] = {}
         self._recording = threading.Lock()
 
@@ -143,7 +134,7 @@ class Execution:
                 "Name": self.workflow.name,
                 "CurrentState": state,
                 "StartedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started_at)),
-                "Duration": duration_text(self.elapsed_s()),
+                "Duration": duration_text(round(self.elapsed_s() * SECOND_NS)),
             },
             env=self.env,
             context=self.context,

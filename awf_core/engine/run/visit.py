@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -32,25 +33,16 @@ MAX_NESTING = 40
 """States that may run inside each other, over all workflows that call each other: a bound on the stack of a thread."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
     """Runs states. Thread-safe: it holds nothing of a run."""
 
-    def __init__(
-        self,
-        *,
-        step_types: StepTypes,
-        clock: Clock,
-        events: Events,
-        rng: random.Random,
-        children: ChildRuns,
-        recorder: Recorder,
-    ) -> None:
-        self._step_types = step_types
-        self._children = children
-        self._clock = clock
-        self._events = events
-        self._rng = rng
-        self._recorder = recorder
+    step_types: StepTypes
+    clock: Clock
+    events: Events
+    rng: random.Random
+    children: ChildRuns
+    recorder: Recorder
 
     def visit(
         self,
@@ -69,24 +61,24 @@ class Visitor:
         """
         step_type = self._step_type(state)
         _check_nesting(state, execution, nesting)
-        started, started_at = self._clock.monotonic(), self._clock.now()
+        started, started_at = self.clock.monotonic(), self.clock.now()
         context = self._context(state, execution, outer or execution.deadline, loop, (*nesting, state.name))
         admit = getattr(step_type, "admit", None)
         if admit is not None:
             admit(state, context)
         execution.path.append(state.name)
-        self._events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
-        self._recorder.step_started(execution, state, loop)
+        self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
+        self.recorder.step_started(execution, state, loop)
         self._hook(state.pre, "pre-hook", context)
         try:
             result = self._run(step_type, state, context)
         except StepAborted as abort:
             if abort.result is not None:
-                execution.record(state.name, _record(abort.result, started_at, self._clock.now()))
+                execution.record(state.name, _record(abort.result, started_at, self.clock.now()))
             record = None if abort.result is None else execution.records.get(state.name)
             self._finished(execution, state, "failed", started, loop, record)
             raise
-        execution.record(state.name, _record(result, started_at, self._clock.now()))
+        execution.record(state.name, _record(result, started_at, self.clock.now()))
         context.scope.states = execution.states
         if not result.cause or context.outer.stop_reason() is None:
             self._hook(state.post, "post-hook", context)
@@ -95,10 +87,10 @@ class Visitor:
 
     def log(self, execution: Execution, level: Level, text: str) -> None:
         """A line for the log of a run."""
-        self._events.run_logged(execution.run_id, execution.workflow.name, level, text)
+        self.events.run_logged(execution.run_id, execution.workflow.name, level, text)
 
     def _step_type(self, state: State) -> StepType:
-        step_type = self._step_types.get(state.type)
+        step_type = self.step_types.get(state.type)
         if step_type is None or not hasattr(step_type, "run"):
             raise StepAborted(f"step {state.name}: no step type '{state.type}' is installed that can run")
         return cast("StepType", step_type)
@@ -115,15 +107,15 @@ class Visitor:
         return StepContext(
             execution=execution,
             scope=execution.scope(execution.current, loop=loop),
-            deadline=outer.no_later_than(self._clock.monotonic() + limit_s) if limit_s else outer,
+            deadline=outer.no_later_than(self.clock.monotonic() + limit_s) if limit_s else outer,
             log=lambda level, text: self.log(execution, level, text),
-            rng=self._rng,
+            rng=self.rng,
             outer=outer,
-            step_types=self._step_types,
+            step_types=self.step_types,
             run_state=partial(self.visit, execution=execution, nesting=nesting),
-            find_workflow=partial(self._children.named, caller=execution.workflow),
+            find_workflow=partial(self.children.named, caller=execution.workflow),
             run_workflow=partial(
-                self._children.start, parent=execution, step=state.name, depth=execution.depth + len(nesting)
+                self.children.start, parent=execution, step=state.name, depth=execution.depth + len(nesting)
             ),
             on_output=self._output(state, execution),
         )
@@ -145,11 +137,11 @@ class Visitor:
                 output.flush()
 
     def _output(self, state: State, execution: Execution) -> MaskedOutput | None:
-        if not self._events.watches_output:
+        if not self.events.watches_output:
             return None
         return MaskedOutput(
             execution.secrets,
-            lambda stream, data: self._events.step_output(execution.run_id, state.name, stream, data),
+            lambda stream, data: self.events.step_output(execution.run_id, state.name, stream, data),
         )
 
     def _hook(self, actions: Sequence[HookAction], name: str, context: StepContext) -> None:
@@ -172,10 +164,10 @@ class Visitor:
         loop: Mapping[str, Any] | None,
         record: StateRecord | None,
     ) -> None:
-        self._events.step_finished(
-            execution.run_id, execution.workflow.name, state.name, status, self._clock.monotonic() - started
+        self.events.step_finished(
+            execution.run_id, execution.workflow.name, state.name, status, self.clock.monotonic() - started
         )
-        self._recorder.step_finished(execution, state, loop, record)
+        self.recorder.step_finished(execution, state, loop, record)
 
 
 def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...]) -> None:

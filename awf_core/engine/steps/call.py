@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from awf_core.engine.run.run_end import TIMEOUT_REASON
 from awf_core.errors import AwfError, WorkflowNotFound
 from awf_core.extensions.results import Cause, Run
-from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType
 from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
@@ -45,12 +45,10 @@ class CallSpec:
             yield Problem(message=text, line=state.line, severity="warning")
 
 
-class CallStep:
+class CallStep(StepType):
     """`type: call_workflow`."""
 
     name = "call_workflow"
-    aliases: tuple[str, ...] = ()
-    routing = Routing()
 
     def parse(self, fields: StateFields) -> CallSpec:
         """Read `workflow`, `inputs` and `outputs`. Raises StepProblem without the first."""
@@ -63,10 +61,6 @@ class CallStep:
             inputs={name: compile_template(_text(value)) for name, value in inputs},
             outputs=tuple(fields.text_mapping("outputs")),
         )
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def admit(self, state: State, context: StepContext) -> None:
         """Reject a call in a circle or too deep, or of a workflow that can't be loaded. Raises StepAborted."""

@@ -18,7 +18,7 @@ from awf_core.engine.steps.script import prefer_local, read_script, script_comma
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import DEADLINE_TEXT
 from awf_core.extensions.results import Cause
-from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult, StepType
 from awf_core.lang.fields import StateFields
 from awf_core.lang.model import RetryRule, State
 from awf_core.lang.problems import StepProblem
@@ -39,7 +39,7 @@ class CommandSpec:
     dir: Template | None = None
 
 
-class CommandStep:
+class CommandStep(StepType):
     """`type: step`. Its transitions apply after a failure too."""
 
     name = "step"
@@ -68,10 +68,6 @@ class CommandStep:
         if spec.script_file is not None:
             return replace(spec, dir=directory)
         return replace(spec, command=compile_template(filled.command), dir=directory)
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the process, again after a failure while `retry:` says so. See `StepType.run`."""

@@ -14,7 +14,7 @@ from awf_core.engine.run.branches import MAX_THREADS, Branches
 from awf_core.engine.steps.nested_state import Breakdown, Inner, failed, run_inside, stopped
 from awf_core.extensions.deadline import CANCELLED_TEXT, Cancel
 from awf_core.extensions.results import StateRecord
-from awf_core.extensions.steps import Routing, StepContext, StepResult
+from awf_core.extensions.steps import Routing, StepContext, StepResult, StepType
 from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TERMINAL, State, Workflow
@@ -47,11 +47,10 @@ class ParallelSpec:
                 yield Problem(message=text, line=state.line, severity="warning")
 
 
-class ParallelStep:
+class ParallelStep(StepType):
     """`type: parallel`. A failure leads to `on_failure` alone."""
 
     name = "parallel"
-    aliases: tuple[str, ...] = ()
     routing = Routing(continue_on_error=False)
 
     def parse(self, fields: StateFields) -> ParallelSpec:
@@ -65,10 +64,6 @@ class ParallelStep:
             text = f"invalid parallel strategy {quoted(written)}: must be one of {', '.join(STRATEGIES)}"
             raise StepProblem(text, key="strategy")
         return ParallelSpec(branches=branches, strategy=strategy, max_concurrent=max(0, max_concurrent))
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the branches and rewrite their records as the strategy demands. See `StepType.run`."""

@@ -137,9 +137,7 @@ def _block(opening: str, parts: list[str], closing: str, newline: str) -> str:
 
 DATA_BUILTINS = (
     BuiltinFunction(name="type", compute=_type, overloads=(takes(ANY, gives=TEXT),)),
-    BuiltinFunction(
-        name="string", compute=_string, overloads=(takes(ANY, gives=TEXT),)
-    ),
+    BuiltinFunction(name="string", compute=_string, overloads=(takes(ANY, gives=TEXT),)),
     BuiltinFunction(name="toJSON", compute=_to_json, overloads=(takes(ANY, gives=TEXT),)),
     BuiltinFunction(name="fromJSON", compute=_from_json, overloads=(takes(TEXT, gives=ANY),)),
     BuiltinFunction(name="toBase64", compute=_to_base64, overloads=(takes(TEXT, gives=TEXT),)),
