@@ -181,20 +181,20 @@ def _replay(mq: Mq, queue: str, items: Iterable[QueueItem], target: str | None) 
         if to is None:
             raise UsageError(f"message '{item.id}' does not record which queue it came from", hint="give --to QUEUE")
         by_queue[to].append(item.id)
-    moved = 0
-    for to, ids in by_queue.items():
-        for start in range(0, len(ids), MOVE_BATCH):
-            moved += mq.move(queue, to, ids=ids[start : start + MOVE_BATCH])
-    return moved
+    return sum(_move(mq, queue, to, ids) for to, ids in by_queue.items())
+
+
+def _move(mq: Mq, source: str, target: str, ids: list[str]) -> int:
+    batches = (ids[start : start + MOVE_BATCH] for start in range(0, len(ids), MOVE_BATCH))
+    return sum(mq.move(source, target, ids=batch) for batch in batches)
 
 
 def _purge_older(mq: Mq, queue: str, age_s: float) -> int:
     """Move the older messages to a queue of their own and purge it: not every broker can remove one message."""
     before = time.time() - age_s
     ids = [item.id for item in browse(mq, queue, limit=None) if item.dead_at is not None and item.dead_at < before]
-    doomed = f"{queue}-purge"
-    for start in range(0, len(ids), MOVE_BATCH):
-        mq.move(queue, doomed, ids=ids[start : start + MOVE_BATCH])
     if ids:
+        doomed = f"{queue}-purge"
+        _move(mq, queue, doomed, ids)
         mq.purge(doomed)
     return len(ids)

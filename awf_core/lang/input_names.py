@@ -49,11 +49,6 @@ def undeclared(workflow: Workflow, given: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(name for name in given if name not in declared))
 
 
-def dangerous_names(given: Iterable[str]) -> tuple[str, ...]:
-    """Names in `given` that no environment can hold, or that programs take orders from; sorted."""
-    return tuple(sorted(name for name in given if _danger(name)))
-
-
 def check_untrusted(workflow: Workflow, given: Mapping[str, Any]) -> None:
     """Raises InputError for undeclared and for dangerous names, each named with the reason."""
     dangers = _dangers(given)

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NOTHING: Mapping[str, Any] = {}
-
 
 @dataclass(slots=True, kw_only=True)
 class Scope:

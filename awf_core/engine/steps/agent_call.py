@@ -27,7 +27,6 @@ from awf_core.lang.templates import Template
 class AgentCall:
     """The provider and what it is asked. `options` hold the system prompt and the output format too."""
 
-    provider_name: str
     provider: AgentProvider
     prompt: str
     options: Mapping[str, Any]
@@ -63,9 +62,7 @@ class CallMaker:
             if "system_prompt" in options:
                 self._context.log("warn", "options.system_prompt overridden by composed role+system_prompt")
             options["system_prompt"] = system_prompt
-        return AgentCall(
-            provider_name=name, provider=provider, prompt=prompt, options=options, system_prompt=system_prompt
-        )
+        return AgentCall(provider=provider, prompt=prompt, options=options, system_prompt=system_prompt)
 
     def _prompt(self) -> str:
         spec = self._spec
