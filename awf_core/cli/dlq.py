@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ import rich_click as click
 
 from awf_core.cli.items import dead_message_as_json, message_id_of, moment, shortened, workflow_of
 from awf_core.cli.options import duration_option, format_option, queue_options
-from awf_core.cli.output import note, print_count, print_json, print_table, print_text
+from awf_core.cli.output import note, print_count, print_json, print_table, print_text, value_text
 from awf_core.cli.queues import browse, connected
 from awf_core.errors import UsageError
 
@@ -80,7 +79,7 @@ def show_command(*, config_path: str | None, mq_type: str | None, message_id: st
         print_json(shown)
         return
     for key, value in shown.items():
-        print_text(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)}")
+        print_text(f"{key}: {value_text(value)}")
 
 
 @dlq_command.command("replay")

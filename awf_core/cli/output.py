@@ -18,6 +18,11 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def value_text(value: object) -> str:
+    """`value` on a line: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def print_count(what: str, count: int | None, output_format: str) -> None:
     """Print how many messages a command changed (None: the broker does not report it): `count`, or `{what: count}`."""
     if output_format == "json":

@@ -76,7 +76,7 @@ class AwfCli:
             timing = Timing(self._clock)
             finished = run_process(
                 [str(program), *arguments(request, storage)],
-                env=_environment(request),
+                env={os.fsencode(name): os.fsencode(value) for name, value in {**request.env, MARKER: "1"}.items()},
                 cwd=str(request.cwd),
                 timeout_s=None,
                 cancel=request.cancel,
@@ -117,10 +117,6 @@ def _storage(request: ExecutionRequest) -> Iterator[Path]:
             # The tool stores beside the records which plugins are enabled, and that has to hold here as well.
             (storage / "plugins").symlink_to(plugins)
         yield storage
-
-
-def _environment(request: ExecutionRequest) -> dict[bytes, bytes]:
-    return {os.fsencode(name): os.fsencode(value) for name, value in {**request.env, MARKER: "1"}.items()}
 
 
 def find_awf(named: str | None, *, cwd: Path, env: Mapping[str, str]) -> Path:

@@ -121,7 +121,8 @@ async def _within(request: Request, wait_s: float | None) -> Response:
         raise ExchangeFailed(f"HTTP request failed: {text}") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         port = url.port or _PORTS.get(url.scheme, 0)
-        problem = _network_problem(request.method, request.url, url.host, port, error)
+        # Such as `Get "http://…": dial tcp 127.0.0.1:1: connect: connection refused`.
+        problem = f'{request.method.capitalize()} "{redact_url(request.url)}": {_reason(url.host, port, error)}'
         raise ExchangeFailed(f"HTTP request failed: {problem}") from error
 
 
@@ -201,11 +202,6 @@ def _answer_headers(answer: httpx.Response, *, is_plain: bool) -> dict[str, str]
         headers.pop("Content-Encoding")
         headers.pop("Content-Length", None)
     return headers
-
-
-def _network_problem(method: str, url: str, host: str, port: int, error: Exception) -> str:
-    """`Get "http://…": dial tcp 127.0.0.1:1: connect: connection refused` and the like; `host`, `port` are `url`'s."""
-    return f'{method.capitalize()} "{redact_url(url)}": {_reason(host, port, error)}'
 
 
 def _reason(host: str, port: int, error: Exception) -> str:

@@ -67,8 +67,9 @@ def _check_states(read: Sequence[ReadState], names: Collection[str], findings: F
 
 
 def _check_state(state: State, links: Links, names: Collection[str], *, must_lead: bool, in_loop_body: bool) -> None:
-    if must_lead:
-        _check_leads_somewhere(state)
+    if must_lead and not (state.on_success or state.on_failure or state.transitions):
+        text = "command step must have OnSuccess/OnFailure or Transitions"
+        raise StepProblem(text, hint="Add `on_success: <state>` to it.")
     check_gotos(state.transitions)
     if not in_loop_body:
         _check_known("transition", (edge.goto for edge in state.transitions), names, key="transitions")
@@ -77,14 +78,6 @@ def _check_state(state: State, links: Links, names: Collection[str], *, must_lea
     _check_known("loop body", links.body, names, key="body", what="step")
     if links.body:
         _check_known("on_complete", (links.on_complete,), names)
-
-
-def _check_leads_somewhere(state: State) -> None:
-    if not (state.on_success or state.on_failure or state.transitions):
-        raise StepProblem(
-            "command step must have OnSuccess/OnFailure or Transitions",
-            hint="Add `on_success: <state>` to it.",
-        )
 
 
 def _check_known(

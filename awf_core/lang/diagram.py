@@ -160,11 +160,8 @@ def _dot_text(text: str) -> str:
 def _title(node: Node) -> str:
     if node.is_missing:
         return f"{node.name} (missing)"
-    return node.name.removeprefix(INLINE_ERROR_PREFIX) + " fails" if _is_inline(node) else node.name
-
-
-def _is_inline(node: Node) -> bool:
-    return node.ends == "failure" and node.name.startswith(INLINE_ERROR_PREFIX)
+    is_inline = node.ends == "failure" and node.name.startswith(INLINE_ERROR_PREFIX)
+    return node.name.removeprefix(INLINE_ERROR_PREFIX) + " fails" if is_inline else node.name
 
 
 def _short(text: str) -> str:

@@ -58,7 +58,7 @@ class CallStep(StepType):
         inputs = fields.mapping("inputs").items()
         return CallSpec(
             workflow=workflow,
-            inputs={name: compile_template(_text(value)) for name, value in inputs},
+            inputs={name: compile_template(printed(value)) for name, value in inputs},
             outputs=tuple(fields.text_mapping("outputs")),
         )
 
@@ -87,10 +87,6 @@ class CallStep(StepType):
 def _spec(state: State) -> CallSpec:
     assert isinstance(state.spec, CallSpec)
     return state.spec
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else printed(value)
 
 
 def _child(state: State, context: StepContext) -> Workflow:

@@ -115,7 +115,14 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
     attempt = 0
     while True:
         attempt += 1
-        finished = _once(argv, directory, context)
+        finished = run_process(
+            argv,
+            env=context.execution.step_env,
+            cwd=directory,
+            timeout_s=context.deadline.left_s(),
+            cancel=context.deadline.cancel,
+            on_output=context.on_output,
+        )
         result = _result(finished, attempt, context)
         if not _wants_retry(state, finished, attempt):
             return result
@@ -124,17 +131,6 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
         if interrupted is not None:
             cause: Cause = "timeout" if interrupted == DEADLINE_TEXT else "cancelled"
             return replace(result, error=f"retry wait interrupted: {interrupted}", cause=cause)
-
-
-def _once(argv: Sequence[str], directory: str, context: StepContext) -> Finished:
-    return run_process(
-        argv,
-        env=context.execution.step_env,
-        cwd=directory,
-        timeout_s=context.deadline.left_s(),
-        cancel=context.deadline.cancel,
-        on_output=context.on_output,
-    )
 
 
 def _wants_retry(state: State, finished: Finished, attempt: int) -> bool:

@@ -23,22 +23,6 @@ _NOTHING_SAID = " "
 """The answer of an agent that wrote nothing, as in the original: an empty one would appear to be a failure."""
 
 
-def _accept(_: Options) -> str | None:
-    return None
-
-
-def _no_session(_: str) -> str:
-    return ""
-
-
-def _no_usage(_: str) -> Usage | None:
-    return None
-
-
-def _no_response(_: str) -> dict[str, Any] | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """name         the provider's name, program the command's
@@ -57,10 +41,10 @@ class Dialect:
     arguments: Callable[[AgentRequest], list[str]]
     answer: Callable[[str], str | None]
     shown: Callable[[str], str]
-    rejection: Callable[[Options], str | None] = _accept
-    session: Callable[[str], str] = _no_session
-    usage: Callable[[str], Usage | None] = _no_usage
-    response: Callable[[str], dict[str, Any] | None] = _no_response
+    rejection: Callable[[Options], str | None] = lambda _: None
+    session: Callable[[str], str] = lambda _: ""
+    usage: Callable[[str], Usage | None] = lambda _: None
+    response: Callable[[str], dict[str, Any] | None] = lambda _: None
     known: frozenset[str] = frozenset()
 
 

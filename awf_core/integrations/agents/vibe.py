@@ -149,7 +149,8 @@ def _answer(raw: str) -> str:
     found = _assistant_text(raw)
     if found is not None:
         return found.strip()
-    return "" if any(_is_envelope(item) for item in _objects(raw)) else raw.strip()
+    is_envelope = any(_ENVELOPE_KEYS & item.keys() or item.get("type") == "message" for item in _objects(raw))
+    return "" if is_envelope else raw.strip()
 
 
 def _response(raw: str) -> dict[str, Any] | None:
@@ -201,10 +202,6 @@ def _content(value: Any) -> str:
         return ""
     blocks = [block for block in value if isinstance(block, dict) and block.get("type") == "text"]
     return "".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
-
-
-def _is_envelope(item: dict[str, Any]) -> bool:
-    return bool(_ENVELOPE_KEYS & item.keys()) or item.get("type") == "message"
 
 
 VIBE = Dialect(

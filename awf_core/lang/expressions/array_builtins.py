@@ -60,11 +60,8 @@ def _take(values: Sequence[object], budget: Budget) -> object:
     if count < 0:
         raise Fault("reflect.Value.Slice: slice index out of bounds")
     budget.spend(min(count, len(items)))
-    return _same_type(items, list(items[: int(count)]))
-
-
-def _same_type(source: object, items: list[object]) -> list[object]:
-    return StringList(items) if isinstance(source, StringList) else items
+    taken = items[: int(count)]
+    return StringList(taken) if isinstance(items, StringList) else list(taken)
 
 
 def _on_map(name: str, problem: str, read: Callable[[Mapping[object, object]], list[object]]) -> BuiltinFunction:

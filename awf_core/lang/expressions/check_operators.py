@@ -107,7 +107,7 @@ def _coalesce(left: Nature, right: Nature) -> Nature | None:
 
 def _membership(node: Binary, left: Nature, right: Nature) -> Nature | None:
     if right.kind == "map":
-        key = natures.TEXT if right is natures.MAP else natures.ANY
+        key = natures.key_of(right)
         if not left.unknown and not natures.assignable(left, key):
             raise Fault(f"cannot use {left.text} as type {key.text} in map key", node.at)
         return natures.BOOL

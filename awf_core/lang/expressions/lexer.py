@@ -75,12 +75,9 @@ def _token(text: str, at: int) -> tuple[int, tuple[Token, ...]]:
         return at + 1, (Token(kind=BRACKET, value=char, at=at),)
     if is_word_char(char):
         end = _word_end(text, at)
-        return end, (_word(text[at:end], at),)
+        word = text[at:end]
+        return end, (Token(kind=OPERATOR if word in WORD_OPERATORS else IDENTIFIER, value=word, at=at),)
     return _symbol(text, at)
-
-
-def _word(word: str, at: int) -> Token:
-    return Token(kind=OPERATOR if word in WORD_OPERATORS else IDENTIFIER, value=word, at=at)
 
 
 def _symbol(text: str, at: int) -> tuple[int, tuple[Token, ...]]:

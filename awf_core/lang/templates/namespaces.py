@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from awf_core.lang.go.numbers import format_float
@@ -130,10 +131,6 @@ LOOP: Final = StructType(
 )
 
 
-def _step_state(data: Mapping[str, Any]) -> Struct:
-    return Struct(STEP_STATE, data)
-
-
 def _texts(data: Mapping[str, Any]) -> MapView:
     return MapView(data, "map[string]string", "")
 
@@ -142,7 +139,7 @@ _NO_STATE: Final = Struct(STEP_STATE, {})
 
 
 def _states(scope: Scope) -> MapView:
-    return MapView(scope.states, "map[string]interpolation.StepStateData", _NO_STATE, _step_state)
+    return MapView(scope.states, "map[string]interpolation.StepStateData", _NO_STATE, partial(Struct, STEP_STATE))
 
 
 def _optional(kind: StructType, data: Mapping[str, Any] | None) -> Value:

@@ -124,7 +124,7 @@ class Printer:
         sign = "-" if value < 0 else "+" if self.plus else " " if self.space else ""
         least = self.precision
         if least == 0 and value == 0:
-            return self._blank()
+            return self._pad_with_spaces("")
         if least is None:
             least = self.width - len(sign) if self.zero and not self.minus else 0
         digits = format(abs(value), _DIGITS[verb]).rjust(least, "0")
@@ -132,9 +132,6 @@ class Printer:
             digits = digits if digits[0] == "0" else "0" + digits
         prefix = "0o" if verb == "O" else _PREFIXES.get(verb, "") if self.sharp else ""
         return self._pad_with_spaces(sign + prefix + digits)
-
-    def _blank(self) -> None:
-        self._pad_with_spaces("")
 
     def _pad_with_spaces(self, text: str) -> None:
         self.zero, kept = False, self.zero
