@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import rich_click as click
 
@@ -26,16 +26,14 @@ from awf_core.engine.records.paths import record_paths
 from awf_core.engine.records.resume import CURRENT, resumption
 from awf_core.engine.records.state_file import read_state
 from awf_core.engine.run.engine import Engine
+from awf_core.engine.run.events import Events
+from awf_core.extensions.agents import UserInput
+from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.environment import read_environment
+from awf_core.extensions.results import Run
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
-
-if TYPE_CHECKING:
-    from awf_core.engine.run.events import Events
-    from awf_core.extensions.agents import UserInput
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.results import Run
-    from awf_core.lang.model import Workflow
+from awf_core.lang.model import Workflow
 
 RESUMING = "resuming workflow"
 

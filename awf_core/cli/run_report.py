@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
+from awf_core.cli.options import OutputMode
 from awf_core.cli.output import note
 from awf_core.engine.run.events import NoEvents
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.results import Run
 from awf_core.units import format_duration
-
-if TYPE_CHECKING:
-    from awf_core.cli.options import OutputMode
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.results import Run
 
 
 class RunReport(NoEvents):

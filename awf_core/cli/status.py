@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from awf_core.cli.options import format_option, storage_option
 from awf_core.cli.output import print_json, print_table, print_text
+from awf_core.engine.records.state_file import RunState
 from awf_core.engine.records.timestamps import written
-from awf_core.extensions.results import json_value
-
-if TYPE_CHECKING:
-    from awf_core.engine.records.state_file import RunState
-    from awf_core.extensions.results import StateRecord
+from awf_core.extensions.results import StateRecord, json_value
 
 
 @click.command(name="status")

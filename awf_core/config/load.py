@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from awf_core.config.backend_names import OTHER_NAMES, section_names, twin
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.config.model import MqSettings
+from awf_core.config.origins import Origin
 from awf_core.config.project import Project, load_project
 from awf_core.config.section import Filled, Places, fill, variables
 from awf_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from awf_core.config.origins import Origin
 
 M = TypeVar("M", bound=BaseModel)
 NO_OVERRIDES: Mapping[str, object] = {}

@@ -13,12 +13,11 @@ from awf_core.config.did_you_mean import did_you_mean
 from awf_core.config.keys import Model, field_at, fields_by_key
 from awf_core.config.origins import dotted
 from awf_core.config.secrets import masked
+from awf_core.config.yaml_source import KeyPath
 from awf_core.errors import ConfigError, redact_url
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from awf_core.config.yaml_source import KeyPath
 
 _MAX_SHOWN = 80
 _KINDS = {
