@@ -51,11 +51,6 @@ class Config:
         return self.project.notify_backend
 
     @property
-    def telemetry(self) -> Mapping[str, Any]:
-        """The `telemetry:` mapping as it stands."""
-        return self.project.telemetry
-
-    @property
     def file(self) -> Path | None:
         """The file that was read, None where there is none."""
         return self.project.file

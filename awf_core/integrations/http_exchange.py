@@ -76,11 +76,6 @@ def exchange(request: Request, deadline: Deadline, *, limit_s: float | None) -> 
     wait_s = min(limits_s) if limits_s else None
     if wait_s is not None and wait_s <= 0:
         raise ExchangeTimeout
-    return _exchange_within(request, deadline, wait_s)
-
-
-def _exchange_within(request: Request, deadline: Deadline, wait_s: float | None) -> Response:
-    """Send `request` and read the answer within `wait_s`; raises as `exchange` does."""
     loop = asyncio.new_event_loop()
     try:
         return _on_loop(loop, request, deadline, wait_s)

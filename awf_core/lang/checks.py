@@ -6,10 +6,10 @@ be reached, cycles, names of parallel branches, targets of transitions inside lo
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
+from awf_core.config.did_you_mean import did_you_mean
 from awf_core.lang.fields import Fields
 from awf_core.lang.findings import Findings, Stage
 from awf_core.lang.model import State
@@ -94,5 +94,4 @@ def _check_known(
 
 
 def _close(name: str, states: Collection[str]) -> str | None:
-    close = difflib.get_close_matches(name, states, n=1)
-    return f"Did you mean '{close[0]}'?" if close else None
+    return did_you_mean(name, states).strip() or None

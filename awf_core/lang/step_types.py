@@ -6,10 +6,10 @@ returns is kept in `State.spec` untouched.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal, Protocol, runtime_checkable
 
+from awf_core.config.did_you_mean import did_you_mean
 from awf_core.errors import ConfigError
 from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
@@ -78,11 +78,10 @@ class StepTypes:
         """Why `type: <written>` can't be loaded, and what to do about it. For types `get` has no parser for."""
         if written.lower() in LANGUAGE_TYPES:
             return f"type '{written}' is not supported by this version", f"Supported here: {', '.join(self.names())}."
-        close = difflib.get_close_matches(written.lower(), [*self._parsers, *LANGUAGE_TYPES], n=1)
         here = (
             f"Supported here: {', '.join(self.names())}; `executor: awf-cli` runs types of the original tool's plugins."
         )
-        advice = f"Did you mean '{close[0]}'?" if close else here
+        advice = did_you_mean(written, (*self._parsers, *LANGUAGE_TYPES)).strip() or here
         return f"unknown step type: {written}", advice
 
 

@@ -83,7 +83,7 @@ class Execution:
         self.last_recorded = ""
         self.context_exit_code = 0
         self._started_mono = self.clock.monotonic()
-        self._seen_states: Mapping[str, Mapping[str, Any]] = {}
+        self.states: Mapping[str, Mapping[str, Any]] = {}
         self._recording = threading.Lock()
 
     def record(self, name: str, record: StateRecord) -> None:
@@ -91,7 +91,7 @@ class Execution:
         with self._recording:
             self.records[name] = record
             # A new one each time: a branch may be going through the old one, and more states would break that.
-            self._seen_states = {**self._seen_states, name: record.as_scope()}
+            self.states = {**self.states, name: record.as_scope()}
             self.last_output = record.output
             self.last_recorded = name
 
@@ -100,7 +100,7 @@ class Execution:
         self.inputs = resumption.inputs
         self.records = dict(resumption.records)
         self.started_at = resumption.started_at or self.started_at
-        self._seen_states = {name: record.as_scope() for name, record in self.records.items()}
+        self.states = {name: record.as_scope() for name, record in self.records.items()}
 
     @property
     def deadline(self) -> Deadline:
@@ -128,7 +128,7 @@ class Execution:
         """What a template in `state` sees now; `states` has what ran later."""
         return Scope(
             inputs=self.inputs,
-            states=self._seen_states,
+            states=self.states,
             workflow={
                 "ID": self.run_id,
                 "Name": self.workflow.name,
@@ -142,11 +142,6 @@ class Execution:
             loop=loop,
             error=error,
         )
-
-    @property
-    def states(self) -> Mapping[str, Mapping[str, Any]]:
-        """The states that have run, as templates and expressions see them. Never changes; ask again for later ones."""
-        return self._seen_states
 
     @cached_property
     def env(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from awf_core.engine.secrets import MaskedOutput
 from awf_core.errors import redact_url
 from awf_core.extensions.deadline import Deadline
 from awf_core.extensions.outward import Level
-from awf_core.extensions.results import StateRecord
+from awf_core.extensions.results import Outcome, StateRecord
 from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType, Visit
 from awf_core.lang.model import HookAction, State
 from awf_core.lang.step_types import StepTypes
@@ -182,17 +182,5 @@ def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...])
 
 
 def _record(result: StepResult, started_at: float, finished_at: float) -> StateRecord:
-    return StateRecord(
-        status=result.status,
-        output=result.output,
-        stderr=result.stderr,
-        exit_code=result.exit_code,
-        attempt=result.attempt,
-        error=result.error,
-        started_at=started_at,
-        finished_at=finished_at,
-        response=result.response,
-        json=result.json,
-        tokens=result.tokens,
-        conversation=result.conversation,
-    )
+    outcome = {field.name: getattr(result, field.name) for field in fields(Outcome)}
+    return StateRecord(**outcome, started_at=started_at, finished_at=finished_at)

@@ -34,10 +34,10 @@ def _session_arguments(request: AgentRequest) -> list[str]:
 
 
 def _rejection(options: Options) -> str | None:
-    model = parse.text_option(options, "model")
-    if model is None or model in _ALIASES or model.startswith("claude-"):
-        return None
-    return f"invalid model format: {model} (must be an alias or start with 'claude-')"
+    def fits(model: str) -> bool:
+        return model in _ALIASES or model.startswith("claude-")
+
+    return parse.model_fault(options, fits=fits, allowed="must be an alias or start with 'claude-'")
 
 
 def _result(raw: str) -> parse.Event:

@@ -23,11 +23,8 @@ def _arguments(request: AgentRequest) -> list[str]:
 
 
 def _rejection(options: Options) -> str | None:
-    model = parse.text_option(options, "model")
-    if model is None or _MODEL.match(model):
-        return None
     allowed = "must start with 'gpt-', 'codex-', or be an o-series model like 'o1', 'o3', 'o4-mini'"
-    return f"invalid model format: {model} ({allowed})"
+    return parse.model_fault(options, fits=_MODEL.match, allowed=allowed)
 
 
 def _said(event: parse.Event) -> str:

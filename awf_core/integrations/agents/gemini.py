@@ -19,10 +19,8 @@ def _arguments(request: AgentRequest) -> list[str]:
 
 
 def _rejection(options: Options) -> str | None:
-    model = parse.text_option(options, "model")
-    if model is None or model.startswith("gemini-"):
-        return None
-    return f"invalid model format: {model} (must start with 'gemini-')"
+    allowed = "must start with 'gemini-'"
+    return parse.model_fault(options, fits=lambda model: model.startswith("gemini-"), allowed=allowed)
 
 
 def _said(event: parse.Event) -> str:

@@ -47,6 +47,12 @@ def flag_and_value(options: Mapping[str, Any], name: str, flag: str) -> list[str
     return [flag, value] if value else []
 
 
+def model_fault(options: Mapping[str, Any], *, fits: Callable[[str], object], allowed: str) -> str | None:
+    """Why the option `model` can't be used, None when it can or is absent."""
+    model = text_option(options, "model")
+    return None if model is None or fits(model) else f"invalid model format: {model} ({allowed})"
+
+
 def misspelt(options: Iterable[str], known: Iterable[str]) -> list[tuple[str, str]]:
     """Options written in camelCase, which nothing reads, with the spelling that is read."""
     names = frozenset(known)
