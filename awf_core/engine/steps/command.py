@@ -7,28 +7,23 @@ in reading a script, ends the run.
 from __future__ import annotations
 
 import contextlib
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from awf_core.engine.process.run_process import Finished, run_process
 from awf_core.engine.secrets import mask
 from awf_core.engine.steps.script import prefer_local, read_script, script_command, script_path, script_template
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import DEADLINE_TEXT
-from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.extensions.results import Cause
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult, StepType
+from awf_core.lang.fields import StateFields
+from awf_core.lang.model import RetryRule, State
 from awf_core.lang.problems import StepProblem
-from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterator, Sequence
-
-    from awf_core.extensions.results import Cause
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import RetryRule, State
-    from awf_core.lang.step_templates import Filled
-    from awf_core.lang.templates import Template
+from awf_core.lang.step_templates import Filled
+from awf_core.lang.templates import Template, compile_template
 
 _LONGEST_MS = 2**63 / 1e6
 _START_FAILURE_CODE = 1
@@ -44,7 +39,7 @@ class CommandSpec:
     dir: Template | None = None
 
 
-class CommandStep:
+class CommandStep(StepType):
     """`type: step`. Its transitions apply after a failure too."""
 
     name = "step"
@@ -73,10 +68,6 @@ class CommandStep:
         if spec.script_file is not None:
             return replace(spec, dir=directory)
         return replace(spec, command=compile_template(filled.command), dir=directory)
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the process, again after a failure while `retry:` says so. See `StepType.run`."""
@@ -124,7 +115,14 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
     attempt = 0
     while True:
         attempt += 1
-        finished = _once(argv, directory, context)
+        finished = run_process(
+            argv,
+            env=context.execution.step_env,
+            cwd=directory,
+            timeout_s=context.deadline.left_s(),
+            cancel=context.deadline.cancel,
+            on_output=context.on_output,
+        )
         result = _result(finished, attempt, context)
         if not _wants_retry(state, finished, attempt):
             return result
@@ -133,17 +131,6 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
         if interrupted is not None:
             cause: Cause = "timeout" if interrupted == DEADLINE_TEXT else "cancelled"
             return replace(result, error=f"retry wait interrupted: {interrupted}", cause=cause)
-
-
-def _once(argv: Sequence[str], directory: str, context: StepContext) -> Finished:
-    return run_process(
-        argv,
-        env=context.execution.step_env,
-        cwd=directory,
-        timeout_s=context.deadline.left_s(),
-        cancel=context.deadline.cancel,
-        on_output=context.on_output,
-    )
 
 
 def _wants_retry(state: State, finished: Finished, attempt: int) -> bool:
