@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import rich_click as click
 
 from awf_core.cli.options import format_option, queue_options
-from awf_core.cli.output import note, print_json, print_table
+from awf_core.cli.output import note, print_json, print_table, value_text
 from awf_core.cli.queues import load
 
 
@@ -30,7 +28,7 @@ def show_command(*, config_path: str | None, mq_type: str | None, output_format:
     if output_format == "json":
         print_json([{"key": row.key, "value": row.value, "origin": row.origin} for row in rows])
     else:
-        print_table(("KEY", "VALUE", "ORIGIN"), [(row.key, _shown(row.value), row.origin) for row in rows])
+        print_table(("KEY", "VALUE", "ORIGIN"), [(row.key, value_text(row.value), row.origin) for row in rows])
     for warning in (*config.warnings, *choice.warnings):
         note(f"warning: {warning}")
 
@@ -46,7 +44,3 @@ def check_command(*, config_path: str | None, mq_type: str | None) -> None:
     for warning in assembly.warnings:
         note(f"warning: {warning}")
     note(f"configuration is valid: {config.file or 'no file, defaults'}, mq.type {assembly.backend_name}")
-
-
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -6,18 +6,16 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from awf_core.cli.options import format_option
 from awf_core.cli.output import note, print_json, print_text
 from awf_core.errors import ConfigError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PYTEST_FAILED = 1
 NOT_CONFORMING = 1

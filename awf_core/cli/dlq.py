@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from awf_core.cli.items import dead_message_as_json, message_id_of, moment, shortened, workflow_of
 from awf_core.cli.options import duration_option, format_option, queue_options
-from awf_core.cli.output import note, print_count, print_json, print_table, print_text
+from awf_core.cli.output import note, print_count, print_json, print_table, print_text, value_text
 from awf_core.cli.queues import browse, connected
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from awf_core.contract import QueueItem
     from awf_core.mq import Mq
 
@@ -81,7 +79,7 @@ def show_command(*, config_path: str | None, mq_type: str | None, message_id: st
         print_json(shown)
         return
     for key, value in shown.items():
-        print_text(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)}")
+        print_text(f"{key}: {value_text(value)}")
 
 
 @dlq_command.command("replay")
@@ -182,12 +180,16 @@ def _replay(mq: Mq, queue: str, items: Iterable[QueueItem], target: str | None) 
         if to is None:
             raise UsageError(f"message '{item.id}' does not record which queue it came from", hint="give --to QUEUE")
         by_queue[to].append(item.id)
+    return sum(_move(mq, queue, to, ids) for to, ids in by_queue.items())
+
+
+def _move(mq: Mq, source: str, target: str, ids: list[str]) -> int:
+    """Returns how many moved; all of them where the broker does not report it."""
     moved = 0
-    for to, ids in by_queue.items():
-        for start in range(0, len(ids), MOVE_BATCH):
-            some = ids[start : start + MOVE_BATCH]
-            moved_now = mq.move(queue, to, ids=some)
-            moved += len(some) if moved_now is None else moved_now
+    for start in range(0, len(ids), MOVE_BATCH):
+        batch = ids[start : start + MOVE_BATCH]
+        count = mq.move(source, target, ids=batch)
+        moved += len(batch) if count is None else count
     return moved
 
 
@@ -195,9 +197,8 @@ def _purge_older(mq: Mq, queue: str, age_s: float) -> int:
     """Move the older messages to a queue of their own and purge it: not every broker can remove one message."""
     before = time.time() - age_s
     ids = [item.id for item in browse(mq, queue, limit=None) if item.dead_at is not None and item.dead_at < before]
-    doomed = f"{queue}-purge"
-    for start in range(0, len(ids), MOVE_BATCH):
-        mq.move(queue, doomed, ids=ids[start : start + MOVE_BATCH])
     if ids:
+        doomed = f"{queue}-purge"
+        _move(mq, queue, doomed, ids)
         mq.purge(doomed)
     return len(ids)

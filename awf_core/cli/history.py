@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -14,8 +15,6 @@ from awf_core.cli.output import note, print_json, print_table, print_text
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from awf_core.engine.records.history import HistoryRow, Statistics
 
 MIDNIGHT = "T00:00:00"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.clock import iso_utc
-
-if TYPE_CHECKING:
-    from awf_core.contract import QueueItem
+from awf_core.contract import QueueItem
 
 SHOWN_CHARS = 60
 

@@ -1,7 +1,8 @@
 """The `awf` command: finds the sub-command, and turns its errors into one line and an exit code.
 
 A sub-command's module is imported only when it runs, so `awf --help` and `awf list` start without pydantic, broker
-clients and the engine. Only this module ends the process.
+clients and the engine. Only this module ends the process. An error is one line and a hint on stderr; --debug adds the
+traceback.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import functools
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import rich_click as click
+from click.exceptions import Abort, ClickException, Exit, UsageError
 
-from awf_core.cli.fail import exit_code_of, show
 from awf_core.config.backend_names import has_third_party_plugins
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from awf_core.errors import AwfError, redact_url
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show the configuration with the origin of every value, or check it."),
@@ -113,3 +114,52 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         show(exc, is_debug="--debug" in given[:1])
         sys.exit(exit_code_of(exc))
     sys.exit(result if isinstance(result, int) else 0)
+
+
+INTERRUPTED = 130
+UNEXPECTED = 4
+CONFIGURATION = 2
+"""Exit code of a wrong option of `awf worker`. For every other command that is a user error, 1."""
+
+
+def exit_code_of(error: Exception) -> int:
+    """The process's exit code for `error`."""
+    if isinstance(error, AwfError):
+        return error.exit_code
+    if isinstance(error, Exit):
+        return error.exit_code
+    if isinstance(error, Abort):
+        return INTERRUPTED
+    if isinstance(error, UsageError):
+        return CONFIGURATION if error.ctx is not None and error.ctx.info_name == "worker" else 1
+    if isinstance(error, ClickException):
+        return 1
+    return UNEXPECTED
+
+
+def show(error: Exception, *, is_debug: bool) -> None:
+    """Write `error` to stderr. Never raises; prints no password."""
+    if isinstance(error, Exit):
+        return
+    if is_debug or os.environ.get("AWF_DEBUG"):
+        traceback.print_exception(error)
+    # One write: other threads still log to this stream, and print() writes a line and its end separately.
+    sys.stderr.write("".join(f"{redact_url(line)}\n" for line in lines_of(error)))
+
+
+def lines_of(error: Exception) -> list[str]:
+    """The message of `error`, and its hint where it has one."""
+    if isinstance(error, AwfError):
+        return [f"Error: {error.message}", *([f"Hint: {error.hint}"] if error.hint else [])]
+    if isinstance(error, Abort):
+        return ["Interrupted."]
+    if isinstance(error, ClickException):
+        context = error.ctx if isinstance(error, UsageError) else None
+        return [
+            f"Error: {error.format_message()}",
+            *([f"Hint: see `{context.command_path} --help`"] if context else []),
+        ]
+    return [
+        f"Error: {type(error).__name__}: {error}",
+        "Hint: this is an internal error of awf; run again with `awf --debug …` and report the output",
+    ]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 
 def print_json(data: object) -> None:
@@ -19,6 +16,11 @@ def print_text(text: str) -> None:
     """Print data. Characters that UTF-8 can't encode (lone surrogates) are escaped."""
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
     sys.stdout.flush()
+
+
+def value_text(value: object) -> str:
+    """`value` on a line: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def print_count(what: str, count: int | None, output_format: str) -> None:

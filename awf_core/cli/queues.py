@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,6 @@ from awf_core.cli.output import note
 from awf_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from awf_core.config.load import Config
     from awf_core.contract import QueueItem
     from awf_core.mq import Mq

@@ -6,40 +6,34 @@ Inputs are not checked again, as in the original tool. An error that stops the r
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 import rich_click as click
 
 from awf_core.cli.options import OutputMode, format_option, output_option, storage_option
-from awf_core.cli.output import note, print_json
-from awf_core.cli.run import STDIN, cancelled_by_signals, error_of, refused_json, warn
+from awf_core.cli.run import refused_json, run_and_show
 from awf_core.cli.run_flow import Refused, phase
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs
-from awf_core.cli.run_report import RunReport, summary
 from awf_core.cli.status import steps_of
 from awf_core.cli.step_types import step_types_here
 from awf_core.config.project import load_project
-from awf_core.engine.process.line_input import LineInput
 from awf_core.engine.records.open_records import open_records
 from awf_core.engine.records.paths import record_paths
 from awf_core.engine.records.resume import CURRENT, resumption
 from awf_core.engine.records.state_file import read_state
 from awf_core.engine.run.engine import Engine
+from awf_core.engine.run.events import Events
+from awf_core.extensions.agents import UserInput
+from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.environment import read_environment
+from awf_core.extensions.results import Run
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from awf_core.engine.run.events import Events
-    from awf_core.extensions.agents import UserInput
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.results import Run
-    from awf_core.lang.model import Workflow
+from awf_core.lang.model import Workflow
 
 RESUMING = "resuming workflow"
 
@@ -86,30 +80,16 @@ def resume_command(
     The workflow is loaded again, by its name. Exit codes are those of `awf run`; 1 for an unknown run, 3 for a
     completed one.
     """
-    is_json = output_format == "json"
-    request = ResumeRequest(run_id=run_id, origin=origin, pairs=pairs, storage=storage)
-    try:
-        with cancelled_by_signals() as cancel:
-            run = resume_here(
-                request,
-                cwd=Path.cwd(),
-                env=os.environ,
-                cancel=cancel,
-                events=RunReport("silent" if is_json else output, cancel),
-                warn=warn,
-                user_input=LineInput(STDIN),
-            )
-    except Refused as refused:
-        if not is_json:
-            raise error_of(refused) from refused
-        print_json({"workflow_id": run_id, **refused_json("", refused), "run_id": run_id, "workflow": None})
-        context.exit(refused.exit_code)
-    if is_json:
-        # The keys of `awf run`, with those that the original tool prints for a resumed run.
-        print_json({"workflow_id": run.run_id, **run.as_json(), "steps": steps_of(run.states)})
-    else:
-        note(summary(run))
-    context.exit(run.exit_code)
+    start = partial(resume_here, ResumeRequest(run_id=run_id, origin=origin, pairs=pairs, storage=storage))
+
+    # The keys of `awf run`, with those that the original tool prints for a resumed run.
+    def run_as(run: Run) -> dict[str, Any]:
+        return {"workflow_id": run.run_id, **run.as_json(), "steps": steps_of(run.states)}
+
+    def refused_as(refused: Refused) -> dict[str, Any]:
+        return {"workflow_id": run_id, **refused_json("", refused), "run_id": run_id, "workflow": None}
+
+    context.exit(run_and_show(start, output, output_format, refused_as=refused_as, run_as=run_as))
 
 
 def resume_here(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import rich_click as click
 
@@ -22,11 +24,8 @@ from awf_core.engine.process.line_input import LineInput
 from awf_core.engine.records.paths import check_run_id
 from awf_core.errors import AwfError, ConfigError, InputError
 from awf_core.extensions.deadline import Cancel
-from awf_core.extensions.results import json_value
+from awf_core.extensions.results import Run, json_value
 from awf_core.lang.problems import LoadError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 STDIN = 0
 
@@ -54,31 +53,45 @@ def run_command(
 
     The exit code is 0 if the run completed, else the class of the error: 1 user, 2 workflow, 3 execution, 4 system.
     """
-    is_json = output_format == "json"
     given_id = None if run_id is None else check_run_id(run_id)
     request = RunRequest(name=name, pairs=pairs, inputs_file=inputs_file, storage=storage, run_id=given_id)
+    start = partial(run_here, request)
+    context.exit(run_and_show(start, output, output_format, refused_as=partial(refused_json, name)))
+
+
+def run_and_show(
+    start: Callable[..., Run],
+    output: OutputMode,
+    output_format: str,
+    *,
+    refused_as: Callable[[Refused], dict[str, Any]],
+    run_as: Callable[[Run], dict[str, Any]] = Run.as_json,
+) -> int:
+    """Run what `start` starts here, print how it ended, and return the exit code.
+
+    `run_as` and `refused_as` make the object that `--format json` prints.
+    """
+    is_json = output_format == "json"
     try:
         with cancelled_by_signals() as cancel:
-            report = RunReport("silent" if is_json else output, cancel)
-            run = run_here(
-                request,
+            run = start(
                 cwd=Path.cwd(),
                 env=os.environ,
                 cancel=cancel,
-                events=report,
+                events=RunReport("silent" if is_json else output, cancel),
                 warn=warn,
                 user_input=LineInput(STDIN),
             )
     except Refused as refused:
         if not is_json:
             raise error_of(refused) from refused
-        print_json(refused_json(request.name, refused))
-        context.exit(refused.exit_code)
+        print_json(refused_as(refused))
+        return refused.exit_code
     if is_json:
-        print_json(run.as_json())
+        print_json(run_as(run))
     else:
         note(summary(run))
-    context.exit(run.exit_code)
+    return run.exit_code
 
 
 def warn(text: str) -> None:

@@ -6,36 +6,31 @@ becomes one exception, `Refused`, with its phase.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
 from awf_core.cli.step_types import step_types_here
-from awf_core.config.project import executor_choice, load_project
+from awf_core.config.project import Project, executor_choice, load_project
 from awf_core.engine.records.open_records import open_records
 from awf_core.engine.records.paths import record_paths
 from awf_core.engine.run.engine import Engine
+from awf_core.engine.run.events import Events
 from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.extensions.agents import UserInput
+from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.environment import read_environment
-from awf_core.extensions.executors import BUILTIN, ExecutionRequest
+from awf_core.extensions.executors import BUILTIN, ExecutionRequest, Executor
+from awf_core.extensions.results import Run
 from awf_core.lang.catalogue import Catalogue
 from awf_core.lang.discovery import Discovery
 from awf_core.lang.inputs import VALIDATION_FAILED, missing_required
 from awf_core.lang.load import load_workflow
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from awf_core.config.project import Project
-    from awf_core.engine.run.events import Events
-    from awf_core.extensions.agents import UserInput
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.executors import Executor
-    from awf_core.extensions.results import Run
-    from awf_core.lang.model import Workflow
-    from awf_core.lang.step_types import StepTypes
+from awf_core.lang.model import Workflow
+from awf_core.lang.step_types import StepTypes
 
 Phase = Literal["config", "inputs", "load"]
 

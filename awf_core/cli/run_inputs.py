@@ -6,15 +6,13 @@ against the workflow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from awf_core.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 PROMPT_PREFIX = "@prompts/"
 MAX_PROMPT_BYTES = 1024 * 1024

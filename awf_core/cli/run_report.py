@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
+from awf_core.cli.options import OutputMode
 from awf_core.cli.output import note
+from awf_core.engine.run.events import NoEvents
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.results import Run
 from awf_core.units import format_duration
 
-if TYPE_CHECKING:
-    from awf_core.cli.options import OutputMode
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.results import Run
 
-
-class RunReport:
+class RunReport(NoEvents):
     """Writes the events of one run.
 
     silent      no step output
@@ -30,9 +28,6 @@ class RunReport:
         self.watches_output = mode != "silent"
         self._is_buffered = mode == "buffered"
         self._buffered: dict[str, list[tuple[str, bytes]]] = {}
-
-    def step_started(self, run_id: str, workflow: str, state: str, step_type: str) -> None:
-        """Show nothing."""
 
     def step_output(self, run_id: str, state: str, stream: str, data: bytes) -> None:  # noqa: ARG002
         """Write a piece of output, or buffer it."""
@@ -56,9 +51,6 @@ class RunReport:
     def run_logged(self, run_id: str, workflow: str, level: str, text: str) -> None:  # noqa: ARG002
         """Write a line of the run's log."""
         note(f"{level}: {_printable(text)}")
-
-    def run_finished(self, run_id: str, workflow: str, status: str, exit_code: int, duration_s: float) -> None:
-        """Show nothing: `summary` shows the end."""
 
     def _write(self, stream: str, data: bytes) -> None:
         target = sys.stdout if stream == "stdout" else sys.stderr

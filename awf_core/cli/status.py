@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from awf_core.cli.options import format_option, storage_option
 from awf_core.cli.output import print_json, print_table, print_text
+from awf_core.engine.records.paths import record_paths
+from awf_core.engine.records.state_file import RunState, read_state
 from awf_core.engine.records.timestamps import written
-from awf_core.extensions.results import json_value
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.engine.records.state_file import RunState
-    from awf_core.extensions.results import StateRecord
+from awf_core.extensions.results import StateRecord, json_value
 
 
 @click.command(name="status")
@@ -29,9 +26,6 @@ def status_command(*, run_id: str, storage: Path | None, output_format: str) -> 
 
     A run whose process was killed is shown as `running`; `awf resume` resumes it. Exit code 1 for an unknown run.
     """
-    from awf_core.engine.records.paths import record_paths
-    from awf_core.engine.records.state_file import read_state
-
     state = read_state(record_paths(os.environ, storage=storage), run_id)
     shown = _as_json(state)
     if output_format == "json":

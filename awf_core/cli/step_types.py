@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from awf_core.config.backend_names import has_third_party_plugins
 from awf_core.engine.steps import builtin_step_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from awf_core.extensions.agents import UserInput
     from awf_core.lang.step_types import StepTypes
     from awf_core.plugin.manager import Registrations
@@ -30,19 +29,13 @@ def step_types_here(
 
         return build_plugins(None, None, env=env).registered
 
-    if not has_third_party_plugins():
-        return builtin_step_types(
-            operations=lambda: registered().operations(),
-            agent_providers=lambda: registered().agent_providers(),
-            notify_backend=notify_backend,
-            user_input=user_input,
-        )
+    is_alone = not has_third_party_plugins()
     step_types = builtin_step_types(
-        operations=registered().operations(),
-        agent_providers=registered().agent_providers(),
+        operations=(lambda: registered().operations()) if is_alone else registered().operations(),
+        agent_providers=(lambda: registered().agent_providers()) if is_alone else registered().agent_providers(),
         notify_backend=notify_backend,
         user_input=user_input,
     )
-    for step_type in registered().step_types():
+    for step_type in () if is_alone else registered().step_types():
         step_types.register(step_type)
     return step_types

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -14,9 +16,6 @@ from awf_core.cli.run_inputs import parse_pairs, read_inputs_file
 from awf_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from awf_core.client import Client, Submission
 
 FOREVER_S = 10.0 * 365 * 86400

@@ -24,7 +24,7 @@ OTHER_NAMES = {"amqp": "rabbitmq"}
 
 def section_names() -> frozenset[str]:
     """Every backend name that may head a section under `mq:`: ours, and whatever is installed."""
-    return frozenset({DEFAULT_BACKEND, *DISTRIBUTIONS, *_installed_names()})
+    return frozenset({DEFAULT_BACKEND, *DISTRIBUTIONS, *(entry.name for entry in entry_points(group=BACKEND_GROUP))})
 
 
 def distribution_for(name: str) -> str:
@@ -41,10 +41,6 @@ def install_line(name: str) -> str:
 def twin(*path: str) -> str:
     """The environment variable of a key: `twin("mq", "redis", "lease")` is `AWF_MQ_REDIS_LEASE`."""
     return "AWF_" + "_".join(path).upper().replace("-", "_").replace(".", "_")
-
-
-def _installed_names() -> frozenset[str]:
-    return frozenset(entry.name for entry in entry_points(group=BACKEND_GROUP))
 
 
 def has_third_party_plugins() -> bool:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from awf_core.config.yaml_source import KeyPath
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
-
-    from awf_core.config.yaml_source import KeyPath
 
 Model = type[BaseModel]
 

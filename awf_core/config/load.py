@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from awf_core.config.backend_names import OTHER_NAMES, section_names, twin
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.config.model import MqSettings
+from awf_core.config.origins import Origin
 from awf_core.config.project import Project, load_project
 from awf_core.config.section import Filled, Places, fill, variables
 from awf_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.config.origins import Origin
 
 M = TypeVar("M", bound=BaseModel)
 NO_OVERRIDES: Mapping[str, object] = {}
@@ -52,11 +49,6 @@ class Config:
     def notify_backend(self) -> str | None:
         """`notify.default_backend`."""
         return self.project.notify_backend
-
-    @property
-    def telemetry(self) -> Mapping[str, Any]:
-        """The `telemetry:` mapping as it stands."""
-        return self.project.telemetry
 
     @property
     def file(self) -> Path | None:

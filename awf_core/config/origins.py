@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from awf_core.config.yaml_source import KeyPath
+from awf_core.config.yaml_source import KeyPath
 
 Kind = Literal["flag", "environment", "file", "default"]
 

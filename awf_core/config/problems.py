@@ -6,20 +6,18 @@ Turns pydantic's findings into one line each, and never shows a value that may b
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.config.keys import Model, field_at, fields_by_key
-from awf_core.config.origins import Origin, dotted
+from awf_core.config.origins import dotted
 from awf_core.config.secrets import masked
+from awf_core.config.yaml_source import KeyPath
 from awf_core.errors import ConfigError, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from pydantic_core import ErrorDetails
-
-    from awf_core.config.yaml_source import KeyPath
 
 _MAX_SHOWN = 80
 _KINDS = {
@@ -108,8 +106,3 @@ def _allowed(metadata: Sequence[Any]) -> str:
         return f" (allowed: {bounds['ge']} to {bounds['le']})"
     listed = " and ".join(text.format(bounds[name]) for name, text in _BOUNDS.items() if name in bounds)
     return f" (allowed: {listed})" if listed else ""
-
-
-def described(origin: Origin) -> str | None:
-    """The place to name before the key; None for a default."""
-    return origin.where or None

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.config.yaml_source import Document, read_document
 from awf_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONFIG_VARIABLE = "AWF_CONFIG_PATH"
 TOP_KEYS = (

@@ -6,7 +6,7 @@ handed in. Every problem of a section is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,13 +15,11 @@ from pydantic import BaseModel, ValidationError
 from awf_core.config.backend_names import twin
 from awf_core.config.keys import Model, attribute_for, fields_by_key, nested_model, takes_text
 from awf_core.config.origins import DEFAULT, Flag, Origin, dotted, flag_origin
-from awf_core.config.problems import described, not_a_mapping, raise_all, refused, shown, unknown_key
+from awf_core.config.problems import not_a_mapping, raise_all, refused, shown, unknown_key
 from awf_core.config.yaml_source import Document, KeyPath, parse_flow
 from awf_core.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
@@ -152,7 +150,7 @@ class _Sheet:
         """One finding of pydantic's, with the place its value came from."""
         path: KeyPath = (*self.prefix, *error["loc"])
         origin = self._origin_of(path)
-        where = document.where(path) if origin.kind == "file" else described(origin)
+        where = document.where(path) if origin.kind == "file" else origin.where or None
         return refused(self.model, self.prefix, error, where, twin(*map(str, path)))
 
     def all_origins(self) -> dict[str, Origin]:

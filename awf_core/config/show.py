@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from awf_core.config.keys import fields_by_key
+from awf_core.config.load import Config
 from awf_core.config.model import MqSettings
+from awf_core.config.origins import Origin
 from awf_core.config.secrets import MASK, masked
-
-if TYPE_CHECKING:
-    from awf_core.config.load import Config
-    from awf_core.config.origins import Origin
-    from awf_core.config.section import Filled
+from awf_core.config.section import Filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import ConfigError
@@ -16,9 +18,6 @@ from awf_core.yaml.nodes import YamlError, pairs, read_nodes
 from awf_core.yaml.scalars import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path as FilePath
-
     from awf_core.yaml.nodes import Node
 
 KeyPath = tuple[str | int, ...]

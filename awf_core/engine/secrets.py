@@ -5,10 +5,8 @@ Called by steps, integrations and records.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 MASK = "***"
 _PREFIXES = ("SECRET_", "API_KEY", "PASSWORD", "TOKEN")

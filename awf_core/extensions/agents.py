@@ -6,17 +6,14 @@ method of `AgentProvider`. The built-in ones are in `awf_core.integrations.agent
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from awf_core.extensions.conversation import Conversation, Tokens, Turn
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.outward import OutwardContext
-    from awf_core.extensions.results import Cause
+from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.results import Cause
 
 __all__ = [
     "AgentAnswer",

@@ -7,13 +7,10 @@ steps, hooks and processes wait with it. Nothing here kills anything.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from awf_core.clock import Clock
+from awf_core.clock import Clock
 
 DEADLINE_TEXT = "context deadline exceeded"
 CANCELLED_TEXT = "context canceled"

@@ -6,18 +6,15 @@ this package, `awf-cli`, is in `awf_core.integrations.awf_cli`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.results import Run
+from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.results import Run
 
 BUILTIN = "builtin"
 """The name of the engine itself, which no executor may take."""

@@ -6,13 +6,11 @@ method of `Operation`. The built-in ones are in `awf_core.integrations`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.outward import OutwardContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.deadline import Deadline
 
 Level = Literal["info", "warn"]
 Log = Callable[[Level, str], None]

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from awf_core.clock import iso_utc
-
-if TYPE_CHECKING:
-    from awf_core.extensions.conversation import Conversation, Tokens
+from awf_core.extensions.conversation import Conversation, Tokens
 
 StepStatus = Literal["completed", "failed"]
 RunStatus = Literal["completed", "failed", "cancelled"]
@@ -25,14 +23,12 @@ _LOST_BYTES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StateRecord:
-    """What the run records of a state that has run; a later visit replaces it.
+class Outcome:
+    """How a state went: what a step returns of it, and what the run records.
 
     Bytes of the output that are not UTF-8 become lone surrogates, so that a command receives them
-    unchanged. `exit_code` is -1 for a process that was killed. `attempt` counts from 1. Times are epoch
-    seconds.
-    `..._cut_bytes` say how much of an output was left out to save memory. Later states continue from `conversation`;
-    neither method below shows it.
+    unchanged. `exit_code` is -1 for a process that was killed. `attempt` counts from 1. `..._cut_bytes` say how much of
+    an output was left out to save memory.
     """
 
     status: StepStatus
@@ -43,12 +39,21 @@ class StateRecord:
     exit_code: int = 0
     attempt: int = 1
     error: str = ""
-    started_at: float = 0.0
-    finished_at: float = 0.0
     response: Any = None
     json: Any = None
     tokens: Tokens | None = None
     conversation: Conversation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRecord(Outcome):
+    """What the run records of a state that has run; a later visit replaces it.
+
+    Times are epoch seconds. Later states continue from `conversation`; neither method below shows it.
+    """
+
+    started_at: float = 0.0
+    finished_at: float = 0.0
 
     def as_scope(self) -> dict[str, Any]:
         """The state as templates and expressions see it."""

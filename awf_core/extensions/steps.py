@@ -6,24 +6,19 @@ A plugin adds one by `register(step_type)` in its hook `awf_register_step_types`
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from awf_core.lang.step_types import StepParser
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from awf_core.extensions.conversation import Conversation, Tokens
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.environment import Environment
-    from awf_core.extensions.outward import Log, OnOutput
-    from awf_core.extensions.results import Cause, Run, StateRecord, StepStatus
-    from awf_core.lang.model import State, Workflow
-    from awf_core.lang.scope import Scope
-    from awf_core.lang.step_types import StepTypes
+from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.environment import Environment
+from awf_core.extensions.outward import Log, OnOutput
+from awf_core.extensions.results import Cause, Outcome, Run, StateRecord
+from awf_core.lang.model import State, Workflow
+from awf_core.lang.scope import Scope
+from awf_core.lang.step_types import StepParser, StepTypes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +37,7 @@ class StepType(StepParser, Protocol):
     One object serves all runs and threads: keep no state of a run in it.
     """
 
-    routing: Routing
+    routing: Routing = Routing()
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run `state` and say how it went; a failing step is a result.
@@ -53,7 +48,8 @@ class StepType(StepParser, Protocol):
         """
 
     def successor(self, state: State) -> str | None:
-        """Where a success of `state` leads when no transition does; usually `state.on_success`."""
+        """Where a success of `state` leads when no transition does."""
+        return state.on_success
 
     # A type may also have
     #   admit(state, context)           raises StepAborted for what keeps the step from even being started
@@ -62,8 +58,8 @@ class StepType(StepParser, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
-    """How a step went; the fields are those of a StateRecord.
+class StepResult(Outcome):
+    """How a step went, and what follows from it.
 
     cause           set when it was stopped: a step that timed out unhandled, or was cancelled, cancels the run
     failure         the run's error when nothing handles the failure; None = `step <name>: <error>`
@@ -72,18 +68,6 @@ class StepResult:
     goto            where a success leads, instead of the step type's own successor; None = to that successor
     """
 
-    status: StepStatus
-    output: str = ""
-    stderr: str = ""
-    output_cut_bytes: int = 0
-    stderr_cut_bytes: int = 0
-    exit_code: int = 0
-    attempt: int = 1
-    error: str = ""
-    response: Any = None
-    json: Any = None
-    tokens: Tokens | None = None
-    conversation: Conversation | None = None
     cause: Cause = ""
     failure: str | None = None
     code: str | None = None

@@ -7,13 +7,12 @@ all of it and few workflows use any, so each object imports its module when it f
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from awf_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from awf_core.extensions.agents import AgentProvider
     from awf_core.extensions.operations import Operation
 

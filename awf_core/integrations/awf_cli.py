@@ -11,22 +11,18 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from awf_core.clock import SystemClock
+from awf_core.clock import Clock, SystemClock
 from awf_core.engine.process.run_process import run_process
 from awf_core.engine.records.paths import data_dir
 from awf_core.errors import ConfigError, InputError, SystemFailure
+from awf_core.extensions.executors import ExecutionRequest
+from awf_core.extensions.results import Run
 from awf_core.integrations.awf_cli_result import Timing, import_records, run_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.clock import Clock
-    from awf_core.extensions.executors import ExecutionRequest
-    from awf_core.extensions.results import Run
 
 NAME = "awf-cli"
 MARKER = "AWF_INSIDE_AWF_CLI"
@@ -80,7 +76,7 @@ class AwfCli:
             timing = Timing(self._clock)
             finished = run_process(
                 [str(program), *arguments(request, storage)],
-                env=_environment(request),
+                env={os.fsencode(name): os.fsencode(value) for name, value in {**request.env, MARKER: "1"}.items()},
                 cwd=str(request.cwd),
                 timeout_s=None,
                 cancel=request.cancel,
@@ -121,10 +117,6 @@ def _storage(request: ExecutionRequest) -> Iterator[Path]:
             # The tool stores beside the records which plugins are enabled, and that has to hold here as well.
             (storage / "plugins").symlink_to(plugins)
         yield storage
-
-
-def _environment(request: ExecutionRequest) -> dict[bytes, bytes]:
-    return {os.fsencode(name): os.fsencode(value) for name, value in {**request.env, MARKER: "1"}.items()}
 
 
 def find_awf(named: str | None, *, cwd: Path, env: Mapping[str, str]) -> Path:

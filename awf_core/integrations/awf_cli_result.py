@@ -8,23 +8,20 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from awf_core.clock import Clock
+from awf_core.engine.process.run_process import Finished
 from awf_core.engine.records.history import COLUMNS, connect
 from awf_core.engine.records.state_file import RunState, run_state
 from awf_core.engine.run.run_end import EXECUTION
+from awf_core.extensions.executors import ExecutionRequest
 from awf_core.extensions.results import Run, RunError, RunStatus
 from awf_core.ids import new_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from awf_core.clock import Clock
-    from awf_core.engine.process.run_process import Finished
-    from awf_core.extensions.executors import ExecutionRequest
 
 MAX_SHOWN_CHARS = 2000
 _HISTORY = "history.db"

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from awf_core.engine.process.program import ProgramMissing, run_program, text_of
 from awf_core.engine.secrets import mask
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
 from awf_core.extensions.operations import OperationFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.outward import OutwardContext
 
 TOKEN_VARIABLES = ("GITHUB_TOKEN", "GH_TOKEN")
 _NOT_LOGGED_IN = 4

@@ -6,21 +6,16 @@ the same time, with the strategies of a parallel state; its results come in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.run.branches import Branches
-from awf_core.extensions.deadline import CANCELLED_TEXT
+from awf_core.extensions.deadline import CANCELLED_TEXT, Cancel
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
+from awf_core.extensions.outward import OutwardContext
 from awf_core.integrations.gh import json_outputs, need, number, repository, run_gh, text, texts
 from awf_core.lang.go.text import type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.outward import OutwardContext
 
 Inputs = Mapping[str, Any]
 Call = Callable[[Inputs, "OutwardContext"], dict[str, Any]]
@@ -54,20 +49,9 @@ def github_operations() -> dict[str, Operation]:
     return {**single, "github.batch": GithubBatch(single)}
 
 
-def _get_issue(inputs: Inputs, context: OutwardContext) -> dict[str, Any]:
-    return _ask(["issue", "view", number(inputs), "--json", _ISSUE_FIELDS], inputs, context)
-
-
-def _get_pr(inputs: Inputs, context: OutwardContext) -> dict[str, Any]:
-    return _ask(["pr", "view", number(inputs), "--json", _PR_FIELDS], inputs, context)
-
-
-def _list_comments(inputs: Inputs, context: OutwardContext) -> dict[str, Any]:
-    return _ask(["issue", "view", number(inputs), "--json", "comments"], inputs, context)
-
-
-def _ask(arguments: list[str], inputs: Inputs, context: OutwardContext) -> dict[str, Any]:
-    return json_outputs(_gh(arguments, inputs, context))
+def _view(kind: str, fields: str) -> Call:
+    """Reads `fields` of an issue or a pull request."""
+    return lambda inputs, context: json_outputs(_gh([kind, "view", number(inputs), "--json", fields], inputs, context))
 
 
 def _create_pr(inputs: Inputs, context: OutwardContext) -> dict[str, Any]:
@@ -211,11 +195,11 @@ def _summary(wanted: Sequence[dict[str, Any]], *, results: Sequence[OperationRes
 
 
 _CALLS: dict[str, Call] = {
-    "github.get_issue": _get_issue,
-    "github.get_pr": _get_pr,
+    "github.get_issue": _view("issue", _ISSUE_FIELDS),
+    "github.get_pr": _view("pr", _PR_FIELDS),
     "github.create_pr": _create_pr,
     "github.create_issue": _create_issue,
     "github.add_labels": _add_labels,
-    "github.list_comments": _list_comments,
+    "github.list_comments": _view("issue", "comments"),
     "github.add_comment": _add_comment,
 }

@@ -15,17 +15,13 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import httpx
 
 from awf_core.errors import redact_url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.deadline import Deadline
 
 MAX_REDIRECTS = 10
 _PORTS = {"http": 80, "https": 443}
@@ -80,11 +76,6 @@ def exchange(request: Request, deadline: Deadline, *, limit_s: float | None) -> 
     wait_s = min(limits_s) if limits_s else None
     if wait_s is not None and wait_s <= 0:
         raise ExchangeTimeout
-    return _exchange_within(request, deadline, wait_s)
-
-
-def _exchange_within(request: Request, deadline: Deadline, wait_s: float | None) -> Response:
-    """Send `request` and read the answer within `wait_s`; raises as `exchange` does."""
     loop = asyncio.new_event_loop()
     try:
         return _on_loop(loop, request, deadline, wait_s)
@@ -125,7 +116,8 @@ async def _within(request: Request, wait_s: float | None) -> Response:
         raise ExchangeFailed(f"HTTP request failed: {text}") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         port = url.port or _PORTS.get(url.scheme, 0)
-        problem = _network_problem(request.method, request.url, url.host, port, error)
+        # Such as `Get "http://…": dial tcp 127.0.0.1:1: connect: connection refused`.
+        problem = f'{request.method.capitalize()} "{redact_url(request.url)}": {_reason(url.host, port, error)}'
         raise ExchangeFailed(f"HTTP request failed: {problem}") from error
 
 
@@ -205,11 +197,6 @@ def _answer_headers(answer: httpx.Response, *, is_plain: bool) -> dict[str, str]
         headers.pop("Content-Encoding")
         headers.pop("Content-Length", None)
     return headers
-
-
-def _network_problem(method: str, url: str, host: str, port: int, error: Exception) -> str:
-    """`Get "http://…": dial tcp 127.0.0.1:1: connect: connection refused` and the like; `host`, `port` are `url`'s."""
-    return f'{method.capitalize()} "{redact_url(url)}": {_reason(host, port, error)}'
 
 
 def _reason(host: str, port: int, error: Exception) -> str:

@@ -6,10 +6,11 @@ failures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from awf_core.engine.duration_text import duration_text
 from awf_core.extensions.operations import OperationResult
+from awf_core.extensions.outward import OutwardContext
 from awf_core.integrations.http_exchange import (
     ExchangeCancelled,
     ExchangeFailed,
@@ -18,11 +19,7 @@ from awf_core.integrations.http_exchange import (
     Response,
     exchange,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.outward import OutwardContext
+from awf_core.lang.go.durations import SECOND_NS, duration_text
 
 MAX_S = 30.0
 MAX_BODY_BYTES = 1024 * 1024
@@ -41,7 +38,7 @@ class HttpRequest:
         try:
             response = exchange(_request(inputs), context.deadline, limit_s=min(timeout_s or MAX_S, MAX_S))
         except ExchangeTimeout:
-            after = f" after {duration_text(timeout_s)}" if timeout_s else ""
+            after = f" after {duration_text(timeout_s * SECOND_NS)}" if timeout_s else ""
             return OperationResult(error=f"{_NAME}: request timeout{after}")
         except ExchangeCancelled:
             return OperationResult(error=f"{_NAME}: request cancelled")

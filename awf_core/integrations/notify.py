@@ -7,7 +7,7 @@ may hold a secret, so no error shows it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from awf_core.lang.go.text import type_name
 from awf_core.lang.templates.json_text import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from awf_core.extensions.outward import OutwardContext
     from awf_core.integrations.http_exchange import Request
 

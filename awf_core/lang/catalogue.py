@@ -10,19 +10,14 @@ import os
 import stat
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from awf_core.clock import SystemClock
+from awf_core.clock import Clock, SystemClock
+from awf_core.lang.discovery import Discovery
 from awf_core.lang.load import load_workflow
+from awf_core.lang.model import Workflow
 from awf_core.lang.problems import LoadError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.clock import Clock
-    from awf_core.lang.discovery import Discovery
-    from awf_core.lang.model import Workflow
-    from awf_core.lang.step_types import StepTypes
+from awf_core.lang.step_types import StepTypes
 
 DEFAULT_MAX_ENTRIES = 512
 SETTLED_AFTER_S = 0.1

@@ -6,20 +6,15 @@ be reached, cycles, names of parallel branches, targets of transitions inside lo
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
+from awf_core.config.did_you_mean import did_you_mean
+from awf_core.lang.fields import Fields
 from awf_core.lang.findings import Findings, Stage
+from awf_core.lang.model import State
 from awf_core.lang.problems import MISSING_STATE, Problem, StepProblem
-from awf_core.lang.states import check_gotos
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from awf_core.lang.fields import Fields
-    from awf_core.lang.model import State
-    from awf_core.lang.states import Links, ReadState
+from awf_core.lang.states import Links, ReadState, check_gotos
 
 
 def check_rules(read: Sequence[ReadState], *, initial: str, states_fields: Fields, findings: Findings) -> None:
@@ -72,8 +67,9 @@ def _check_states(read: Sequence[ReadState], names: Collection[str], findings: F
 
 
 def _check_state(state: State, links: Links, names: Collection[str], *, must_lead: bool, in_loop_body: bool) -> None:
-    if must_lead:
-        _check_leads_somewhere(state)
+    if must_lead and not (state.on_success or state.on_failure or state.transitions):
+        text = "command step must have OnSuccess/OnFailure or Transitions"
+        raise StepProblem(text, hint="Add `on_success: <state>` to it.")
     check_gotos(state.transitions)
     if not in_loop_body:
         _check_known("transition", (edge.goto for edge in state.transitions), names, key="transitions")
@@ -82,14 +78,6 @@ def _check_state(state: State, links: Links, names: Collection[str], *, must_lea
     _check_known("loop body", links.body, names, key="body", what="step")
     if links.body:
         _check_known("on_complete", (links.on_complete,), names)
-
-
-def _check_leads_somewhere(state: State) -> None:
-    if not (state.on_success or state.on_failure or state.transitions):
-        raise StepProblem(
-            "command step must have OnSuccess/OnFailure or Transitions",
-            hint="Add `on_success: <state>` to it.",
-        )
 
 
 def _check_known(
@@ -106,5 +94,4 @@ def _check_known(
 
 
 def _close(name: str, states: Collection[str]) -> str | None:
-    close = difflib.get_close_matches(name, states, n=1)
-    return f"Did you mean '{close[0]}'?" if close else None
+    return did_you_mean(name, states).strip() or None

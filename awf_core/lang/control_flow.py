@@ -7,12 +7,9 @@ fewer.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from awf_core.lang.model import State, Workflow
+from awf_core.lang.model import State, Workflow
 
 
 class ControlFlow:

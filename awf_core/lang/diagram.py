@@ -5,15 +5,11 @@ Both notations draw the same nodes and edges.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from awf_core.lang.model import INLINE_ERROR_PREFIX, TerminalSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from awf_core.lang.model import State, Workflow
+from awf_core.lang.model import INLINE_ERROR_PREFIX, State, TerminalSpec, Workflow
 
 Kind = Literal["next", "failure", "condition", "inside"]
 Direction = Literal["TB", "LR", "BT", "RL"]
@@ -164,11 +160,8 @@ def _dot_text(text: str) -> str:
 def _title(node: Node) -> str:
     if node.is_missing:
         return f"{node.name} (missing)"
-    return node.name.removeprefix(INLINE_ERROR_PREFIX) + " fails" if _is_inline(node) else node.name
-
-
-def _is_inline(node: Node) -> bool:
-    return node.ends == "failure" and node.name.startswith(INLINE_ERROR_PREFIX)
+    is_inline = node.ends == "failure" and node.name.startswith(INLINE_ERROR_PREFIX)
+    return node.name.removeprefix(INLINE_ERROR_PREFIX) + " fails" if is_inline else node.name
 
 
 def _short(text: str) -> str:

@@ -6,18 +6,15 @@ directory or in a pack. A path is accepted only where the caller allows it; a wo
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from awf_core.config.did_you_mean import did_you_mean
 from awf_core.errors import WorkflowNotFound
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
 from awf_core.lang.packs import pack_candidates, pack_directories, pack_lists
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NOT_FOUND = "USER.FACADE.WORKFLOW_NOT_FOUND"
 SUFFIX = ".yaml"
@@ -102,9 +99,8 @@ class Discovery:
             searched = self._pack_directories
         else:
             text, searched = f"workflow not found: {name}", self._directories
-        close = difflib.get_close_matches(name, [found.name for found in self.list()], n=1)
-        advice = f"Did you mean '{close[0]}'? " if close else ""
-        hint = f"{advice}Searched: {', '.join(map(str, searched)) or 'nowhere'}."
+        advice = did_you_mean(name, (found.name for found in self.list()))
+        hint = f"{advice} Searched: {', '.join(map(str, searched)) or 'nowhere'}.".lstrip()
         return WorkflowNotFound(text, code=NOT_FOUND, hint=hint)
 
 

@@ -6,7 +6,9 @@ raises FieldProblem, with the original tool's text, for a value of the wrong sha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 from awf_core.lang.go.durations import parse_duration_ns, whole_seconds
 from awf_core.lang.go.quoting import quoted
@@ -20,13 +22,7 @@ from awf_core.lang.yaml_decode import (
     as_text,
     is_null,
 )
-from awf_core.yaml.nodes import YamlError, pairs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from awf_core.yaml.nodes import Node
+from awf_core.yaml.nodes import Node, YamlError, pairs
 
 T = TypeVar("T")
 

@@ -7,16 +7,12 @@ stages are kept beside it for `awf validate`.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
+from awf_core.lang.fields import Fields
 from awf_core.lang.problems import FieldProblem, LoadError, Problem, StepProblem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from awf_core.lang.fields import Fields
-
 
 T = TypeVar("T")
 

@@ -8,15 +8,12 @@ their case: `path` is a fine name for an input.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.inputs import refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from awf_core.lang.model import Workflow
+from awf_core.lang.model import Workflow
 
 MAX_NAME_LENGTH = 255
 _SHOWN = 60
@@ -50,11 +47,6 @@ def undeclared(workflow: Workflow, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Names in `given` that the workflow does not declare, sorted."""
     declared = {definition.name for definition in workflow.inputs}
     return tuple(sorted(name for name in given if name not in declared))
-
-
-def dangerous_names(given: Iterable[str]) -> tuple[str, ...]:
-    """Names in `given` that no environment can hold, or that programs take orders from; sorted."""
-    return tuple(sorted(name for name in given if _danger(name)))
 
 
 def check_untrusted(workflow: Workflow, given: Mapping[str, Any]) -> None:

@@ -7,19 +7,16 @@ text it was. Pure but for `file_exists`, which reads the file system.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.errors import InputError
 from awf_core.lang.go.numbers import INT_MAX, float_text, parse_int
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.regexp import PatternError, matches
 from awf_core.lang.go.text import printed, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from awf_core.lang.model import InputDefinition, Workflow
+from awf_core.lang.model import InputDefinition, Workflow
 
 VALIDATION_FAILED = "USER.INPUT.VALIDATION_FAILED"
 

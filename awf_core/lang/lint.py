@@ -7,22 +7,19 @@ compile, and references that can't hold, are errors, because every run that reac
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from awf_core.lang.control_flow import ControlFlow
 from awf_core.lang.expressions import Expression, ExpressionError, compile_expression
 from awf_core.lang.lint_references import Written, certain_inputs, reference_problems
 from awf_core.lang.load import load_workflow
+from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import LoadError, Problem
+from awf_core.lang.step_types import StepTypes
 from awf_core.lang.templates import Template
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
-
-    from awf_core.lang.model import State, Workflow
-    from awf_core.lang.step_types import StepTypes
 
 T = TypeVar("T", Template, Expression)
 

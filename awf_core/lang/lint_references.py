@@ -6,21 +6,17 @@ any path through the workflow on which the reference holds, and is silent where 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from awf_core.lang.control_flow import ControlFlow
 from awf_core.lang.go.quoting import quoted
-from awf_core.lang.model import TerminalSpec
+from awf_core.lang.model import State, TerminalSpec, Workflow
 from awf_core.lang.problems import Problem
+from awf_core.lang.templates import Template
 from awf_core.lang.templates.namespaces import CONTEXT, ERROR, LOOP, ROOT_NAMES, SNAKE_NAMES, STEP_STATE, WORKFLOW
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
-    from awf_core.lang.control_flow import ControlFlow
-    from awf_core.lang.model import State, Workflow
-    from awf_core.lang.templates import Template
-    from awf_core.lang.templates.references import Reference
+from awf_core.lang.templates.template import Reference
 
 Severity = Literal["error", "warning"]
 

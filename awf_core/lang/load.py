@@ -7,9 +7,11 @@ Unknown keys are ignored; problems carry file, line and the original tool's text
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.errors import SystemFailure, WorkflowNotFound
 from awf_core.lang.checks import check_plugins, check_rules
@@ -21,14 +23,9 @@ from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import MISSING_FIELD, FieldProblem, LoadError, Problem
 from awf_core.lang.sections import read_inputs, read_outputs, read_workflow_hooks
 from awf_core.lang.states import ReadState, read_state
+from awf_core.lang.step_types import StepTypes
 from awf_core.lang.yaml_decode import MAX_BYTES, WrongShape, as_any, is_null, read_yaml
 from awf_core.yaml.nodes import Node, YamlError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from awf_core.lang.step_types import StepTypes
 
 READ_FAILED = "SYSTEM.IO.READ_FAILED"
 NOT_FOUND = "USER.FACADE.WORKFLOW_NOT_FOUND"

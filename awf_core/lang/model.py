@@ -6,15 +6,13 @@ that a new type of step needs no change here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.lang.expressions import Expression
-    from awf_core.lang.templates import Template
+from awf_core.lang.expressions import Expression
+from awf_core.lang.templates import Template
 
 INLINE_ERROR_PREFIX = "__inline_error_"
 TERMINAL = "terminal"

@@ -5,16 +5,12 @@ Called by discovery with names already checked. It reads manifests and nothing e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from awf_core.lang.names import WorkflowName
 from awf_core.lang.yaml_decode import MAX_BYTES, as_any, read_yaml
 from awf_core.yaml.nodes import YamlError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.lang.names import WorkflowName
 
 _PREFIX = "awf-workflow-"
 _WORKFLOWS = "workflows"

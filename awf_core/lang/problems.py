@@ -6,14 +6,12 @@ place that found it does. Texts are the original tool's, so that what people sea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 from awf_core.errors import WorkflowError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 YAML_SYNTAX = "WORKFLOW.PARSE.YAML_SYNTAX"
 MISSING_STATE = "WORKFLOW.VALIDATION.MISSING_STATE"

@@ -6,13 +6,9 @@ Built by the engine, read by both languages. All parts are plain mappings with t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-NOTHING: Mapping[str, Any] = {}
+from typing import Any
 
 
 @dataclass(slots=True, kw_only=True)

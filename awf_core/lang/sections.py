@@ -6,17 +6,14 @@ value is in `inputs.py`. `outputs:` is an extension of the language: another sha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from awf_core.lang.fields import Fields
+from awf_core.lang.findings import Findings
 from awf_core.lang.model import HookAction, InputDefinition, OutputDefinition, WorkflowHooks
 from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from awf_core.lang.fields import Fields
-    from awf_core.lang.findings import Findings
 
 
 def read_inputs(fields: Fields, findings: Findings) -> tuple[InputDefinition, ...]:

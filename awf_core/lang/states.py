@@ -6,24 +6,18 @@ The load-time check of conditions knows no values yet. The engine decides which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-from awf_core.lang.expressions import check_when, compile_late
-from awf_core.lang.findings import Stage
+from awf_core.lang.expressions import Expression, check_when, compile_late
+from awf_core.lang.fields import Fields, StateFields
+from awf_core.lang.findings import Findings, Stage
 from awf_core.lang.go.durations import parse_duration_ns, whole_milliseconds
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import INLINE_ERROR_PREFIX, TERMINAL, RetryRule, State, TemplateRef, Transition
 from awf_core.lang.problems import MISSING_FIELD, Problem, StepProblem
 from awf_core.lang.sections import read_state_hooks
-from awf_core.lang.step_types import COMMAND_TYPES, inline_failure
-
-if TYPE_CHECKING:
-    from awf_core.lang.expressions import Expression
-    from awf_core.lang.fields import Fields, StateFields
-    from awf_core.lang.findings import Findings
-    from awf_core.lang.model import HookAction
-    from awf_core.lang.step_types import StepParser, StepTypes
+from awf_core.lang.step_types import COMMAND_TYPES, StepParser, StepTypes, inline_failure
 
 _DEFAULT_INLINE_EXIT_CODE = 1
 
@@ -59,15 +53,11 @@ class ReadState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Common:
-    on_success: str | None
-    on_failure: str | None
+    """What is read of every type. `state` lacks its transitions and the spec that its type's parser makes."""
+
+    state: State
     inline: State | None
-    continue_on_error: bool
-    timeout_s: int
-    retry: RetryRule | None
-    hooks: tuple[tuple[HookAction, ...], tuple[HookAction, ...]]
     links: Links
-    template: TemplateRef | None
 
 
 def read_state(fields: StateFields, step_types: StepTypes, findings: Findings) -> ReadState | None:
@@ -80,7 +70,7 @@ def read_state(fields: StateFields, step_types: StepTypes, findings: Findings) -
     if common is None:
         return None
     prefix = f"step '{fields.name}': "
-    state = findings.attempt(lambda: _read_own(fields, parser, common), Stage.RULES, fields, prefix=prefix)
+    state = findings.attempt(lambda: _read_own(fields, parser, common.state), Stage.RULES, fields, prefix=prefix)
     return ReadState(
         fields=fields,
         state=state,
@@ -91,26 +81,11 @@ def read_state(fields: StateFields, step_types: StepTypes, findings: Findings) -
     )
 
 
-def _read_own(fields: StateFields, parser: StepParser, common: _Common) -> State:
+def _read_own(fields: StateFields, parser: StepParser, common: State) -> State:
     spec = parser.parse(fields)
     if common.retry is not None:
         check_retry(common.retry)
-    pre, post = common.hooks
-    return State(
-        name=fields.name,
-        type=parser.name,
-        spec=spec,
-        line=fields.line,
-        on_success=common.on_success,
-        on_failure=common.on_failure,
-        transitions=read_transitions(fields),
-        continue_on_error=common.continue_on_error,
-        timeout_s=common.timeout_s,
-        retry=common.retry,
-        pre=pre,
-        post=post,
-        template=common.template,
-    )
+    return replace(common, type=parser.name, spec=spec, transitions=read_transitions(fields))
 
 
 def _unknown_type(fields: StateFields, step_types: StepTypes) -> Problem:
@@ -119,18 +94,23 @@ def _unknown_type(fields: StateFields, step_types: StepTypes) -> Problem:
 
 
 def _read_common(fields: StateFields) -> _Common:
+    """Reads the keys in the order in which the original reports their problems."""
     on_failure, inline = _read_on_failure(fields)
-    return _Common(
+    state = State(
+        name=fields.name,
+        type=fields.type,
+        spec=None,
+        line=fields.line,
         on_success=fields.text("on_success") or None,
         on_failure=on_failure,
-        inline=inline,
         continue_on_error=fields.flag("continue_on_error"),
         timeout_s=max(0, fields.duration_s("timeout") or 0),
         retry=read_retry(fields),
-        hooks=read_state_hooks(fields),
-        links=_read_links(fields),
-        template=read_template_ref(fields),
     )
+    pre, post = read_state_hooks(fields)
+    links = _read_links(fields)
+    state = replace(state, pre=pre, post=post, template=read_template_ref(fields))
+    return _Common(state=state, inline=inline, links=links)
 
 
 def read_template_ref(fields: Fields) -> TemplateRef | None:

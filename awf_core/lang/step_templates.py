@@ -8,9 +8,10 @@ workflows.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.errors import AwfError, SystemFailure
 from awf_core.lang.fields import Fields, StateFields
@@ -22,11 +23,6 @@ from awf_core.lang.states import read_retry, read_template_ref
 from awf_core.lang.step_types import LANGUAGE_TYPES
 from awf_core.lang.yaml_decode import MAX_BYTES, is_null, read_yaml
 from awf_core.yaml.nodes import Node, YamlError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.lang.model import RetryRule, TemplateRef
 
 TEMPLATES_FOLDER = Path(".awf", "templates")
 MAX_REMEMBERED = 256

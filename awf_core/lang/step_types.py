@@ -6,19 +6,16 @@ returns is kept in `State.spec` untouched.
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from collections.abc import Iterable
+from typing import Literal, Protocol, runtime_checkable
 
+from awf_core.config.did_you_mean import did_you_mean
 from awf_core.errors import ConfigError
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import TERMINAL, TerminalSpec
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from awf_core.lang.fields import StateFields
 
 LANGUAGE_TYPES = frozenset(
     {"step", "command", "parallel", "terminal", "for_each", "while", "operation", "call_workflow", "agent"}
@@ -39,7 +36,7 @@ class StepParser(Protocol):
     """
 
     name: str
-    aliases: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
 
     def parse(self, fields: StateFields) -> object:
         """The spec of this state. Pure. Raises StepProblem, whose text is put behind `step '<name>': `."""
@@ -81,11 +78,10 @@ class StepTypes:
         """Why `type: <written>` can't be loaded, and what to do about it. For types `get` has no parser for."""
         if written.lower() in LANGUAGE_TYPES:
             return f"type '{written}' is not supported by this version", f"Supported here: {', '.join(self.names())}."
-        close = difflib.get_close_matches(written.lower(), [*self._parsers, *LANGUAGE_TYPES], n=1)
         here = (
             f"Supported here: {', '.join(self.names())}; `executor: awf-cli` runs types of the original tool's plugins."
         )
-        advice = f"Did you mean '{close[0]}'?" if close else here
+        advice = did_you_mean(written, (*self._parsers, *LANGUAGE_TYPES)).strip() or here
         return f"unknown step type: {written}", advice
 
 
@@ -94,11 +90,10 @@ def _origin(parser: StepParser) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-class TerminalParser:
+class TerminalParser(StepParser):
     """Reads `status`, `message` and `exitcode`."""
 
     name = TERMINAL
-    aliases: tuple[str, ...] = ()
 
     def parse(self, fields: StateFields) -> TerminalSpec:
         """The spec. Raises StepProblem for a status that is neither `success` nor `failure`."""

@@ -12,15 +12,12 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.lang.go.numbers import float_text
 from awf_core.lang.go.quoting import quoted
-from awf_core.yaml.nodes import YamlError, pairs, read_nodes
+from awf_core.yaml.nodes import Node, YamlError, pairs, read_nodes
 from awf_core.yaml.scalars import Timestamp, resolve, timestamp
-
-if TYPE_CHECKING:
-    from awf_core.yaml.nodes import Node
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_SHOWN = 20

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from awf_core.engine.duration_text import duration_text
 from awf_core.engine.run.run_end import error_type, exit_class
 from awf_core.engine.secrets import MaskedOutput, mask, secret_values
 from awf_core.engine.steps.script import prefer_local
 from awf_core.extensions.conversation import Tokens
 from awf_core.extensions.environment import read_environment
 from awf_core.extensions.results import Run, RunError, StateRecord
+from awf_core.lang.go.durations import SECOND_NS, duration_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +110,7 @@ def test_streamed_output_without_secrets_is_handed_on_at_once() -> None:
     ],
 )
 def test_durations_are_written_as_the_language_does(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+    assert duration_text(round(seconds * SECOND_NS)) == text
 
 
 def test_a_projects_own_script_takes_the_place_of_the_global_one(tmp_path: Path) -> None:

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from awf_core.clock import iso_utc
 from awf_core.engine.run.events import Recorder
+from awf_core.engine.run.execution import Execution
 from awf_core.engine.secrets import masked_inputs
-from awf_core.extensions.results import json_value
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run
+from awf_core.extensions.results import Run, json_value
 
 MAX_LINE_BYTES = 4096
 SCHEMA_VERSION = 1

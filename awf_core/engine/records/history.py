@@ -10,19 +10,15 @@ import sqlite3
 import threading
 import weakref
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from awf_core.engine.run.events import Recorder
+from awf_core.engine.run.execution import Execution
 from awf_core.errors import SystemFailure
-from awf_core.extensions.results import json_value
+from awf_core.extensions.results import Run, json_value
 from awf_core.ids import new_id
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run
 
 BUSY_TIMEOUT_S = 10.0
 _SCHEMA = """
@@ -42,6 +38,7 @@ CREATE INDEX IF NOT EXISTS idx_status ON execution_records(status);
 CREATE INDEX IF NOT EXISTS idx_completed_at ON execution_records(completed_at);
 """
 COLUMNS = "id, workflow_id, workflow_name, status, exit_code, started_at, completed_at, duration_ms, error_message"
+_INSERT = f"INSERT INTO execution_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
 _WHERE = (
@@ -54,7 +51,9 @@ LAST_NS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRow:
-    """One run that is over. `error` and `exit_code` are those of the state that ran last, if it failed.
+    """One run that is over, its fields in the order of COLUMNS.
+
+    `error` and `exit_code` are those of the state that ran last, if it failed.
 
     Times are epoch seconds. A resumed run has a row for each time it ended.
     """
@@ -68,6 +67,11 @@ class HistoryRow:
     completed_at: float
     duration_ms: int
     error: str
+
+    def as_stored(self) -> tuple[object, ...]:
+        """The values of the table, where times are nanoseconds."""
+        times_ns = {"started_at": round(self.started_at * 1e9), "completed_at": round(self.completed_at * 1e9)}
+        return tuple({**asdict(self), **times_ns}.values())
 
 
 def row_of(execution: Execution, run: Run) -> HistoryRow:
@@ -97,28 +101,14 @@ class History(Recorder):
 
     def finished(self, execution: Execution, run: Run) -> None:
         """Add its row. Raises OSError naming the file."""
-        row = row_of(execution, run)
-        values = (
-            row.id,
-            row.run_id,
-            row.workflow,
-            row.status,
-            row.exit_code,
-            round(row.started_at * 1e9),
-            round(row.completed_at * 1e9),
-            row.duration_ms,
-            row.error,
-        )
+        values = row_of(execution, run).as_stored()
         with self._lock:
             try:
                 if self._connection is None:
                     self._connection = connect(self._path)
                     # A recorder is not notified when there will be no more runs.
                     weakref.finalize(self, self._connection.close)
-                self._connection.execute(
-                    f"INSERT INTO execution_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                    values,
-                )
+                self._connection.execute(_INSERT, values)
             except sqlite3.Error as problem:
                 raise OSError(errno.EIO, str(problem), str(self._path)) from problem
 
@@ -174,19 +164,10 @@ def read_history(path: Path, selection: Selection, *, limit: int) -> list[Histor
         f"SELECT {COLUMNS} FROM execution_records{_WHERE} ORDER BY completed_at DESC LIMIT :limit",  # noqa: S608
         {**selection.parameters(), "limit": limit},
     )
+    found = (dict(zip(HistoryRow.__slots__, row, strict=True)) for row in rows)
     return [
-        HistoryRow(
-            id=row[0],
-            run_id=row[1],
-            workflow=row[2],
-            status=row[3],
-            exit_code=row[4],
-            started_at=row[5] / 1e9,
-            completed_at=row[6] / 1e9,
-            duration_ms=row[7],
-            error=row[8],
-        )
-        for row in rows
+        HistoryRow(**{**row, "started_at": row["started_at"] / 1e9, "completed_at": row["completed_at"] / 1e9})
+        for row in found
     ]
 
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
 
 from awf_core.engine.records.audit import AuditLog
 from awf_core.engine.records.history import History
+from awf_core.engine.records.paths import RecordPaths
 from awf_core.engine.records.state_file import StateFiles
 from awf_core.engine.records.transcript import Transcripts
 from awf_core.engine.run.events import Recorder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from awf_core.engine.records.paths import RecordPaths
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run, StateRecord
-    from awf_core.lang.model import State
 
 
 def open_records(paths: RecordPaths, *, warn: Callable[[str], None]) -> Recorder:
@@ -35,6 +28,15 @@ def open_audit_log(paths: RecordPaths, *, warn: Callable[[str], None]) -> Record
     return None if paths.audit is None else RecorderGroup([AuditLog(paths.audit)], warn)
 
 
+def _to_each(method: str) -> Callable[..., None]:
+    """A method of the group that calls the method of that name of every recorder."""
+
+    def notify(group: RecorderGroup, *arguments: object) -> None:
+        group.notify(method, *arguments)
+
+    return notify
+
+
 class RecorderGroup(Recorder):
     """Several recorders as one. One that fails is reported, once each, and the others go on."""
 
@@ -43,37 +45,16 @@ class RecorderGroup(Recorder):
         self._warn = warn
         self._failed: set[str] = set()
 
-    def started(self, execution: Execution) -> None:
-        """See `Recorder`."""
-        self._notify("started", execution)
+    started = _to_each("started")
+    step_started = _to_each("step_started")
+    step_finished = _to_each("step_finished")
+    child_started = _to_each("child_started")
+    child_finished = _to_each("child_finished")
+    progressed = _to_each("progressed")
+    finished = _to_each("finished")
 
-    def step_started(self, execution: Execution, state: State, loop: Mapping[str, Any] | None) -> None:
-        """See `Recorder`."""
-        self._notify("step_started", execution, state, loop)
-
-    def step_finished(
-        self, execution: Execution, state: State, loop: Mapping[str, Any] | None, record: StateRecord | None
-    ) -> None:
-        """See `Recorder`."""
-        self._notify("step_finished", execution, state, loop, record)
-
-    def child_started(self, parent: Execution, child: Execution) -> None:
-        """See `Recorder`."""
-        self._notify("child_started", parent, child)
-
-    def child_finished(self, parent: Execution, child: Execution, run: Run) -> None:
-        """See `Recorder`."""
-        self._notify("child_finished", parent, child, run)
-
-    def progressed(self, execution: Execution) -> None:
-        """See `Recorder`."""
-        self._notify("progressed", execution)
-
-    def finished(self, execution: Execution, run: Run) -> None:
-        """See `Recorder`."""
-        self._notify("finished", execution, run)
-
-    def _notify(self, method: str, *arguments: object) -> None:
+    def notify(self, method: str, *arguments: object) -> None:
+        """Call `method` of every recorder."""
         for recorder in self._recorders:
             try:
                 getattr(recorder, method)(*arguments)

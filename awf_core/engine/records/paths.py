@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from awf_core.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 AUDIT_VARIABLE = "AWF_AUDIT_LOG"
 AUDIT_OFF = "off"

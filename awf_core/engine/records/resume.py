@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from awf_core.engine.records.state_file import RunState
 from awf_core.engine.run.execution import Resumption
 from awf_core.errors import ExecutionError, InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.engine.records.state_file import RunState
-    from awf_core.extensions.results import StateRecord
+from awf_core.extensions.results import StateRecord
 
 CURRENT = "current"
 PREVIOUS = "previous"

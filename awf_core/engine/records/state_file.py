@@ -12,21 +12,16 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 from awf_core.engine.records import timestamps
-from awf_core.engine.records.paths import check_run_id
+from awf_core.engine.records.paths import RecordPaths, check_run_id
 from awf_core.engine.run.events import Recorder
+from awf_core.engine.run.execution import Execution
 from awf_core.errors import SystemFailure, UsageError
 from awf_core.extensions.conversation import Conversation, Tokens, Turn
-from awf_core.extensions.results import StateRecord, json_value
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from awf_core.engine.records.paths import RecordPaths
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run, StepStatus
+from awf_core.extensions.results import Run, StateRecord, StepStatus, json_value
 
 _ROLES = ("system", "user", "assistant")
 

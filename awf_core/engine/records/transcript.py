@@ -8,19 +8,15 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from awf_core.engine.records import timestamps
+from awf_core.engine.records.paths import RecordPaths
 from awf_core.engine.run.events import Recorder
-from awf_core.extensions.results import json_value
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.engine.records.paths import RecordPaths
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run, StateRecord
-    from awf_core.lang.model import State
+from awf_core.engine.run.execution import Execution
+from awf_core.extensions.results import Run, StateRecord, json_value
+from awf_core.lang.model import State
 
 MAX_LOOP_DEPTH = 8
 """Loops inside each other that a path names; of more, the outer ones are left out."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from awf_core.extensions.deadline import Cancel, follow
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 

@@ -5,19 +5,16 @@ It applies no rule of a step type: cycles and depth are checked by the calling s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
+from awf_core.engine.run.execution import Execution
 from awf_core.errors import WorkflowNotFound
+from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.results import Run
+from awf_core.lang.model import Workflow
 from awf_core.lang.packs import pack_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.results import Run
-    from awf_core.lang.model import Workflow
 
 Find: TypeAlias = "Callable[[str], Workflow]"
 """The workflow of that name. Raises WorkflowNotFound, InvalidWorkflowName, LoadError, SystemFailure."""

@@ -8,37 +8,30 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.clock import Clock, SystemClock
-from awf_core.engine.run.child_runs import ChildRuns
+from awf_core.engine.run.child_runs import ChildRuns, Find
 from awf_core.engine.run.events import Events, NoEvents, Recorder
-from awf_core.engine.run.execution import Caller, Execution
+from awf_core.engine.run.execution import Caller, Execution, Resumption
 from awf_core.engine.run.hooks import run_end_hooks, run_start_hooks
 from awf_core.engine.run.run_end import Ending, aborted, after, arrive, make_run, stopped
 from awf_core.engine.run.visit import Visitor
 from awf_core.errors import AwfError, InputError
-from awf_core.extensions.deadline import Cancel
+from awf_core.extensions.deadline import Cancel, Deadline
 from awf_core.extensions.environment import read_environment
+from awf_core.extensions.outward import Level
+from awf_core.extensions.results import Run
 from awf_core.extensions.steps import StepAborted
 from awf_core.ids import new_id
 from awf_core.lang import inputs as input_rules
-from awf_core.lang.model import TerminalSpec
+from awf_core.lang.model import State, TerminalSpec, Workflow
 from awf_core.lang.step_templates import StepTemplates
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.engine.run.child_runs import Find
-    from awf_core.engine.run.execution import Resumption
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.outward import Level
-    from awf_core.extensions.results import Run
-    from awf_core.lang.model import State, Workflow
-    from awf_core.lang.step_types import StepTypes
+from awf_core.lang.step_types import StepTypes
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 

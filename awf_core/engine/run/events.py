@@ -5,14 +5,12 @@ Called by the engine on the run's thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.results import Run, StateRecord
-    from awf_core.lang.model import State
+from awf_core.engine.run.execution import Execution
+from awf_core.extensions.results import Run, StateRecord
+from awf_core.lang.model import State
 
 
 class Events(Protocol):

@@ -9,25 +9,21 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from awf_core.engine.duration_text import duration_text
+from awf_core.clock import Clock
 from awf_core.engine.secrets import secret_values
-from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.deadline import Cancel, Deadline
+from awf_core.extensions.environment import Environment
+from awf_core.extensions.results import StateRecord
+from awf_core.lang.go.durations import SECOND_NS, duration_text
+from awf_core.lang.model import Workflow
 from awf_core.lang.packs import pack_of
 from awf_core.lang.scope import Scope
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.clock import Clock
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.environment import Environment
-    from awf_core.extensions.results import StateRecord
-    from awf_core.lang.model import Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,30 +60,21 @@ class Resumption:
     started_at: float = 0.0
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Execution:
     """One run of `workflow`. `extra_env` is added to what steps and hooks get and to what templates see."""
 
-    def __init__(
-        self,
-        *,
-        workflow: Workflow,
-        run_id: str,
-        cancel: Cancel,
-        cwd: Path,
-        extra_env: Mapping[str, str],
-        environment: Environment,
-        clock: Clock,
-        caller: Caller | None = None,
-    ) -> None:
-        self.workflow = workflow
-        self.run_id = run_id
-        self.cancel = cancel
-        self.cwd = cwd
-        self.environment = environment
-        self.clock = clock
-        self.caller = caller
-        self.extra_env = extra_env
-        self.started_at = clock.now()
+    workflow: Workflow
+    run_id: str
+    cancel: Cancel
+    cwd: Path
+    extra_env: Mapping[str, str]
+    environment: Environment
+    clock: Clock
+    caller: Caller | None = None
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock.now()
         self.inputs: Mapping[str, Any] = {}
         self.records: dict[str, StateRecord] = {}
         self.path: list[str] = []
@@ -95,8 +82,8 @@ class Execution:
         self.last_output = ""
         self.last_recorded = ""
         self.context_exit_code = 0
-        self._started_mono = clock.monotonic()
-        self._seen_states: Mapping[str, Mapping[str, Any]] = {}
+        self._started_mono = self.clock.monotonic()
+        self.states: Mapping[str, Mapping[str, Any]] = {}
         self._recording = threading.Lock()
 
     def record(self, name: str, record: StateRecord) -> None:
@@ -104,7 +91,7 @@ class Execution:
         with self._recording:
             self.records[name] = record
             # A new one each time: a branch may be going through the old one, and more states would break that.
-            self._seen_states = {**self._seen_states, name: record.as_scope()}
+            self.states = {**self.states, name: record.as_scope()}
             self.last_output = record.output
             self.last_recorded = name
 
@@ -113,7 +100,7 @@ class Execution:
         self.inputs = resumption.inputs
         self.records = dict(resumption.records)
         self.started_at = resumption.started_at or self.started_at
-        self._seen_states = {name: record.as_scope() for name, record in self.records.items()}
+        self.states = {name: record.as_scope() for name, record in self.records.items()}
 
     @property
     def deadline(self) -> Deadline:
@@ -141,13 +128,13 @@ class Execution:
         """What a template in `state` sees now; `states` has what ran later."""
         return Scope(
             inputs=self.inputs,
-            states=self._seen_states,
+            states=self.states,
             workflow={
                 "ID": self.run_id,
                 "Name": self.workflow.name,
                 "CurrentState": state,
                 "StartedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started_at)),
-                "Duration": duration_text(self.elapsed_s()),
+                "Duration": duration_text(round(self.elapsed_s() * SECOND_NS)),
             },
             env=self.env,
             context=self.context,
@@ -155,11 +142,6 @@ class Execution:
             loop=loop,
             error=error,
         )
-
-    @property
-    def states(self) -> Mapping[str, Mapping[str, Any]]:
-        """The states that have run, as templates and expressions see them. Never changes; ask again for later ones."""
-        return self._seen_states
 
     @cached_property
     def env(self) -> Mapping[str, str]:

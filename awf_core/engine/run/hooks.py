@@ -6,22 +6,19 @@ failed action is logged. Only a failing `workflow_start` hook ends the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from awf_core.engine.process.captured import OutputLimit
 from awf_core.engine.process.run_process import run_process
+from awf_core.engine.run.execution import Execution
 from awf_core.engine.run.run_end import Ending, cancelled, error_type
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import Cancel, Deadline
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.outward import Log
-    from awf_core.extensions.steps import RunView
-    from awf_core.lang.model import HookAction
-    from awf_core.lang.scope import Scope
+from awf_core.extensions.outward import Log
+from awf_core.extensions.steps import RunView
+from awf_core.lang.model import HookAction
+from awf_core.lang.scope import Scope
 
 CANCEL_HOOK_S = 10.0
 """The longest a cancelled run's `workflow_cancel` hooks may take together: the canceller waits for them."""

@@ -6,14 +6,11 @@ Step types differ in which keys route the run; each says so with a `Routing`, so
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from awf_core.errors import AwfError
-
-if TYPE_CHECKING:
-    from awf_core.extensions.steps import Routing, Visit
-    from awf_core.lang.model import State, Transition
-    from awf_core.lang.scope import Scope
+from awf_core.extensions.steps import Routing, Visit
+from awf_core.lang.model import State, Transition
+from awf_core.lang.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

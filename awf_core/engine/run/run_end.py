@@ -9,17 +9,15 @@ language promises that; structured codes come first. Nothing else may depend on 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from awf_core.engine.run.execution import Execution
 from awf_core.engine.run.routing import Goto, Unhandled, Unroutable, route
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import DEADLINE_TEXT
 from awf_core.extensions.results import Run, RunError, RunStatus
-
-if TYPE_CHECKING:
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.steps import StepAborted, Visit
-    from awf_core.lang.model import OutputDefinition, State, TerminalSpec
+from awf_core.extensions.steps import StepAborted, Visit
+from awf_core.lang.model import OutputDefinition, State, TerminalSpec
 
 TIMEOUT_REASON = "timeout"
 _BY_CATEGORY = {"USER": 1, "WORKFLOW": 2, "EXECUTION": 3, "SYSTEM": 4}

@@ -7,28 +7,25 @@ where a run goes next.
 from __future__ import annotations
 
 import logging
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from awf_core.clock import Clock
+from awf_core.engine.run.child_runs import ChildRuns
+from awf_core.engine.run.events import Events, Recorder
+from awf_core.engine.run.execution import Execution
 from awf_core.engine.run.hooks import run_hook
 from awf_core.engine.secrets import MaskedOutput
 from awf_core.errors import redact_url
-from awf_core.extensions.results import StateRecord
-from awf_core.extensions.steps import StepAborted, StepContext, StepResult, Visit
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Mapping, Sequence
-
-    from awf_core.clock import Clock
-    from awf_core.engine.run.child_runs import ChildRuns
-    from awf_core.engine.run.events import Events, Recorder
-    from awf_core.engine.run.execution import Execution
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.outward import Level
-    from awf_core.extensions.steps import StepType
-    from awf_core.lang.model import HookAction, State
-    from awf_core.lang.step_types import StepTypes
+from awf_core.extensions.deadline import Deadline
+from awf_core.extensions.outward import Level
+from awf_core.extensions.results import Outcome, StateRecord
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType, Visit
+from awf_core.lang.model import HookAction, State
+from awf_core.lang.step_types import StepTypes
 
 _log = logging.getLogger(__name__)
 
@@ -36,25 +33,16 @@ MAX_NESTING = 40
 """States that may run inside each other, over all workflows that call each other: a bound on the stack of a thread."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
     """Runs states. Thread-safe: it holds nothing of a run."""
 
-    def __init__(
-        self,
-        *,
-        step_types: StepTypes,
-        clock: Clock,
-        events: Events,
-        rng: random.Random,
-        children: ChildRuns,
-        recorder: Recorder,
-    ) -> None:
-        self._step_types = step_types
-        self._children = children
-        self._clock = clock
-        self._events = events
-        self._rng = rng
-        self._recorder = recorder
+    step_types: StepTypes
+    clock: Clock
+    events: Events
+    rng: random.Random
+    children: ChildRuns
+    recorder: Recorder
 
     def visit(
         self,
@@ -73,24 +61,24 @@ class Visitor:
         """
         step_type = self._step_type(state)
         _check_nesting(state, execution, nesting)
-        started, started_at = self._clock.monotonic(), self._clock.now()
+        started, started_at = self.clock.monotonic(), self.clock.now()
         context = self._context(state, execution, outer or execution.deadline, loop, (*nesting, state.name))
         admit = getattr(step_type, "admit", None)
         if admit is not None:
             admit(state, context)
         execution.path.append(state.name)
-        self._events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
-        self._recorder.step_started(execution, state, loop)
+        self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
+        self.recorder.step_started(execution, state, loop)
         self._hook(state.pre, "pre-hook", context)
         try:
             result = self._run(step_type, state, context)
         except StepAborted as abort:
             if abort.result is not None:
-                execution.record(state.name, _record(abort.result, started_at, self._clock.now()))
+                execution.record(state.name, _record(abort.result, started_at, self.clock.now()))
             record = None if abort.result is None else execution.records.get(state.name)
             self._finished(execution, state, "failed", started, loop, record)
             raise
-        execution.record(state.name, _record(result, started_at, self._clock.now()))
+        execution.record(state.name, _record(result, started_at, self.clock.now()))
         context.scope.states = execution.states
         if not result.cause or context.outer.stop_reason() is None:
             self._hook(state.post, "post-hook", context)
@@ -99,10 +87,10 @@ class Visitor:
 
     def log(self, execution: Execution, level: Level, text: str) -> None:
         """A line for the log of a run."""
-        self._events.run_logged(execution.run_id, execution.workflow.name, level, text)
+        self.events.run_logged(execution.run_id, execution.workflow.name, level, text)
 
     def _step_type(self, state: State) -> StepType:
-        step_type = self._step_types.get(state.type)
+        step_type = self.step_types.get(state.type)
         if step_type is None or not hasattr(step_type, "run"):
             raise StepAborted(f"step {state.name}: no step type '{state.type}' is installed that can run")
         return cast("StepType", step_type)
@@ -119,15 +107,15 @@ class Visitor:
         return StepContext(
             execution=execution,
             scope=execution.scope(execution.current, loop=loop),
-            deadline=outer.no_later_than(self._clock.monotonic() + limit_s) if limit_s else outer,
+            deadline=outer.no_later_than(self.clock.monotonic() + limit_s) if limit_s else outer,
             log=lambda level, text: self.log(execution, level, text),
-            rng=self._rng,
+            rng=self.rng,
             outer=outer,
-            step_types=self._step_types,
+            step_types=self.step_types,
             run_state=partial(self.visit, execution=execution, nesting=nesting),
-            find_workflow=partial(self._children.named, caller=execution.workflow),
+            find_workflow=partial(self.children.named, caller=execution.workflow),
             run_workflow=partial(
-                self._children.start, parent=execution, step=state.name, depth=execution.depth + len(nesting)
+                self.children.start, parent=execution, step=state.name, depth=execution.depth + len(nesting)
             ),
             on_output=self._output(state, execution),
         )
@@ -149,11 +137,11 @@ class Visitor:
                 output.flush()
 
     def _output(self, state: State, execution: Execution) -> MaskedOutput | None:
-        if not self._events.watches_output:
+        if not self.events.watches_output:
             return None
         return MaskedOutput(
             execution.secrets,
-            lambda stream, data: self._events.step_output(execution.run_id, state.name, stream, data),
+            lambda stream, data: self.events.step_output(execution.run_id, state.name, stream, data),
         )
 
     def _hook(self, actions: Sequence[HookAction], name: str, context: StepContext) -> None:
@@ -176,10 +164,10 @@ class Visitor:
         loop: Mapping[str, Any] | None,
         record: StateRecord | None,
     ) -> None:
-        self._events.step_finished(
-            execution.run_id, execution.workflow.name, state.name, status, self._clock.monotonic() - started
+        self.events.step_finished(
+            execution.run_id, execution.workflow.name, state.name, status, self.clock.monotonic() - started
         )
-        self._recorder.step_finished(execution, state, loop, record)
+        self.recorder.step_finished(execution, state, loop, record)
 
 
 def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...]) -> None:
@@ -194,19 +182,5 @@ def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...])
 
 
 def _record(result: StepResult, started_at: float, finished_at: float) -> StateRecord:
-    return StateRecord(
-        status=result.status,
-        output=result.output,
-        stderr=result.stderr,
-        output_cut_bytes=result.output_cut_bytes,
-        stderr_cut_bytes=result.stderr_cut_bytes,
-        exit_code=result.exit_code,
-        attempt=result.attempt,
-        error=result.error,
-        started_at=started_at,
-        finished_at=finished_at,
-        response=result.response,
-        json=result.json,
-        tokens=result.tokens,
-        conversation=result.conversation,
-    )
+    outcome = {field.name: getattr(result, field.name) for field in fields(Outcome)}
+    return StateRecord(**outcome, started_at=started_at, finished_at=finished_at)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from awf_core.lang.step_types import StepTypes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from awf_core.engine.steps.outward import Registered
     from awf_core.extensions.agents import UserInput
 

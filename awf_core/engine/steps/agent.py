@@ -6,14 +6,13 @@ every command that loads workflows has this type and few workflows have agents.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from awf_core.engine.steps.outward import Registered, checked
-from awf_core.extensions.steps import Routing
+from awf_core.extensions.steps import StepType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from awf_core.engine.steps.agent_visit import AgentVisit
     from awf_core.extensions.agents import AgentProvider, UserInput
     from awf_core.extensions.steps import StepContext, StepResult
@@ -21,15 +20,13 @@ if TYPE_CHECKING:
     from awf_core.lang.model import State
 
 
-class AgentStep:
+class AgentStep(StepType):
     """`type: agent`. `user_input` is the user of conversations, None = no user.
 
     Raises ConfigError for a registered object that is no provider.
     """
 
     name = "agent"
-    aliases: tuple[str, ...] = ()
-    routing = Routing()
 
     def __init__(self, registered: Registered, user_input: UserInput | None) -> None:
         self._registered = registered
@@ -43,10 +40,6 @@ class AgentStep:
         from awf_core.engine.steps.agent_spec import read_agent
 
         return read_agent(fields)
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Ask the agent. See `StepType.run`."""

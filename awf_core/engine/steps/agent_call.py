@@ -6,10 +6,13 @@ Called by the agent step. What can't be filled in or read ends the run: StepAbor
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from awf_core.engine.steps.agent_skills_and_roles import ReferenceMissing, SearchPlaces, role_text, skills_text
+from awf_core.engine.steps.agent_spec import AgentSpec
 from awf_core.engine.steps.outward import render_value
 from awf_core.engine.steps.script import MAX_SCRIPT_BYTES, prefer_local, script_path, script_template
 from awf_core.errors import AwfError
@@ -17,20 +20,13 @@ from awf_core.extensions.agents import AgentFailed, AgentProvider, Conversation
 from awf_core.extensions.conversation import begin
 from awf_core.extensions.steps import StepAborted, StepContext
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from awf_core.engine.steps.agent_spec import AgentSpec
-    from awf_core.lang.templates import Template
+from awf_core.lang.templates import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCall:
     """The provider and what it is asked. `options` hold the system prompt and the output format too."""
 
-    provider_name: str
     provider: AgentProvider
     prompt: str
     options: Mapping[str, Any]
@@ -66,9 +62,7 @@ class CallMaker:
             if "system_prompt" in options:
                 self._context.log("warn", "options.system_prompt overridden by composed role+system_prompt")
             options["system_prompt"] = system_prompt
-        return AgentCall(
-            provider_name=name, provider=provider, prompt=prompt, options=options, system_prompt=system_prompt
-        )
+        return AgentCall(provider=provider, prompt=prompt, options=options, system_prompt=system_prompt)
 
     def _prompt(self) -> str:
         spec = self._spec

@@ -6,14 +6,11 @@ Called by the agent step. Searches the directories of the workflow language, in 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 SKILL_FILE = "SKILL.md"
 ROLE_FILE = "AGENTS.md"

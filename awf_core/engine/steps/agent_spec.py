@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.steps.agent_skills_and_roles import SkillReference
 from awf_core.engine.steps.outward import compile_value
+from awf_core.lang.fields import Fields, StateFields
 from awf_core.lang.problems import StepProblem
 from awf_core.lang.templates import Template, compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.lang.fields import Fields, StateFields
 
 _FORMATS = ("", "text", "json")
 _MODES = ("single", "conversation")

@@ -6,8 +6,8 @@ and any failure in a conversation, ends the run: StepAborted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from awf_core.engine.secrets import mask
 from awf_core.engine.steps.agent_call import AgentCall, CallMaker, conversation_for
@@ -25,15 +25,11 @@ from awf_core.extensions.agents import (
 )
 from awf_core.extensions.conversation import extend
 from awf_core.extensions.deadline import CANCELLED_TEXT
+from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.results import Cause
 from awf_core.extensions.steps import StepAborted, StepContext, StepResult
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.outward import OutwardContext
-    from awf_core.extensions.results import Cause
-    from awf_core.lang.model import State
+from awf_core.lang.model import State
 
 _PROXY_NEEDS_ORIGINAL = (
     "mcp_proxy needs the tool server of the original awf program, which is not part of this one; "

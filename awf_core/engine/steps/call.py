@@ -6,23 +6,19 @@ inputs and files.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from awf_core.engine.run.run_end import TIMEOUT_REASON
 from awf_core.errors import AwfError, WorkflowNotFound
-from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.extensions.results import Cause, Run
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
+from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import LoadError, Problem, StepProblem
 from awf_core.lang.templates import Template, compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from awf_core.extensions.results import Cause, Run
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State, Workflow
 
 DEFAULT_TIMEOUT_S = 300
 MAX_DEPTH = 10
@@ -49,12 +45,10 @@ class CallSpec:
             yield Problem(message=text, line=state.line, severity="warning")
 
 
-class CallStep:
+class CallStep(StepType):
     """`type: call_workflow`."""
 
     name = "call_workflow"
-    aliases: tuple[str, ...] = ()
-    routing = Routing()
 
     def parse(self, fields: StateFields) -> CallSpec:
         """Read `workflow`, `inputs` and `outputs`. Raises StepProblem without the first."""
@@ -64,13 +58,9 @@ class CallStep:
         inputs = fields.mapping("inputs").items()
         return CallSpec(
             workflow=workflow,
-            inputs={name: compile_template(_text(value)) for name, value in inputs},
+            inputs={name: compile_template(printed(value)) for name, value in inputs},
             outputs=tuple(fields.text_mapping("outputs")),
         )
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def admit(self, state: State, context: StepContext) -> None:
         """Reject a call in a circle or too deep, or of a workflow that can't be loaded. Raises StepAborted."""
@@ -97,10 +87,6 @@ class CallStep:
 def _spec(state: State) -> CallSpec:
     assert isinstance(state.spec, CallSpec)
     return state.spec
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else printed(value)
 
 
 def _child(state: State, context: StepContext) -> Workflow:

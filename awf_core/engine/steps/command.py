@@ -7,9 +7,10 @@ in reading a script, ends the run.
 from __future__ import annotations
 
 import contextlib
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from awf_core.engine.process.captured import OutputLimit
 from awf_core.engine.process.run_process import Finished, run_process
@@ -17,19 +18,13 @@ from awf_core.engine.secrets import mask
 from awf_core.engine.steps.script import prefer_local, read_script, script_command, script_path, script_template
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import DEADLINE_TEXT
-from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.extensions.results import Cause
+from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult, StepType
+from awf_core.lang.fields import StateFields
+from awf_core.lang.model import RetryRule, State
 from awf_core.lang.problems import StepProblem
-from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterator, Sequence
-
-    from awf_core.extensions.results import Cause
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import RetryRule, State
-    from awf_core.lang.step_templates import Filled
-    from awf_core.lang.templates import Template
+from awf_core.lang.step_templates import Filled
+from awf_core.lang.templates import Template, compile_template
 
 _LONGEST_MS = 2**63 / 1e6
 _START_FAILURE_CODE = 1
@@ -45,7 +40,7 @@ class CommandSpec:
     dir: Template | None = None
 
 
-class CommandStep:
+class CommandStep(StepType):
     """`type: step`. Its transitions apply after a failure too."""
 
     name = "step"
@@ -74,10 +69,6 @@ class CommandStep:
         if spec.script_file is not None:
             return replace(spec, dir=directory)
         return replace(spec, command=compile_template(filled.command), dir=directory)
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the process, again after a failure while `retry:` says so. See `StepType.run`."""

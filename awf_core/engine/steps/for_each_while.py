@@ -9,27 +9,22 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.steps.loop_body import run_round
 from awf_core.engine.steps.loop_spec import LimitProblem, LoopSpec, read_loop, resolve_limit
 from awf_core.engine.steps.nested_state import Breakdown, failed, stopped
 from awf_core.errors import AwfError
-from awf_core.extensions.steps import Routing, StepResult
+from awf_core.extensions.steps import Routing, StepContext, StepResult, StepType
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.text import trim_space
-
-if TYPE_CHECKING:
-    from awf_core.extensions.steps import StepContext
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State
-    from awf_core.lang.scope import Scope
+from awf_core.lang.model import State
+from awf_core.lang.scope import Scope
 
 _LIMIT_REACHED = "loop reached maximum iterations"
 
 
-class _LoopStep:
-    name: str
-    aliases: tuple[str, ...] = ()
+class _LoopStep(StepType):
     routing = Routing(transitions_on_success=False, continue_on_error=False)
 
     def parse(self, fields: StateFields) -> LoopSpec:

@@ -5,16 +5,13 @@ Called by `loop_run` for each iteration.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.steps.nested_state import Breakdown, Inner, run_inside, stopped
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.steps import StepContext
-    from awf_core.lang.model import State
+from awf_core.extensions.steps import StepContext
+from awf_core.lang.model import State
 
 _NESTED_TYPES = frozenset({"while", "for_each", "parallel", "call_workflow"})
 """Types whose states make a `while` that reached its limit suspect; the language names them."""

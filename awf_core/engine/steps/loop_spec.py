@@ -6,25 +6,21 @@ Called by the loop step types. A condition that does not compile is no error her
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.errors import AwfError
-from awf_core.lang.expressions import compile_expression, compile_late
+from awf_core.lang.expressions import Expression, compile_expression, compile_late
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import trim_space
+from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import Problem, StepProblem
 from awf_core.lang.scope import Scope
 from awf_core.lang.templates import Template, compile_template
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from awf_core.lang.expressions import Expression
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State, Workflow
 
 DEFAULT_MAX_ITERATIONS = 100
 MAX_ITERATIONS = 10_000

@@ -6,21 +6,15 @@ follows from that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.run.routing import Goto, Unroutable, route
-from awf_core.extensions.deadline import DEADLINE_TEXT
-from awf_core.extensions.steps import StepAborted, StepResult, Visit
-from awf_core.lang.model import TerminalSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.deadline import Deadline
-    from awf_core.extensions.results import Cause
-    from awf_core.extensions.steps import StepContext
-    from awf_core.lang.model import State
+from awf_core.extensions.deadline import DEADLINE_TEXT, Deadline
+from awf_core.extensions.results import Cause
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, Visit
+from awf_core.lang.model import State, TerminalSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,22 +6,19 @@ the run; any other failure is a result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.steps.outward import Registered, checked, compile_value, outward_context, render_value
 from awf_core.errors import AwfError
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
-from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
+from awf_core.lang.model import State
 from awf_core.lang.problems import StepProblem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State
 
 _UNNAMED_FAILURE = "operation failed"
 
@@ -34,15 +31,13 @@ class OperationSpec:
     inputs: Mapping[str, Any]
 
 
-class OperationStep:
+class OperationStep(StepType):
     """`type: operation`. `settings` are the project's for operations (see `OutwardContext`).
 
     Raises ConfigError for a registered object that is no operation.
     """
 
     name = "operation"
-    aliases: tuple[str, ...] = ()
-    routing = Routing()
     runs_in_loops = False
 
     def __init__(self, registered: Registered, *, settings: Mapping[str, str]) -> None:
@@ -60,10 +55,6 @@ class OperationStep:
         key = "operation_inputs" if fields.raw("operation_inputs") is not None else "inputs"
         inputs = {name: compile_value(value) for name, value in fields.mapping(key).items()}
         return OperationSpec(operation=operation, inputs=inputs)
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the operation that `state` names. See `StepType.run`."""

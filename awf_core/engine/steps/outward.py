@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from awf_core.errors import ConfigError
 from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.steps import StepContext
+from awf_core.lang.scope import Scope
 from awf_core.lang.templates import Template, compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from awf_core.extensions.steps import StepContext
-    from awf_core.lang.scope import Scope
 
 Registered: TypeAlias = "Mapping[str, Any] | Callable[[], Mapping[str, Any]]"
 """Registered objects by name, or the function that returns them."""

@@ -6,26 +6,19 @@ the outcomes of the branches make of the step depends on its strategy: `all_succ
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from awf_core.engine.run.branches import MAX_THREADS, Branches
-from awf_core.engine.steps.nested_state import Breakdown, failed, run_inside, stopped
-from awf_core.extensions.deadline import CANCELLED_TEXT
+from awf_core.engine.steps.nested_state import Breakdown, Inner, failed, run_inside, stopped
+from awf_core.extensions.deadline import CANCELLED_TEXT, Cancel
 from awf_core.extensions.results import StateRecord
-from awf_core.extensions.steps import Routing, StepResult
+from awf_core.extensions.steps import Routing, StepContext, StepResult, StepType
+from awf_core.lang.fields import StateFields
 from awf_core.lang.go.quoting import quoted
-from awf_core.lang.model import TERMINAL
+from awf_core.lang.model import TERMINAL, State, Workflow
 from awf_core.lang.problems import Problem, StepProblem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from awf_core.engine.steps.nested_state import Inner
-    from awf_core.extensions.deadline import Cancel
-    from awf_core.extensions.steps import StepContext
-    from awf_core.lang.fields import StateFields
-    from awf_core.lang.model import State, Workflow
 
 Strategy = Literal["all_succeed", "any_succeed", "best_effort"]
 STRATEGIES: tuple[Strategy, ...] = ("all_succeed", "any_succeed", "best_effort")
@@ -54,11 +47,10 @@ class ParallelSpec:
                 yield Problem(message=text, line=state.line, severity="warning")
 
 
-class ParallelStep:
+class ParallelStep(StepType):
     """`type: parallel`. A failure leads to `on_failure` alone."""
 
     name = "parallel"
-    aliases: tuple[str, ...] = ()
     routing = Routing(continue_on_error=False)
 
     def parse(self, fields: StateFields) -> ParallelSpec:
@@ -72,10 +64,6 @@ class ParallelStep:
             text = f"invalid parallel strategy {quoted(written)}: must be one of {', '.join(STRATEGIES)}"
             raise StepProblem(text, key="strategy")
         return ParallelSpec(branches=branches, strategy=strategy, max_concurrent=max(0, max_concurrent))
-
-    def successor(self, state: State) -> str | None:
-        """`on_success`."""
-        return state.on_success
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the branches and rewrite their records as the strategy demands. See `StepType.run`."""

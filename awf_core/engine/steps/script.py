@@ -10,19 +10,14 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from awf_core.extensions.environment import Environment
 from awf_core.extensions.steps import StepAborted
 from awf_core.lang.packs import pack_of
-from awf_core.lang.templates import compile_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from awf_core.extensions.environment import Environment
-    from awf_core.lang.templates import Template
+from awf_core.lang.templates import Template, compile_template
 
 MAX_SCRIPT_BYTES = 1024 * 1024
 _KINDS = ("scripts", "prompts")

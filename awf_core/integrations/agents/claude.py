@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, session_of
 from awf_core.lang.go.numbers import float_text
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 _ALIASES = ("sonnet", "opus", "haiku")
 
@@ -36,10 +34,10 @@ def _session_arguments(request: AgentRequest) -> list[str]:
 
 
 def _rejection(options: Options) -> str | None:
-    model = parse.text_option(options, "model")
-    if model is None or model in _ALIASES or model.startswith("claude-"):
-        return None
-    return f"invalid model format: {model} (must be an alias or start with 'claude-')"
+    def fits(model: str) -> bool:
+        return model in _ALIASES or model.startswith("claude-")
+
+    return parse.model_fault(options, fits=fits, allowed="must be an alias or start with 'claude-'")
 
 
 def _result(raw: str) -> parse.Event:

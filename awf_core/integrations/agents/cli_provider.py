@@ -8,37 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.engine.process.program import ProgramMissing, run_program, text_of
+from awf_core.engine.process.run_process import Finished
 from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest, Tokens, estimate_tokens
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
+from awf_core.extensions.outward import OutwardContext
+from awf_core.extensions.results import Cause
 from awf_core.integrations.agents.parse import Usage, misspelt
-
-if TYPE_CHECKING:
-    from awf_core.engine.process.run_process import Finished
-    from awf_core.extensions.outward import OutwardContext
-    from awf_core.extensions.results import Cause
 
 Options = Mapping[str, Any]
 _NOTHING_SAID = " "
 """The answer of an agent that wrote nothing, as in the original: an empty one would appear to be a failure."""
-
-
-def _accept(_: Options) -> str | None:
-    return None
-
-
-def _no_session(_: str) -> str:
-    return ""
-
-
-def _no_usage(_: str) -> Usage | None:
-    return None
-
-
-def _no_response(_: str) -> dict[str, Any] | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +41,10 @@ class Dialect:
     arguments: Callable[[AgentRequest], list[str]]
     answer: Callable[[str], str | None]
     shown: Callable[[str], str]
-    rejection: Callable[[Options], str | None] = _accept
-    session: Callable[[str], str] = _no_session
-    usage: Callable[[str], Usage | None] = _no_usage
-    response: Callable[[str], dict[str, Any] | None] = _no_response
+    rejection: Callable[[Options], str | None] = lambda _: None
+    session: Callable[[str], str] = lambda _: ""
+    usage: Callable[[str], Usage | None] = lambda _: None
+    response: Callable[[str], dict[str, Any] | None] = lambda _: None
     known: frozenset[str] = frozenset()
 
 

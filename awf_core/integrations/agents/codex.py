@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 _MODEL = re.compile(r"gpt-|codex-|o[0-9]")
 _MESSAGES = ("agent_message", "assistant_message")
@@ -26,11 +23,8 @@ def _arguments(request: AgentRequest) -> list[str]:
 
 
 def _rejection(options: Options) -> str | None:
-    model = parse.text_option(options, "model")
-    if model is None or _MODEL.match(model):
-        return None
     allowed = "must start with 'gpt-', 'codex-', or be an o-series model like 'o1', 'o3', 'o4-mini'"
-    return f"invalid model format: {model} ({allowed})"
+    return parse.model_fault(options, fits=_MODEL.match, allowed=allowed)
 
 
 def _said(event: parse.Event) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 _CHOICES = {"mode": ("interactive", "plan", "autopilot"), "effort": ("low", "medium", "high")}
 

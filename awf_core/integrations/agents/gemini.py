@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 
 def _arguments(request: AgentRequest) -> list[str]:
@@ -23,10 +19,8 @@ def _arguments(request: AgentRequest) -> list[str]:
 
 
 def _rejection(options: Options) -> str | None:
-    model = parse.text_option(options, "model")
-    if model is None or model.startswith("gemini-"):
-        return None
-    return f"invalid model format: {model} (must start with 'gemini-')"
+    allowed = "must start with 'gemini-'"
+    return parse.model_fault(options, fits=lambda model: model.startswith("gemini-"), allowed=allowed)
 
 
 def _said(event: parse.Event) -> str:

@@ -6,12 +6,14 @@ The key goes into one header and nowhere else: no error and no log line shows it
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from awf_core.extensions.agents import AgentAnswer, AgentFailed, AgentRequest
 from awf_core.extensions.conversation import Tokens
 from awf_core.extensions.deadline import CANCELLED_TEXT, DEADLINE_TEXT
+from awf_core.extensions.outward import OutwardContext
 from awf_core.integrations.agents.parse import count_at, inner, misspelt, text_at
 from awf_core.integrations.http_exchange import (
     ExchangeCancelled,
@@ -23,11 +25,6 @@ from awf_core.integrations.http_exchange import (
 )
 from awf_core.lang.go.text import printed, type_name
 from awf_core.lang.templates.json_text import to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.extensions.outward import OutwardContext
 
 NAME = "openai_compatible"
 MAX_ANSWER_BYTES = 10 * 1024 * 1024

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from awf_core.extensions.agents import AgentRequest
 from awf_core.integrations.agents import parse
 from awf_core.integrations.agents.cli_provider import Dialect, Options, first_prompt, session_of
-
-if TYPE_CHECKING:
-    from awf_core.extensions.agents import AgentRequest
 
 
 def _arguments(request: AgentRequest) -> list[str]:

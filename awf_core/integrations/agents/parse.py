@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 Event = dict[str, Any]
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -47,6 +45,12 @@ def flag_and_value(options: Mapping[str, Any], name: str, flag: str) -> list[str
     """`[flag, value]` where option `name` is a text that is not empty, else nothing."""
     value = text_option(options, name)
     return [flag, value] if value else []
+
+
+def model_fault(options: Mapping[str, Any], *, fits: Callable[[str], object], allowed: str) -> str | None:
+    """Why the option `model` can't be used, None when it can or is absent."""
+    model = text_option(options, "model")
+    return None if model is None or fits(model) else f"invalid model format: {model} ({allowed})"
 
 
 def misspelt(options: Iterable[str], known: Iterable[str]) -> list[tuple[str, str]]:

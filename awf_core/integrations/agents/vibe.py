@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import math
 import posixpath
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from awf_core.extensions.agents import AgentRequest, Conversation
 from awf_core.integrations.agents.cli_provider import Dialect
 from awf_core.integrations.agents.parse import events, flag_and_value, is_set, list_option, text_option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from awf_core.extensions.agents import AgentRequest, Conversation
 
 _ROLE_LABELS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _NUMBERS = (("max_turns", "--max-turns"), ("max_tokens", "--max-tokens"), ("max_price", "--max-price"))
@@ -152,7 +149,8 @@ def _answer(raw: str) -> str:
     found = _assistant_text(raw)
     if found is not None:
         return found.strip()
-    return "" if any(_is_envelope(item) for item in _objects(raw)) else raw.strip()
+    is_envelope = any(_ENVELOPE_KEYS & item.keys() or item.get("type") == "message" for item in _objects(raw))
+    return "" if is_envelope else raw.strip()
 
 
 def _response(raw: str) -> dict[str, Any] | None:
@@ -204,10 +202,6 @@ def _content(value: Any) -> str:
         return ""
     blocks = [block for block in value if isinstance(block, dict) and block.get("type") == "text"]
     return "".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
-
-
-def _is_envelope(item: dict[str, Any]) -> bool:
-    return bool(_ENVELOPE_KEYS & item.keys()) or item.get("type") == "message"
 
 
 VIBE = Dialect(

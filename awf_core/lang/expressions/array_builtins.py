@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import cmp_to_key
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.access import fetch, fetch_or_nil, hashable
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Budget
 from awf_core.lang.expressions.natures import (
     ANY,
     ANY_MAP,
@@ -16,18 +17,13 @@ from awf_core.lang.expressions.natures import (
     INT_ARRAY,
     TEXT,
     TEXT_ARRAY,
+    Nature,
     element,
 )
 from awf_core.lang.expressions.operators import equal, less
 from awf_core.lang.expressions.signatures import BuiltinFunction, expect_count, over, shown, takes
 from awf_core.lang.expressions.values import AnyMap, as_text, is_array, is_int, is_number, type_name
 from awf_core.lang.go.text import StringList
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from awf_core.lang.expressions.evaluation import Budget
-    from awf_core.lang.expressions.natures import Nature
 
 
 def _length(values: Sequence[object], _: Budget) -> object:
@@ -37,19 +33,20 @@ def _length(values: Sequence[object], _: Budget) -> object:
     raise Fault(f"invalid argument for len (type {type_name(value)})")
 
 
-def _first(values: Sequence[object], _: Budget) -> object:
-    return _end(values[0], 0)
+def _end(name: str, position: int) -> BuiltinFunction:
+    """`first` or `last`: None where there is no element."""
 
+    def compute(values: Sequence[object], _: Budget) -> object:
+        try:
+            return fetch(values[0], position)
+        except Fault:
+            return None
 
-def _last(values: Sequence[object], _: Budget) -> object:
-    return _end(values[0], -1)
+    def check(arguments: Sequence[Nature]) -> Nature:
+        over(f"cannot get {name} element from {{}}", "array")(arguments)
+        return ANY if arguments[0].unknown else element(arguments[0])
 
-
-def _end(value: object, position: int) -> object:
-    try:
-        return fetch(value, position)
-    except Fault:
-        return None
+    return BuiltinFunction(name=name, compute=compute, result_of=check)
 
 
 def _get(values: Sequence[object], _: Budget) -> object:
@@ -63,28 +60,35 @@ def _take(values: Sequence[object], budget: Budget) -> object:
     if count < 0:
         raise Fault("reflect.Value.Slice: slice index out of bounds")
     budget.spend(min(count, len(items)))
-    return _same_type(items, list(items[: int(count)]))
+    taken = items[: int(count)]
+    return StringList(taken) if isinstance(items, StringList) else list(taken)
 
 
-def _same_type(source: object, items: list[object]) -> list[object]:
-    return StringList(items) if isinstance(source, StringList) else items
+def _on_map(name: str, problem: str, read: Callable[[Mapping[object, object]], list[object]]) -> BuiltinFunction:
+    """A builtin that lists something of a map; `problem` is the error for anything else: "cannot get keys from int"."""
+
+    def compute(values: Sequence[object], _: Budget) -> object:
+        if isinstance(values[0], dict):
+            return read(values[0])
+        raise Fault(problem.format(_kind(values[0])))
+
+    return BuiltinFunction(name=name, compute=compute, result_of=over(problem, "map", gives=ARRAY))
 
 
-def _keys(values: Sequence[object], _: Budget) -> object:
-    return list(_map("cannot get keys from {}", values[0]))
+def _on_array(
+    name: str, problem: str, compute: Callable[[Sequence[object], Budget], object], *, gives: Nature = ARRAY
+) -> BuiltinFunction:
+    """A builtin on one array; `problem` is the error for anything else: "cannot reverse int"."""
+    return BuiltinFunction(
+        name=name,
+        compute=lambda values, budget: compute(_array(problem, values[0]), budget),
+        result_of=over(problem, "array", gives=gives),
+    )
 
 
-def _values(values: Sequence[object], _: Budget) -> object:
-    return list(_map("cannot get values from {}", values[0]).values())
-
-
-def _to_pairs(values: Sequence[object], _: Budget) -> object:
-    return [[key, value] for key, value in _map("cannot transform {} to pairs", values[0]).items()]
-
-
-def _from_pairs(values: Sequence[object], _: Budget) -> object:
+def _from_pairs(items: Sequence[object], _: Budget) -> object:
     result = AnyMap()
-    for pair in _array("cannot transform {} from pairs", values[0]):
+    for pair in items:
         if not is_array(pair):
             raise Fault(f"invalid pair {type_name(pair)}")
         if len(pair) != 2:
@@ -93,16 +97,15 @@ def _from_pairs(values: Sequence[object], _: Budget) -> object:
     return result
 
 
-def _reverse(values: Sequence[object], budget: Budget) -> object:
-    items = _array("cannot reverse {}", values[0])
+def _reverse(items: Sequence[object], budget: Budget) -> object:
     budget.spend(len(items))
     return list(reversed(items))
 
 
-def _uniq(values: Sequence[object], budget: Budget) -> object:
+def _uniq(items: Sequence[object], budget: Budget) -> object:
     seen: set[tuple[bool, object]] = set()
     result: list[object] = []
-    for item in _array("cannot uniq {}", values[0]):
+    for item in items:
         if item is None or isinstance(item, (str, bool)) or is_number(item):
             # Python takes True for 1; the language does not.
             key = (isinstance(item, bool), item)
@@ -126,9 +129,9 @@ def _concat(values: Sequence[object], budget: Budget) -> object:
     return result
 
 
-def _flatten(values: Sequence[object], budget: Budget) -> object:
+def _flatten(items: Sequence[object], budget: Budget) -> object:
     result: list[object] = []
-    pending = list(reversed(_array("cannot flatten {}", values[0])))
+    pending = list(reversed(items))
     while pending:
         budget.spend(1)
         value = pending.pop()
@@ -166,12 +169,6 @@ def _array(problem: str, value: object) -> Sequence[object]:
     raise Fault(problem.format(_kind(value)))
 
 
-def _map(problem: str, value: object) -> Mapping[object, object]:
-    if isinstance(value, dict):
-        return value
-    raise Fault(problem.format(_kind(value)))
-
-
 def _kind(value: object) -> str:
     if value is None:
         return "invalid"
@@ -198,11 +195,6 @@ def _check_concat(arguments: Sequence[Nature]) -> Nature:
     return ARRAY
 
 
-def _check_end(name: str, arguments: Sequence[Nature]) -> Nature:
-    over(f"cannot get {name} element from {{}}", "array")(arguments)
-    return ANY if arguments[0].unknown else element(arguments[0])
-
-
 _SORTABLE = (ARRAY, INT_ARRAY, FLOAT_ARRAY, TEXT_ARRAY)
 
 ARRAY_BUILTINS = (
@@ -211,24 +203,18 @@ ARRAY_BUILTINS = (
         compute=_length,
         result_of=over("invalid argument for len (type {})", "array", "map", "string", gives=INT),
     ),
-    BuiltinFunction(name="first", compute=_first, result_of=lambda given: _check_end("first", given)),
-    BuiltinFunction(name="last", compute=_last, result_of=lambda given: _check_end("last", given)),
+    _end("first", 0),
+    _end("last", -1),
     BuiltinFunction(name="get", compute=_get),
     BuiltinFunction(name="take", compute=_take, result_of=_check_take),
-    BuiltinFunction(name="keys", compute=_keys, result_of=over("cannot get keys from {}", "map", gives=ARRAY)),
-    BuiltinFunction(name="values", compute=_values, result_of=over("cannot get values from {}", "map", gives=ARRAY)),
-    BuiltinFunction(
-        name="toPairs", compute=_to_pairs, result_of=over("cannot transform {} to pairs", "map", gives=ARRAY)
-    ),
-    BuiltinFunction(
-        name="fromPairs",
-        compute=_from_pairs,
-        result_of=over("cannot transform {} from pairs", "array", gives=ANY_MAP),
-    ),
-    BuiltinFunction(name="reverse", compute=_reverse, result_of=over("cannot reverse {}", "array", gives=ARRAY)),
-    BuiltinFunction(name="uniq", compute=_uniq, result_of=over("cannot uniq {}", "array", gives=ARRAY)),
+    _on_map("keys", "cannot get keys from {}", list),
+    _on_map("values", "cannot get values from {}", lambda found: list(found.values())),
+    _on_map("toPairs", "cannot transform {} to pairs", lambda found: [[key, value] for key, value in found.items()]),
+    _on_array("fromPairs", "cannot transform {} from pairs", _from_pairs, gives=ANY_MAP),
+    _on_array("reverse", "cannot reverse {}", _reverse),
+    _on_array("uniq", "cannot uniq {}", _uniq),
     BuiltinFunction(name="concat", compute=_concat, result_of=_check_concat),
-    BuiltinFunction(name="flatten", compute=_flatten, result_of=over("cannot flatten {}", "array", gives=ARRAY)),
+    _on_array("flatten", "cannot flatten {}", _flatten),
     BuiltinFunction(
         name="sort",
         compute=_sort,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from awf_core.lang.expressions.array_builtins import ARRAY_BUILTINS
 from awf_core.lang.expressions.data_builtins import DATA_BUILTINS
 from awf_core.lang.expressions.grammar import PREDICATE_ARGUMENTS
 from awf_core.lang.expressions.number_builtins import NUMBER_BUILTINS
+from awf_core.lang.expressions.signatures import BuiltinFunction
 from awf_core.lang.expressions.text_builtins import TEXT_BUILTINS
 from awf_core.lang.expressions.time_builtins import TIME_BUILTINS
-
-if TYPE_CHECKING:
-    from awf_core.lang.expressions.signatures import BuiltinFunction
 
 BUILTINS: dict[str, BuiltinFunction] = {
     builtin.name: builtin

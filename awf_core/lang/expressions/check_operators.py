@@ -5,16 +5,12 @@ Called by the checker. Pure; raises Fault at the operator for types that can't g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from awf_core.lang.expressions import natures
 from awf_core.lang.expressions.errors import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from awf_core.lang.expressions.natures import Nature
-    from awf_core.lang.expressions.nodes import Binary, Unary
+from awf_core.lang.expressions.natures import Nature
+from awf_core.lang.expressions.nodes import Binary, Unary
 
 _NUMBERS = ("int", "float")
 
@@ -111,7 +107,7 @@ def _coalesce(left: Nature, right: Nature) -> Nature | None:
 
 def _membership(node: Binary, left: Nature, right: Nature) -> Nature | None:
     if right.kind == "map":
-        key = natures.TEXT if right is natures.MAP else natures.ANY
+        key = natures.key_of(right)
         if not left.unknown and not natures.assignable(left, key):
             raise Fault(f"cannot use {left.text} as type {key.text} in map key", node.at)
         return natures.BOOL

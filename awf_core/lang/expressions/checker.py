@@ -5,19 +5,15 @@ Called by `expression.py` on every tree; the emitter uses nothing of it. Pure; r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from awf_core.lang.expressions import natures, nodes, signatures
 from awf_core.lang.expressions.builtin_table import BUILTINS, NAMES
 from awf_core.lang.expressions.check_operators import binary_nature, unary_nature
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.natures import Nature
 from awf_core.lang.expressions.operators import pattern_found
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from awf_core.lang.expressions.natures import Nature
-    from awf_core.lang.expressions.signatures import Overload
+from awf_core.lang.expressions.signatures import Overload
 
 _CONSTANTS: dict[type, Nature] = {
     bool: natures.BOOL,
@@ -45,9 +41,9 @@ class _Checker:
         self._variables: dict[str, Nature] = {}
         self._scopes: list[tuple[Nature, dict[str, Nature]]] = []
         self._visitors: dict[type[nodes.Node], Callable[..., Nature]] = {
-            nodes.Constant: self._constant,
+            nodes.Constant: lambda node: _CONSTANTS[type(node.value)],
             nodes.Name: self._name,
-            nodes.Unary: self._unary,
+            nodes.Unary: lambda node: unary_nature(node, self.visit(node.operand)),
             nodes.Binary: self._binary,
             nodes.Member: self._member,
             nodes.Chain: lambda node: self.visit(node.body),
@@ -57,7 +53,7 @@ class _Checker:
             nodes.Predicate: lambda node: self.visit(node.body),
             nodes.Pointer: self._pointer,
             nodes.Let: self._let,
-            nodes.Sequence: self._sequence,
+            nodes.Sequence: lambda node: [self.visit(item) for item in node.items][-1],
             nodes.Conditional: self._conditional,
             nodes.ArrayLiteral: self._array,
             nodes.MapLiteral: self._map,
@@ -66,18 +62,12 @@ class _Checker:
     def visit(self, node: nodes.Node) -> Nature:
         return self._visitors[type(node)](node)
 
-    def _constant(self, node: nodes.Constant) -> Nature:
-        return _CONSTANTS[type(node.value)]
-
     def _name(self, node: nodes.Name) -> Nature:
         if node.name in self._variables:
             return self._variables[node.name]
         if node.name in self._functions or node.name in NAMES:
             return natures.FUNCTION
         return self._names.get(node.name, natures.UNKNOWN)
-
-    def _unary(self, node: nodes.Unary) -> Nature:
-        return unary_nature(node, self.visit(node.operand))
 
     def _binary(self, node: nodes.Binary) -> Nature:
         left, right = self.visit(node.left), self.visit(node.right)
@@ -93,7 +83,7 @@ class _Checker:
         if name is not None and base.kind == "nil":
             raise Fault(f"type nil has no field {name}", node.at)
         if base.kind == "map":
-            if not key.unknown and key.kind != "nil" and not natures.assignable(key, _key_of(base)):
+            if not key.unknown and key.kind != "nil" and not natures.assignable(key, natures.key_of(base)):
                 raise Fault(f"cannot use {key.text} to get an element from {base.text}", node.key.at)
             return natures.element(base)
         if base.kind == "array":
@@ -150,9 +140,7 @@ class _Checker:
         collection = self.visit(subject)
         if collection.kind != "array" and not collection.unknown:
             raise Fault(f"builtin {node.name} takes only array (got {collection.text})", subject.at)
-        extra = {"map": {"index": natures.INT}, "reduce": {"index": natures.INT, "acc": natures.UNKNOWN}}.get(
-            node.name, {}
-        )
+        extra = _POINTERS.get(node.name, {})
         result: Nature | None = None
         for argument in node.arguments[1:]:
             if not isinstance(argument, nodes.Predicate):
@@ -187,9 +175,6 @@ class _Checker:
         del self._variables[node.name]
         return body
 
-    def _sequence(self, node: nodes.Sequence) -> Nature:
-        return [self.visit(item) for item in node.items][-1]
-
     def _conditional(self, node: nodes.Conditional) -> Nature:
         test = self.visit(node.test)
         if test.kind != "bool" and not test.unknown:
@@ -219,10 +204,6 @@ def _check_pattern(pattern: str, at: int) -> None:
         pattern_found(pattern, "")
     except Fault as fault:
         raise Fault(fault.message, at) from None
-
-
-def _key_of(base: Nature) -> Nature:
-    return natures.TEXT if base is natures.MAP else natures.ANY
 
 
 def _called_name(callee: nodes.Node) -> str:

@@ -6,11 +6,11 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Budget
 from awf_core.lang.expressions.natures import ANY, TEXT
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
 from awf_core.lang.expressions.values import (
@@ -28,11 +28,6 @@ from awf_core.lang.go.json import json_float, json_string
 from awf_core.lang.go.text import Uint8
 from awf_core.lang.go.times import Duration, Time
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.expressions.evaluation import Budget
-
 _string_of = partial(json_string, keeps_bytes=True)
 _KINDS = {bool: "bool", Uint8: "uint", float: "float", str: "string"}
 
@@ -48,14 +43,6 @@ def _type(values: Sequence[object], _: Budget) -> object:
     if is_array(value):
         return "array"
     return "map" if isinstance(value, dict) else "func" if callable(value) else type_name(value)
-
-
-def _string(values: Sequence[object], _: Budget) -> object:
-    return value_text(values[0])
-
-
-def _to_json(values: Sequence[object], _: Budget) -> object:
-    return _json_text(values[0])
 
 
 def _from_json(values: Sequence[object], budget: Budget) -> object:
@@ -92,9 +79,13 @@ def _from_base64(values: Sequence[object], _: Budget) -> object:
         raise Fault("fromBase64: illegal base64 data") from None
 
 
-def _json_text(value: object) -> str:
-    """`value` as JSON, indented by two spaces, keys sorted. Raises Fault for what JSON can't say."""
-    return _json(value, "\n", value_bounds(), 0)
+def _string(values: Sequence[object], _: Budget) -> object:
+    return value_text(values[0])
+
+
+def _to_json(values: Sequence[object], _: Budget) -> object:
+    """JSON indented by two spaces, keys sorted. Raises Fault for what JSON can't say."""
+    return _json(values[0], "\n", value_bounds(), 0)
 
 
 def _json(value: object, newline: str, check: Callable[[object, int], None], depth: int) -> str:

@@ -5,23 +5,18 @@ Called by `expression.py` on checked and folded trees. The emitted code raises F
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from awf_core.lang.expressions import nodes
 from awf_core.lang.expressions.access import fetch, slice_of
 from awf_core.lang.expressions.builtin_table import BUILTINS
 from awf_core.lang.expressions.emit_operators import emit_binary, emit_unary
 from awf_core.lang.expressions.emit_predicates import emit_predicate_call
-from awf_core.lang.expressions.environment import COMPUTED, name_reader, part_reader, state_reader
+from awf_core.lang.expressions.environment import COMPUTED, Reader, name_reader, part_reader, state_reader
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Code, Frame
+from awf_core.lang.expressions.signatures import Compute
 from awf_core.lang.expressions.values import as_bool, as_text, is_nil, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from awf_core.lang.expressions.environment import Reader
-    from awf_core.lang.expressions.evaluation import Code, Frame
-    from awf_core.lang.expressions.signatures import Compute
 
 
 def emit(node: nodes.Node) -> Code:

@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Code, Frame
 from awf_core.lang.expressions.nodes import Binary, Constant, Unary
 from awf_core.lang.expressions.operators import negate
 from awf_core.lang.expressions.values import as_bool, asserted, is_nil, to_int
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from awf_core.lang.expressions.evaluation import Code, Frame
 
 
 def emit_unary(node: Unary, operand: Code) -> Code:

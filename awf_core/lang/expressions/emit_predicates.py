@@ -5,23 +5,20 @@ Each round sets what `#` and `#index` stand for; the rounds count against the ev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from awf_core.lang.expressions.access import hashable
 from awf_core.lang.expressions.array_builtins import sort_by
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Code, Frame
+from awf_core.lang.expressions.nodes import Builtin
 from awf_core.lang.expressions.operators import add
 from awf_core.lang.expressions.values import AnyMap, as_bool, is_array, type_name
 from awf_core.lang.go.text import Uint8
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeAlias
-
-    from awf_core.lang.expressions.evaluation import Code, Frame
-    from awf_core.lang.expressions.nodes import Builtin
-
-    Compute: TypeAlias = Callable[[Frame, Sequence[object], Code, Code | None], object]
+Compute: TypeAlias = Callable[[Frame, Sequence[object], Code, Code | None], object]
+Rounds: TypeAlias = Iterator[tuple[int, object, object]]
 
 
 def emit_predicate_call(node: Builtin, arguments: Sequence[Code]) -> Code:
@@ -61,9 +58,7 @@ def _elements(value: object) -> Sequence[object]:
     raise Fault(f"reflect: call of reflect.Value.Len on {kind} Value")
 
 
-def _rounds(
-    frame: Frame, items: Sequence[object], body: Code, *, backwards: bool = False
-) -> Iterator[tuple[int, object, object]]:
+def _rounds(frame: Frame, items: Sequence[object], body: Code, *, backwards: bool = False) -> Rounds:
     """Position, element and the predicate's value, one element after the other."""
     positions = range(len(items))
     for position in reversed(positions) if backwards else positions:
@@ -73,39 +68,29 @@ def _rounds(
         yield position, item, body(frame)
 
 
-def _all(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return all(as_bool(value) for _position, _item, value in _rounds(frame, items, body))
+def _over_rounds(value_of: Callable[[Rounds], object]) -> Compute:
+    """A builtin that runs its predicate once for each element, first to last."""
+    return lambda frame, items, body, _: value_of(_rounds(frame, items, body))
 
 
-def _none(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return not _any(frame, items, body, None)
-
-
-def _any(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return any(as_bool(value) for _position, _item, value in _rounds(frame, items, body))
-
-
-def _one(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return _count(frame, items, body, None) == 1
-
-
-def _count(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return sum(as_bool(value) for _position, _item, value in _rounds(frame, items, body))
-
-
-def _filter(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return [item for _position, item, value in _rounds(frame, items, body) if as_bool(value)]
-
-
-def _map(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    return [value for _position, _item, value in _rounds(frame, items, body)]
-
-
-def _sum(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
+def _sum(rounds: Rounds) -> object:
     total: object = 0
-    for _position, _item, value in _rounds(frame, items, body):
+    for _position, _item, value in rounds:
         total = add(value, total)
     return total
+
+
+def _group_by(rounds: Rounds) -> object:
+    groups = AnyMap()
+    for _position, item, value in rounds:
+        group = groups.setdefault(hashable(value), [])
+        assert isinstance(group, list)
+        group.append(item)
+    return groups
+
+
+def _truths(rounds: Rounds) -> Iterator[bool]:
+    return (as_bool(value) for _position, _item, value in rounds)
 
 
 def _finder(*, gives_position: bool, backwards: bool = False) -> Compute:
@@ -116,15 +101,6 @@ def _finder(*, gives_position: bool, backwards: bool = False) -> Compute:
         return None
 
     return find
-
-
-def _group_by(frame: Frame, items: Sequence[object], body: Code, _: Code | None) -> object:
-    groups = AnyMap()
-    for _position, item, value in _rounds(frame, items, body):
-        group = groups.setdefault(hashable(value), [])
-        assert isinstance(group, list)
-        group.append(item)
-    return groups
 
 
 def _sort_by(frame: Frame, items: Sequence[object], body: Code, extra: Code | None) -> object:
@@ -151,19 +127,19 @@ def _reduce(frame: Frame, items: Sequence[object], body: Code, extra: Code | Non
 
 
 _COMPUTE: dict[str, Compute] = {
-    "all": _all,
-    "none": _none,
-    "any": _any,
-    "one": _one,
-    "count": _count,
-    "filter": _filter,
-    "map": _map,
-    "sum": _sum,
+    "all": _over_rounds(lambda rounds: all(_truths(rounds))),
+    "none": _over_rounds(lambda rounds: not any(_truths(rounds))),
+    "any": _over_rounds(lambda rounds: any(_truths(rounds))),
+    "one": _over_rounds(lambda rounds: sum(_truths(rounds)) == 1),
+    "count": _over_rounds(lambda rounds: sum(_truths(rounds))),
+    "filter": _over_rounds(lambda rounds: [item for _position, item, value in rounds if as_bool(value)]),
+    "map": _over_rounds(lambda rounds: [value for _position, _item, value in rounds]),
+    "sum": _over_rounds(_sum),
     "find": _finder(gives_position=False),
     "findIndex": _finder(gives_position=True),
     "findLast": _finder(gives_position=False, backwards=True),
     "findLastIndex": _finder(gives_position=True, backwards=True),
-    "groupBy": _group_by,
+    "groupBy": _over_rounds(_group_by),
     "sortBy": _sort_by,
     "reduce": _reduce,
 }

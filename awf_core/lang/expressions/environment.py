@@ -6,24 +6,19 @@ what it returns: `inputs.mode` converts one input. Never changes the scope.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.natures import BOOL, MAP, TEXT, UNKNOWN, Nature
-from awf_core.lang.expressions.signatures import Overload, takes
+from awf_core.lang.expressions.signatures import Compute, Overload, takes
 from awf_core.lang.expressions.text_builtins import has_prefix, has_suffix
 from awf_core.lang.expressions.values import NIL_MAP
 from awf_core.lang.go.numbers import parse_float, parse_int
 from awf_core.lang.go.text import Int64
+from awf_core.lang.scope import Scope
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import TypeAlias
-
-    from awf_core.lang.expressions.signatures import Compute
-    from awf_core.lang.scope import Scope
-
-    Reader: TypeAlias = Callable[[Scope], object]
+Reader: TypeAlias = Callable[[Scope], object]
 
 NAMES: Mapping[str, Nature] = {
     **dict.fromkeys(("inputs", "states", "env", "workflow", "context"), MAP),

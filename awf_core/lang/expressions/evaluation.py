@@ -7,17 +7,13 @@ expression can keep a worker busy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeAlias
 
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.scope import Scope
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    from awf_core.lang.scope import Scope
-
-    Code: TypeAlias = Callable[["Frame"], object]
+Code: TypeAlias = Callable[["Frame"], object]
 
 LIMIT = 1_000_000
 MAX_ROUNDS = 1_000_000

@@ -8,23 +8,20 @@ errors follow the original engine.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from awf_core.lang.expressions import environment
 from awf_core.lang.expressions.checker import check
 from awf_core.lang.expressions.emit import emit
 from awf_core.lang.expressions.errors import ExpressionError, ExpressionEvalError, Fault, locate
-from awf_core.lang.expressions.evaluation import Frame
+from awf_core.lang.expressions.evaluation import Code, Frame
 from awf_core.lang.expressions.fold import fold
 from awf_core.lang.expressions.parser import parse
 from awf_core.lang.expressions.values import plain, type_name
 from awf_core.lang.go.numbers import truncated
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import SPACES, Uint8
-
-if TYPE_CHECKING:
-    from awf_core.lang.expressions.evaluation import Code
-    from awf_core.lang.scope import Scope
+from awf_core.lang.scope import Scope
 
 Mode = Literal["bool", "int", "any"]
 
@@ -121,7 +118,8 @@ def compile_expression(text: str, *, mode: Mode = "bool") -> Expression:
     """`text`, compiled. Raises ExpressionError naming line and column, the line itself and the place in it."""
     hint = f"the expression is {quoted(text)}"
     if not text and mode != "any":
-        raise ExpressionError(_empty(mode), hint=hint)
+        where = "evaluate bool expression: " if mode == "bool" else ""
+        raise ExpressionError(f"{where}empty expression", hint=hint)
     if mode == "int":
         _refuse_operators(text, hint)
     source = rewritten(text) if mode == "bool" else text
@@ -177,7 +175,9 @@ def rewritten(text: str) -> str:
         closing = text.find(")", comma + 1) if comma >= 0 else -1
         if closing < 0:
             break
-        needle = _needle(text[comma + 1 : closing])
+        written = text[comma + 1 : closing]
+        # Of nothing but spaces, the last one remains: something has to.
+        needle = written.lstrip(_NEEDLE_SPACES) or written[-1:]
         if comma == first or not needle:
             parts.append(text[position:first])
             position = first
@@ -185,11 +185,6 @@ def rewritten(text: str) -> str:
         parts.append(f"{text[position:start]}{text[first:comma]} contains {needle}")
         position = closing + 1
     return "".join(parts) + text[position:]
-
-
-def _needle(written: str) -> str:
-    # Of nothing but spaces, the last one remains: something has to.
-    return written.lstrip(_NEEDLE_SPACES) or written[-1:]
 
 
 def _problem(source: str) -> str | None:
@@ -215,10 +210,6 @@ def _compiled(source: str, mode: Mode) -> Code:
 
 def _shown(source: str, fault: Fault) -> str:
     return fault.message if fault.at is None else locate(source, fault)
-
-
-def _empty(mode: Mode) -> str:
-    return "evaluate bool expression: empty expression" if mode == "bool" else "empty expression"
 
 
 def _refuse_operators(text: str, hint: str) -> None:

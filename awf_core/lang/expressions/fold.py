@@ -6,8 +6,8 @@ error in `x` does not show, and `x && true` is `x`, as in the original engine. P
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions import operators
 from awf_core.lang.expressions.errors import Fault
@@ -21,9 +21,6 @@ from awf_core.lang.expressions.nodes import (
     Unary,
 )
 from awf_core.lang.expressions.values import is_int, is_number
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ARITHMETIC: dict[str, Callable[[object, object], object]] = {
     "+": operators.add,

@@ -7,15 +7,12 @@ values here, as the original's lexer and number parser read them. Raises nothing
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.go.numbers import INT_MAX, is_decimal, parse_float, parse_int
 from awf_core.lang.go.quoting import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IDENTIFIER, NUMBER, STRING, OPERATOR, BRACKET, EOF = "Identifier", "Number", "String", "Operator", "Bracket", "EOF"
 
@@ -78,12 +75,9 @@ def _token(text: str, at: int) -> tuple[int, tuple[Token, ...]]:
         return at + 1, (Token(kind=BRACKET, value=char, at=at),)
     if is_word_char(char):
         end = _word_end(text, at)
-        return end, (_word(text[at:end], at),)
+        word = text[at:end]
+        return end, (Token(kind=OPERATOR if word in WORD_OPERATORS else IDENTIFIER, value=word, at=at),)
     return _symbol(text, at)
-
-
-def _word(word: str, at: int) -> Token:
-    return Token(kind=OPERATOR if word in WORD_OPERATORS else IDENTIFIER, value=word, at=at)
 
 
 def _symbol(text: str, at: int) -> tuple[int, tuple[Token, ...]]:

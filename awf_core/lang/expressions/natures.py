@@ -57,6 +57,11 @@ def element(nature: Nature) -> Nature:
     return nature.elem if nature.elem is not None else ANY
 
 
+def key_of(nature: Nature) -> Nature:
+    """What a key of a map is."""
+    return TEXT if nature is MAP else ANY
+
+
 def assignable(source: Nature, target: Nature) -> bool:
     """Whether a `source` can stand where a `target` is wanted, without conversion."""
     if source.kind == "nil":

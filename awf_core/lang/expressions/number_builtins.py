@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Budget
 from awf_core.lang.expressions.natures import FLOAT, INT
 from awf_core.lang.expressions.operators import less, more, negate
-from awf_core.lang.expressions.signatures import BuiltinFunction, aggregate, one_of, takes
+from awf_core.lang.expressions.signatures import BuiltinFunction, Compute, aggregate, one_of, takes
 from awf_core.lang.expressions.values import float_of, is_array, is_int, is_number, type_name
 from awf_core.lang.go.numbers import parse_float, parse_int, truncated, wrapped
 from awf_core.lang.go.times import Duration
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from awf_core.lang.expressions.evaluation import Budget
-    from awf_core.lang.expressions.signatures import Compute
 
 
 def _int(values: Sequence[object], _: Budget) -> object:

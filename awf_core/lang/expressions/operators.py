@@ -169,31 +169,19 @@ def _identical(left: object, right: object, budget: Budget) -> bool:
     return type(left) is type(right) and left == right
 
 
-def less(left: object, right: object) -> bool:
-    """Whether `left < right`. Raises Fault for types that have no order."""
-    return _ordered(left, "<", right, operator.lt)
+def _order(op: str, compare: Callable[[Any, Any], bool]) -> Callable[[object, object], bool]:
+    """The operator `op` between two numbers, texts, times or durations. Raises Fault for types that have no order."""
+
+    def ordered(left: object, right: object) -> bool:
+        numbers = is_number(left) and is_number(right)
+        if numbers or any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, Time, Duration)):
+            return compare(left, right)
+        raise _invalid(left, op, right)
+
+    return ordered
 
 
-def more(left: object, right: object) -> bool:
-    """Whether `left > right`. Raises Fault for types that have no order."""
-    return _ordered(left, ">", right, operator.gt)
-
-
-def less_or_equal(left: object, right: object) -> bool:
-    """Whether `left <= right`. Raises Fault for types that have no order."""
-    return _ordered(left, "<=", right, operator.le)
-
-
-def more_or_equal(left: object, right: object) -> bool:
-    """Whether `left >= right`. Raises Fault for types that have no order."""
-    return _ordered(left, ">=", right, operator.ge)
-
-
-def _ordered(left: object, op: str, right: object, compare: Callable[[Any, Any], bool]) -> bool:
-    numbers = is_number(left) and is_number(right)
-    if numbers or any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, Time, Duration)):
-        return compare(left, right)
-    raise Fault(f"invalid operation: {type_name(left)} {op} {type_name(right)}")
+less, more = _order("<", operator.lt), _order(">", operator.gt)
 
 
 def contains(left: object, right: object) -> bool:
@@ -201,14 +189,9 @@ def contains(left: object, right: object) -> bool:
     return not (is_nil(left) or is_nil(right)) and as_text(right) in as_text(left)
 
 
-def starts_with(left: object, right: object) -> bool:
-    """Whether the text `left` begins with `right`; false when one of them is nil."""
-    return not (is_nil(left) or is_nil(right)) and as_text(left).startswith(as_text(right))
-
-
-def ends_with(left: object, right: object) -> bool:
-    """Whether the text `left` ends with `right`; false when one of them is nil."""
-    return not (is_nil(left) or is_nil(right)) and as_text(left).endswith(as_text(right))
+def _at_end(test: Callable[[str, str], bool]) -> Callable[[object, object], bool]:
+    """A test of the beginning or the end of a text; false when one side is nil."""
+    return lambda left, right: not (is_nil(left) or is_nil(right)) and test(as_text(left), as_text(right))
 
 
 def matches(left: object, right: object) -> bool:
@@ -247,8 +230,8 @@ BINARY: dict[str, Callable[[object, object], object]] = {
     "!=": lambda left, right: not equal(left, right),
     "<": less,
     ">": more,
-    "<=": less_or_equal,
-    ">=": more_or_equal,
+    "<=": _order("<=", operator.le),
+    ">=": _order(">=", operator.ge),
     "+": add,
     "-": subtract,
     "*": multiply,
@@ -258,7 +241,7 @@ BINARY: dict[str, Callable[[object, object], object]] = {
     "^": power,
     "in": is_in,
     "contains": contains,
-    "startsWith": starts_with,
-    "endsWith": ends_with,
+    "startsWith": _at_end(str.startswith),
+    "endsWith": _at_end(str.endswith),
     "matches": matches,
 }

@@ -6,14 +6,10 @@ the number of nodes are bounded, so that no text can exhaust the interpreter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from awf_core.lang.expressions import grammar, lexer, nodes
 from awf_core.lang.expressions.builtin_table import BUILTINS
 from awf_core.lang.expressions.errors import Fault
-
-if TYPE_CHECKING:
-    from awf_core.lang.expressions.lexer import Token
+from awf_core.lang.expressions.lexer import Token
 
 _WORDS = {"true": True, "false": False, "nil": None}
 

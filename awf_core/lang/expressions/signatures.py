@@ -5,21 +5,17 @@ The tables of builtins are made of these; the checker reads them, the emitter ca
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from awf_core.lang.expressions import natures
 from awf_core.lang.expressions.errors import Fault
+from awf_core.lang.expressions.evaluation import Budget
+from awf_core.lang.expressions.natures import Nature
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import TypeAlias
-
-    from awf_core.lang.expressions.evaluation import Budget
-    from awf_core.lang.expressions.natures import Nature
-
-    Compute: TypeAlias = Callable[[Sequence[object], Budget], object]
-    ResultOf: TypeAlias = Callable[[Sequence[Nature]], Nature]
+Compute: TypeAlias = Callable[[Sequence[object], Budget], object]
+ResultOf: TypeAlias = Callable[[Sequence[Nature]], Nature]
 
 _YIELDS_BOOL = frozenset({"all", "none", "any", "one"})
 _TAKES_ANYTHING = frozenset({"map", "sum", "groupBy", "sortBy", "reduce"})

@@ -5,19 +5,14 @@ Positions count bytes of UTF-8, as in the original; `len` alone counts character
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.evaluation import LIMIT, Budget, check_text_size
 from awf_core.lang.expressions.natures import ARRAY, BOOL, INT, TEXT, TEXT_ARRAY
-from awf_core.lang.expressions.signatures import BuiltinFunction, takes
+from awf_core.lang.expressions.signatures import BuiltinFunction, Compute, Overload, takes
 from awf_core.lang.expressions.values import as_text, is_array, to_int, type_name
 from awf_core.lang.go.text import SPACES, StringList
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.expressions.signatures import Compute, Overload
 
 
 def _trim(values: Sequence[object], _: Budget) -> object:
@@ -102,18 +97,13 @@ def _join(values: Sequence[object], budget: Budget) -> object:
     return glue.join(parts)
 
 
-def _index_of(values: Sequence[object], _: Budget) -> object:
-    text = as_text(values[0])
-    return _byte_position(text, text.find(as_text(values[1])))
+def _byte_position(find: Callable[[str, str], int]) -> Compute:
+    def compute(values: Sequence[object], _: Budget) -> object:
+        text = as_text(values[0])
+        position = find(text, as_text(values[1]))
+        return position if position < 1 else len(text[:position].encode(errors="surrogatepass"))
 
-
-def _last_index_of(values: Sequence[object], _: Budget) -> object:
-    text = as_text(values[0])
-    return _byte_position(text, text.rfind(as_text(values[1])))
-
-
-def _byte_position(text: str, position: int) -> int:
-    return position if position < 1 else len(text[:position].encode(errors="surrogatepass"))
+    return compute
 
 
 def has_prefix(values: Sequence[object], _: Budget) -> object:
@@ -154,8 +144,8 @@ TEXT_BUILTINS = (
         takes(TEXT_ARRAY, TEXT, gives=TEXT),
         takes(TEXT_ARRAY, gives=TEXT),
     ),
-    _text("indexOf", _index_of, takes(TEXT, TEXT, gives=INT)),
-    _text("lastIndexOf", _last_index_of, takes(TEXT, TEXT, gives=INT)),
+    _text("indexOf", _byte_position(str.find), takes(TEXT, TEXT, gives=INT)),
+    _text("lastIndexOf", _byte_position(str.rfind), takes(TEXT, TEXT, gives=INT)),
     _text("hasPrefix", has_prefix, takes(TEXT, TEXT, gives=BOOL)),
     _text("hasSuffix", has_suffix, takes(TEXT, TEXT, gives=BOOL)),
 )

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING
 
 from awf_core.lang.expressions.errors import Fault
-from awf_core.lang.expressions.natures import DURATION, LOCATION, TEXT, TIME
+from awf_core.lang.expressions.evaluation import Budget
+from awf_core.lang.expressions.natures import DURATION, LOCATION, TEXT, TIME, Nature
 from awf_core.lang.expressions.signatures import BuiltinFunction, takes
 from awf_core.lang.expressions.values import as_text
 from awf_core.lang.go import layouts
 from awf_core.lang.go.durations import go_duration_ns
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.times import Duration, Time
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.expressions.evaluation import Budget
-    from awf_core.lang.expressions.natures import Nature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ bool, int, float, str, None, list/tuple/range (arrays), dict (maps). Used by eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeGuard
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeGuard
 
 from awf_core.lang.expressions.errors import Fault
 from awf_core.lang.expressions.evaluation import MAX_WALK, Budget
@@ -14,10 +14,6 @@ from awf_core.lang.go import layouts
 from awf_core.lang.go.numbers import truncated
 from awf_core.lang.go.text import TYPE_NAMES, Int64, Uint8, printed
 from awf_core.lang.go.times import Time
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _MAX_DEPTH = 200
 OUTSIDE_CALENDAR = "the time is outside the years 1 to 9999"

@@ -7,14 +7,11 @@ where. The two languages know different parts and name zones differently, so bot
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from awf_core.lang.go.times import Time, time_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 STRING = "2006-01-02 15:04:05.999999999 -0700 MST"
 """What Go prints a time by."""

@@ -6,16 +6,13 @@ to the nanosecond, in the years 1 to 9999. Pure: nothing here reads the clock.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import total_ordering
-from typing import TYPE_CHECKING
 
 from awf_core.lang.go.durations import HOUR_NS, MINUTE_NS, SECOND_NS, duration_text
 from awf_core.lang.go.numbers import INT_MAX, INT_MIN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the zone is added to what is computed from it
 _ZERO_NS = -62_135_596_800 * SECOND_NS

@@ -6,34 +6,29 @@ Called by the operand nodes. It knows no function by name but `and`, `or` and `c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 from awf_core.lang.go.text import StringList
 from awf_core.lang.templates.errors import FunctionError, check_size
+from awf_core.lang.templates.state import Located, State
 from awf_core.lang.templates.values import INVALID, MISSING, Kind, Value, Wanted, is_true, kind_of, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from awf_core.lang.templates.state import Located, State
 
 CHARS_PER_STEP: Final = 256
 _GO_NAMES: Final = {"string": "string", "strings": "[]string"}
 _STOPS_AT: Final = {"and": False, "or": True}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Operand(ABC):
     """A word of a command."""
 
-    __slots__ = ("constant", "position")
     is_nil: ClassVar[bool] = False
     is_constant: ClassVar[bool] = False
     has_parentheses: ClassVar[bool] = False
-
-    def __init__(self, position: int, constant: Value = None) -> None:
-        self.position = position
-        self.constant = constant
+    position: int
+    constant: Value = field(default=None, init=False)
 
     @abstractmethod
     def text(self) -> str:
@@ -55,15 +50,13 @@ class Operand(ABC):
         return self.value(state, dot)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Command:
     """Words separated by spaces: a function or field and its arguments, or one value."""
 
-    __slots__ = ("first", "position", "rest")
-
-    def __init__(self, position: int, words: Sequence[Operand]) -> None:
-        self.position = position
-        self.first = words[0]
-        self.rest = tuple(words[1:])
+    position: int
+    first: Operand
+    rest: tuple[Operand, ...]
 
     def text(self) -> str:
         """The command as error texts show it."""

@@ -5,11 +5,12 @@ Called by the operand nodes for everything but plain dicts, and for dicts that l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from awf_core.lang.go.quoting import quoted
-from awf_core.lang.templates.calls import Function, call_function
+from awf_core.lang.templates.calls import Function, Operand, call_function
 from awf_core.lang.templates.errors import FunctionError
+from awf_core.lang.templates.state import Located, State
 from awf_core.lang.templates.values import (
     INVALID,
     MISSING,
@@ -23,12 +24,6 @@ from awf_core.lang.templates.values import (
     map_get,
     type_name,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from awf_core.lang.templates.calls import Operand
-    from awf_core.lang.templates.state import Located, State
 
 NIL_POINTER_PANIC = "runtime error: invalid memory address or nil pointer dereference"
 

@@ -5,14 +5,11 @@ Called by the functions print, println, printf and escape, and by every action. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from awf_core.lang.go.numbers import int_text
 from awf_core.lang.templates.printer import Printer
 from awf_core.lang.templates.values import INVALID, Kind, Pointer, Value, kind_of, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _FLAGS = {"+": "plus", "-": "minus", "#": "sharp", " ": "space", "0": "zero"}
 _MAX_NUMBER = 1_000_000

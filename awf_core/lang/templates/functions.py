@@ -1,26 +1,27 @@
 """The functions a template can call: Go's builtins, the original tool's own, and the dotless names.
 
-Read by the parser (which names exist) and the identifier nodes. Nothing else is callable: no sprig, no upper.
+Read by the parser (which names exist) and the identifier nodes. Nothing else is callable: no sprig, no upper. The
+escapes are here too: shell words (`escape`), HTML, JavaScript, URL queries.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from urllib.parse import quote_plus
 
-from awf_core.lang.go.quoting import from_bytes, quoted, to_bytes
+from awf_core.lang.go.quoting import from_bytes, is_printable, quoted, to_bytes
 from awf_core.lang.go.text import StringList, trim_space
-from awf_core.lang.templates import comparisons, escapes, formatting, indexing
+from awf_core.lang.templates import formatting, value_functions
 from awf_core.lang.templates.calls import Function
 from awf_core.lang.templates.errors import MAX_PIECES, FunctionError, LimitError, check_size
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
 from awf_core.lang.templates.values import Kind, Value, is_true, kind_of, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -42,7 +43,7 @@ def _call(name: str, value: Value, *_arguments: Value) -> Value:
 
 
 def _shell_escape(value: Value) -> str:
-    return escapes.shell_word(value if type(value) is str else formatting.sprint([value]))
+    return shell_word(value if type(value) is str else formatting.sprint([value]))
 
 
 def _json(value: Value) -> str:
@@ -96,20 +97,60 @@ def _accessor(name: str) -> Function:
     return Function(call=read, needs_scope=True)
 
 
+_SHELL_SPECIAL = re.compile(r"[ \t\n\"'\\$`!*?\[\](){}<>|&;]")
+_HTML = str.maketrans({'"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "\0": "�"})
+_JS_SPECIAL = re.compile(r"""[\\'"<>&=\x00-\x1f]|[^\x00-\x7f]""")
+_JS_SHORT = {"\\": "\\\\", "'": "\\'", '"': '\\"'}
+
+
+def shell_word(text: str) -> str:
+    """`text` as one word of a POSIX shell, in single quotes where it needs them.
+
+    The original leaves `#`, `~` and `=` bare, and so does this: workflows compare these texts.
+    """
+    if text and not _SHELL_SPECIAL.search(text):
+        return text
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def html(text: str) -> str:
+    """`text` for HTML content or a quoted attribute."""
+    return text.translate(_HTML)
+
+
+def javascript(text: str) -> str:
+    """`text` for inside a JavaScript string literal."""
+    return _JS_SPECIAL.sub(lambda match: _js_char(match[0]), text)
+
+
+def _js_char(char: str) -> str:
+    if char in _JS_SHORT:
+        return _JS_SHORT[char]
+    code = ord(char)
+    if 0xD800 <= code < 0xE000:
+        return char  # a byte that is no text stays one
+    return char if code > 0x7F and is_printable(char) else f"\\u{code:04X}"
+
+
+def url_query(text: str) -> str:
+    """`text` for the query of a URL, a space as `+`."""
+    return quote_plus(to_bytes(text), safe="")
+
+
 FUNCTIONS: Final[dict[str, Function]] = {
     "and": Function(call=is_true, params=("value",), rest="value", special="and"),
     "or": Function(call=is_true, params=("value",), rest="value", special="or"),
     "not": Function(call=lambda value: not is_true(value), params=("value",)),
     "call": Function(call=_call, params=("value",), rest="value", special="call"),
-    "eq": Function(call=comparisons.equal, params=("value",), rest="value"),
-    "ne": Function(call=comparisons.not_equal, params=("value", "value")),
-    "lt": Function(call=comparisons.less, params=("value", "value")),
-    "le": Function(call=comparisons.less_or_equal, params=("value", "value")),
-    "gt": Function(call=comparisons.greater, params=("value", "value")),
-    "ge": Function(call=comparisons.greater_or_equal, params=("value", "value")),
-    "len": Function(call=indexing.length, params=("value",)),
-    "index": Function(call=indexing.index, params=("value",), rest="value"),
-    "slice": Function(call=indexing.cut, params=("value",), rest="value"),
+    "eq": Function(call=value_functions.equal, params=("value",), rest="value"),
+    "ne": Function(call=value_functions.not_equal, params=("value", "value")),
+    "lt": Function(call=value_functions.less, params=("value", "value")),
+    "le": Function(call=value_functions.less_or_equal, params=("value", "value")),
+    "gt": Function(call=value_functions.greater, params=("value", "value")),
+    "ge": Function(call=value_functions.greater_or_equal, params=("value", "value")),
+    "len": Function(call=value_functions.length, params=("value",)),
+    "index": Function(call=value_functions.index, params=("value",), rest="value"),
+    "slice": Function(call=value_functions.cut, params=("value",), rest="value"),
     "print": Function(call=lambda *values: formatting.sprint(values), rest="any"),
     "println": Function(call=lambda *values: formatting.sprintln(values), rest="any"),
     "printf": Function(
@@ -118,9 +159,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
         rest="any",
         weigh=lambda values: values[0].count("%"),
     ),
-    "html": _escaper(escapes.html),
-    "js": _escaper(escapes.javascript),
-    "urlquery": _escaper(escapes.url_query),
+    "html": _escaper(html),
+    "js": _escaper(javascript),
+    "urlquery": _escaper(url_query),
     "escape": Function(call=_shell_escape, params=("any",)),
     "json": Function(call=_json, params=("any",)),
     "split": Function(call=_split, params=("string", "string")),

@@ -5,7 +5,8 @@ Called by the function `json` and for the items of loops. Pure. Raises FunctionE
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from awf_core.lang.go import layouts
 from awf_core.lang.go.json import json_float, json_string
@@ -14,9 +15,6 @@ from awf_core.lang.go.text import has_text_keys
 from awf_core.lang.templates.errors import FunctionError, check_pieces, check_size
 from awf_core.lang.templates.timestamps import Timestamp
 from awf_core.lang.templates.values import Kind, MapView, Struct, Value, kind_of, map_items, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 
 def to_json(value: Value) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 from awf_core.lang.go.numbers import format_float
+from awf_core.lang.scope import Scope
 from awf_core.lang.templates.errors import FunctionError
 from awf_core.lang.templates.json_text import to_json
 from awf_core.lang.templates.timestamps import ZERO_TIME, read_timestamp
@@ -29,9 +31,6 @@ from awf_core.lang.templates.values import (
     register_kind,
     type_name,
 )
-
-if TYPE_CHECKING:
-    from awf_core.lang.scope import Scope
 
 
 class LoopItem(Opaque):
@@ -132,10 +131,6 @@ LOOP: Final = StructType(
 )
 
 
-def _step_state(data: Mapping[str, Any]) -> Struct:
-    return Struct(STEP_STATE, data)
-
-
 def _texts(data: Mapping[str, Any]) -> MapView:
     return MapView(data, "map[string]string", "")
 
@@ -144,7 +139,7 @@ _NO_STATE: Final = Struct(STEP_STATE, {})
 
 
 def _states(scope: Scope) -> MapView:
-    return MapView(scope.states, "map[string]interpolation.StepStateData", _NO_STATE, _step_state)
+    return MapView(scope.states, "map[string]interpolation.StepStateData", _NO_STATE, partial(Struct, STEP_STATE))
 
 
 def _optional(kind: StructType, data: Mapping[str, Any] | None) -> Value:

@@ -10,29 +10,23 @@ Before anything that can fail a node sets `state.node`, and errors point there; 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from awf_core.lang.templates.calls import Command, Operand, argument, call_function
+from awf_core.lang.templates.calls import Command, Function, Operand, argument, call_function
 from awf_core.lang.templates.fields import find_field
-from awf_core.lang.templates.functions import FUNCTIONS
+from awf_core.lang.templates.lexer import Number
+from awf_core.lang.templates.state import State
 from awf_core.lang.templates.values import INVALID, MISSING, MapView, Value
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    from awf_core.lang.templates.lexer import Number
-    from awf_core.lang.templates.state import State
-
-
+@dataclass(frozen=True, slots=True, eq=False)
 class Constant(Operand):
     """A bool, string or number; `source` is how it was written."""
 
-    __slots__ = ("source",)
     is_constant = True
-
-    def __init__(self, position: int, constant: Value, source: str) -> None:
-        super().__init__(position, constant)
-        self.source = source
+    constant: Value
+    source: str
 
     def text(self) -> str:
         return self.source
@@ -83,14 +77,11 @@ class Dot(Operand):
         return dot
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Path(Operand):
     """A word that ends in a chain of names."""
 
-    __slots__ = ("names",)
-
-    def __init__(self, position: int, names: tuple[str, ...]) -> None:
-        super().__init__(position)
-        self.names = names
+    names: tuple[str, ...]
 
     @abstractmethod
     def receiver(self, state: State, dot: Value) -> Value:
@@ -133,14 +124,11 @@ class Path(_Path):
         return dot
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Variable(_Path):
     """`$x`, or `$x.a.b`."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, position: int, name: str, names: tuple[str, ...] = ()) -> None:
-        super().__init__(position, names)
-        self.name = name
+    name: str
 
     def text(self) -> str:
         return ".".join((self.name, *self.names))
@@ -149,14 +137,11 @@ class Variable(_Path):
         return state.variable(self.name)[1]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Chain(_Path):
     """`(pipeline).a.b` or `function.a.b`."""
 
-    __slots__ = ("start",)
-
-    def __init__(self, position: int, start: Operand, names: tuple[str, ...]) -> None:
-        super().__init__(position, names)
-        self.start = start
+    start: Operand
 
     def text(self) -> str:
         return ".".join((self.start.inner_text(), *self.names))
@@ -165,15 +150,12 @@ class Chain(_Path):
         return argument(state, dot, self.start, "value")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Identifier(Operand):
     """The name of a function."""
 
-    __slots__ = ("function", "name")
-
-    def __init__(self, position: int, name: str) -> None:
-        super().__init__(position)
-        self.name = name
-        self.function = FUNCTIONS[name]
+    name: str
+    function: Function
 
     def text(self) -> str:
         return self.name
@@ -187,19 +169,14 @@ class Identifier(Operand):
         return call_function(state, dot, self.function, self.name, command, command.rest, final)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Pipeline(Operand):
     """Commands joined by `|`, perhaps with the variables that take the result. In parentheses it is an operand."""
 
-    __slots__ = ("assigns", "commands", "names")
     has_parentheses = True
-
-    def __init__(
-        self, position: int, commands: Sequence[Command], names: Sequence[str] = (), *, assigns: bool = False
-    ) -> None:
-        super().__init__(position)
-        self.commands = tuple(commands)
-        self.names = tuple(names)
-        self.assigns = assigns
+    commands: tuple[Command, ...]
+    names: tuple[str, ...]
+    assigns: bool = field(kw_only=True)
 
     def text(self) -> str:
         names = ", ".join(self.names) + (" = " if self.assigns else " := ") if self.names else ""

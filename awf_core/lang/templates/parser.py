@@ -6,18 +6,14 @@ is bounded, so the stack is too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates import statements
+from awf_core.lang.templates.lexer import Token
+from awf_core.lang.templates.operands import Pipeline
 from awf_core.lang.templates.pipelines import PipelineReader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from awf_core.lang.templates.lexer import Token
-    from awf_core.lang.templates.operands import Pipeline
 
 MAIN = "cmd"
 
@@ -52,7 +48,7 @@ class _Parser(PipelineReader):
             if isinstance(item, str):
                 self.error(f"unexpected {{{{{item}}}}}")
             items.append(item)
-        self._add(MAIN, statements.Body(items))
+        self._add(MAIN, statements.Body(tuple(items)))
         return self.templates
 
     def _starts_definition(self) -> bool:
@@ -101,13 +97,13 @@ class _Parser(PipelineReader):
                 self.error("unexpected EOF")
             item = self._statement()
             if isinstance(item, str):
-                return statements.Body(items), item
+                return statements.Body(tuple(items)), item
             items.append(item)
 
     def _statement(self) -> statements.Statement | str:
         token = self.next_word()
         if token.kind == "text":
-            return statements.Text(token.position, token.text)
+            return statements.Text(token.text)
         if token.kind != "left":
             self.unexpected(token, "input")
         self.action = token
@@ -136,7 +132,7 @@ class _Parser(PipelineReader):
             self.unexpected(following, name)
         if not self.ranges:
             self.error(f"{name} outside {{{{range}}}}")
-        return statements.Jump(token.position, statements.BREAK if token.kind == "break" else statements.CONTINUE)
+        return statements.Jump(statements.BREAK if token.kind == "break" else statements.CONTINUE)
 
     def _choice(self, token: Token) -> statements.Statement:
         mark = len(self.variables)
@@ -154,7 +150,7 @@ class _Parser(PipelineReader):
                     otherwise = self._last_items()
                 break
         del self.variables[mark:]
-        return statements.Choice(branches, otherwise, moves_dot=token.kind == "with")
+        return statements.Choice(branches=tuple(branches), otherwise=otherwise, moves_dot=token.kind == "with")
 
     def _range(self, _token: Token) -> statements.Statement:
         mark = len(self.variables)

@@ -6,20 +6,16 @@ the names of the variables that are in scope.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from awf_core.lang.go.quoting import quoted, unquote
 from awf_core.lang.templates import operands
-from awf_core.lang.templates.calls import Command
+from awf_core.lang.templates.calls import Command, Operand
 from awf_core.lang.templates.errors import fail_parse, place_of
 from awf_core.lang.templates.functions import FUNCTIONS
 from awf_core.lang.templates.lexer import Token, read_number, tokenize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from awf_core.lang.templates.calls import Operand
 
 _OPERANDS = frozenset(
     ("bool", "character", "complex", "dot", "field", "identifier", "number", "nil", "raw", "string", "variable", "(")
@@ -119,7 +115,7 @@ class PipelineReader(Cursor):
             self.at -= 1
             commands.append(self._command())
         self._check(commands, context)
-        return operands.Pipeline(position, commands, names, assigns=assigns)
+        return operands.Pipeline(position, tuple(commands), tuple(names), assigns=assigns)
 
     def _declarations(self, context: str) -> tuple[list[str], bool]:
         names: list[str] = []
@@ -171,7 +167,7 @@ class PipelineReader(Cursor):
             break
         if not words:
             self.error("empty command")
-        return Command(position, words)
+        return Command(position, words[0], tuple(words[1:]))
 
     def _operand(self) -> Operand | None:
         word = self._term()
@@ -184,10 +180,10 @@ class PipelineReader(Cursor):
         if isinstance(word, operands.Path):
             return operands.Path(position, (*word.names, *names))
         if isinstance(word, operands.Variable):
-            return operands.Variable(position, word.name, tuple(names))
+            return operands.Variable(position, tuple(names), word.name)
         if isinstance(word, _VALUES_ONLY):
             self.error(f"unexpected . after term {quoted(word.text())}")
-        return operands.Chain(position, word, tuple(names))
+        return operands.Chain(position, tuple(names), word)
 
     def _term(self) -> Operand | None:
         token = self.next_word()
@@ -212,11 +208,11 @@ class PipelineReader(Cursor):
             case "identifier":
                 if token.text not in FUNCTIONS:
                     self.error(f"function {quoted(token.text)} not defined")
-                return operands.Identifier(token.position, token.text)
+                return operands.Identifier(token.position, token.text, FUNCTIONS[token.text])
             case "variable":
                 if token.text not in self.variables:
                     self.error(f"undefined variable {quoted(token.text)}")
-                return operands.Variable(token.position, token.text)
+                return operands.Variable(token.position, (), token.text)
             case "field":
                 return operands.Path(token.position, (token.text[1:],))
             case "bool":

@@ -6,15 +6,13 @@ nothing but itself. Raises LimitError when the text grows too large.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 from awf_core.lang.go.numbers import format_float, int_text
 from awf_core.lang.go.quoting import can_backquote, is_printable, quoted, to_bytes
 from awf_core.lang.templates.errors import check_pieces, check_size
 from awf_core.lang.templates.values import INVALID, Kind, MapView, Opaque, Struct, Value, kind_of, map_items, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DIGITS = {"d": "d", "v": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "X"}
 _PREFIXES = {"b": "0b", "x": "0x", "X": "0X"}
@@ -126,7 +124,7 @@ class Printer:
         sign = "-" if value < 0 else "+" if self.plus else " " if self.space else ""
         least = self.precision
         if least == 0 and value == 0:
-            return self._blank()
+            return self._pad_with_spaces("")
         if least is None:
             least = self.width - len(sign) if self.zero and not self.minus else 0
         digits = format(abs(value), _DIGITS[verb]).rjust(least, "0")
@@ -134,9 +132,6 @@ class Printer:
             digits = digits if digits[0] == "0" else "0" + digits
         prefix = "0o" if verb == "O" else _PREFIXES.get(verb, "") if self.sharp else ""
         return self._pad_with_spaces(sign + prefix + digits)
-
-    def _blank(self) -> None:
-        self._pad_with_spaces("")
 
     def _pad_with_spaces(self, text: str) -> None:
         self.zero, kept = False, self.zero

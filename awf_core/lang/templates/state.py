@@ -6,16 +6,13 @@ size, the steps and the depth of templates within templates.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from collections.abc import Mapping
+from typing import NoReturn, Protocol
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.errors import LimitError, check_size, execution_error, place_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from awf_core.lang.templates.namespaces import Root
-    from awf_core.lang.templates.values import Value
+from awf_core.lang.templates.namespaces import Root
+from awf_core.lang.templates.values import Value
 
 MAX_STEPS = 1_000_000
 MAX_DEPTH = 100
@@ -24,7 +21,9 @@ MAX_DEPTH = 100
 class Located(Protocol):
     """What an error can point at."""
 
-    position: int
+    @property
+    def position(self) -> int:
+        """Its offset in the text."""
 
     def text(self) -> str:
         """The node as it would be written."""

@@ -10,18 +10,15 @@ around it does next: go on, break or continue.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.templates.formatting import printed, sprint
-from awf_core.lang.templates.state import MAX_DEPTH
+from awf_core.lang.templates.operands import Pipeline
+from awf_core.lang.templates.state import MAX_DEPTH, State
 from awf_core.lang.templates.values import INVALID, Kind, Pointer, Value, is_true, kind_of, length_of, map_items
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from awf_core.lang.templates.operands import Pipeline
-    from awf_core.lang.templates.state import State
 
 GO_ON: Final = 0
 BREAK: Final = 1
@@ -31,10 +28,7 @@ CONTINUE: Final = 2
 class Statement(ABC):
     """A part of a body."""
 
-    __slots__ = ("position",)
-
-    def __init__(self, position: int) -> None:
-        self.position = position
+    __slots__ = ()
 
     @abstractmethod
     def execute(self, state: State, dot: Value) -> int:
@@ -45,13 +39,11 @@ class Statement(ABC):
         return False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Body:
     """Statements in a row."""
 
-    __slots__ = ("statements",)
-
-    def __init__(self, statements: Sequence[Statement]) -> None:
-        self.statements = tuple(statements)
+    statements: tuple[Statement, ...]
 
     def run(self, state: State, dot: Value) -> int:
         """Write all, up to a break or continue."""
@@ -67,14 +59,11 @@ class Body:
         return all(statement.is_blank() for statement in self.statements)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Text(Statement):
     """Text outside actions."""
 
-    __slots__ = ("content",)
-
-    def __init__(self, position: int, content: str) -> None:
-        super().__init__(position)
-        self.content = content
+    content: str
 
     def execute(self, state: State, dot: Value) -> int:
         state.write(self.content)
@@ -84,14 +73,11 @@ class Text(Statement):
         return not self.content.strip()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Action(Statement):
     """`{{pipeline}}`: prints its value, unless it declares or assigns."""
 
-    __slots__ = ("pipeline",)
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(pipeline.position)
-        self.pipeline = pipeline
+    pipeline: Pipeline
 
     def execute(self, state: State, dot: Value) -> int:
         value = self.pipeline.value(state, dot)
@@ -100,29 +86,23 @@ class Action(Statement):
         return GO_ON
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Jump(Statement):
     """`{{break}}` or `{{continue}}`."""
 
-    __slots__ = ("signal",)
-
-    def __init__(self, position: int, signal: int) -> None:
-        super().__init__(position)
-        self.signal = signal
+    signal: int
 
     def execute(self, state: State, dot: Value) -> int:
         return self.signal
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Choice(Statement):
     """`if` or `with`, with all its `else if` (`else with`) branches in one node."""
 
-    __slots__ = ("branches", "moves_dot", "otherwise")
-
-    def __init__(self, branches: Sequence[tuple[Pipeline, Body]], otherwise: Body | None, *, moves_dot: bool) -> None:
-        super().__init__(branches[0][0].position)
-        self.branches = tuple(branches)
-        self.otherwise = otherwise
-        self.moves_dot = moves_dot
+    branches: tuple[tuple[Pipeline, Body], ...]
+    otherwise: Body | None
+    moves_dot: bool
 
     def execute(self, state: State, dot: Value) -> int:
         mark = len(state.variables)
@@ -139,16 +119,13 @@ class Choice(Statement):
         return GO_ON if self.otherwise is None else self.otherwise.run(state, dot)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Range(Statement):
     """`range` over a list, a map in the order of its keys, or the numbers below an integer."""
 
-    __slots__ = ("body", "otherwise", "pipeline")
-
-    def __init__(self, pipeline: Pipeline, body: Body, otherwise: Body | None) -> None:
-        super().__init__(pipeline.position)
-        self.pipeline = pipeline
-        self.body = body
-        self.otherwise = otherwise
+    pipeline: Pipeline
+    body: Body
+    otherwise: Body | None
 
     def execute(self, state: State, dot: Value) -> int:
         mark = len(state.variables)
@@ -201,15 +178,13 @@ class Range(Statement):
             state.variables[-2][1] = key
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Include(Statement):
     """`{{template "name" pipeline}}`, also what a block leaves at its place."""
 
-    __slots__ = ("name", "pipeline")
-
-    def __init__(self, position: int, name: str, pipeline: Pipeline | None) -> None:
-        super().__init__(position)
-        self.name = name
-        self.pipeline = pipeline
+    position: int
+    name: str
+    pipeline: Pipeline | None
 
     def text(self) -> str:
         """The statement as error texts show it."""

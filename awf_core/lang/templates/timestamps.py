@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from awf_core.lang.go import layouts
 from awf_core.lang.go.text import Int64
 from awf_core.lang.go.times import TIME_READERS, Time
 from awf_core.lang.templates.values import Kind, Method, Opaque, register_kind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _RFC3339 = re.compile(
     r"(?P<base>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9})\d*)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?",
@@ -45,15 +44,13 @@ class Weekday(_Named):
     names = layouts.DAYS
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Timestamp(Opaque):
     """A time as a value of a template."""
 
-    __slots__ = ("time",)
     type_name = "time.Time"
     hidden_fields = ("wall", "ext", "loc")
-
-    def __init__(self, time: Time) -> None:
-        self.time = time
+    time: Time
 
     def go_string(self) -> str:
         """The time as Go prints it."""

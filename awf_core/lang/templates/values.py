@@ -42,29 +42,19 @@ MISSING: Final = _Mark("missing")
 """No value at all: a pipeline's first command has no previous one; a map has no such key."""
 
 
+@dataclass(slots=True, eq=False)
 class MapView:
     """A Go map whose elements have a type of their own. Never changed once made.
 
     `zero` is what `index` gives for a key that is not there; `wrap` makes an element of what `data` holds.
     """
 
-    # Not a frozen dataclass, nor are Struct and Pointer: one is made for every access, and those take thrice as long.
-    __slots__ = ("data", "is_nil", "type_name", "wrap", "zero")
-
-    def __init__(
-        self,
-        data: Mapping[Any, Any],
-        type_name: str,
-        zero: Value = None,
-        wrap: Callable[[Any], Value] | None = None,
-        *,
-        is_nil: bool = False,
-    ) -> None:
-        self.data = data
-        self.type_name = type_name
-        self.zero = zero
-        self.wrap = wrap
-        self.is_nil = is_nil
+    # Not frozen, nor are Struct and Pointer: one is made for every access, and a frozen one takes thrice as long.
+    data: Mapping[Any, Any]
+    type_name: str
+    zero: Value = None
+    wrap: Callable[[Any], Value] | None = None
+    is_nil: bool = field(default=False, kw_only=True)
 
     def get(self, key: Value) -> Value:
         """The element at `key`, or MISSING."""
@@ -111,14 +101,12 @@ class StructType:
     is_comparable: bool = True
 
 
+@dataclass(slots=True, eq=False)
 class Struct:
     """A value of a struct type, over the mapping that holds its data. Never changed once made."""
 
-    __slots__ = ("data", "type")
-
-    def __init__(self, kind: StructType, data: Mapping[str, Any]) -> None:
-        self.type = kind
-        self.data = data
+    type: StructType
+    data: Mapping[str, Any]
 
     def get(self, name: str) -> Value:
         """The value of one of the type's fields."""
@@ -129,14 +117,12 @@ class Struct:
         return value if known.wrap is None else known.wrap(value)
 
 
+@dataclass(slots=True, eq=False)
 class Pointer:
     """A pointer to a struct; `target=None` is the nil pointer of that type. Never changed once made."""
 
-    __slots__ = ("target", "type")
-
-    def __init__(self, kind: StructType, target: Struct | None) -> None:
-        self.type = kind
-        self.target = target
+    type: StructType
+    target: Struct | None
 
 
 class Opaque:
