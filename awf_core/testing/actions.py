@@ -89,10 +89,19 @@ def ack(mq: Mq, *deliveries: Delivery, replies: Sequence[Outgoing] = ()) -> None
 
 
 def nack(mq: Mq, *deliveries: Delivery, delay_s: float = 0.0, is_counted: bool = True) -> None:
-    """Nack. Fails unless the broker accepts all. `is_counted=False` releases."""
-    nacks = [Nack(delivery=d, delay_s=delay_s, counted=is_counted, reason="kit") for d in deliveries]
+    """Nack, with a history as the core writes it. Fails unless the broker accepts all. `is_counted=False` releases."""
+    nacks = [
+        Nack(delivery=d, delay_s=delay_s, counted=is_counted, reason="kit", history=history_after(d, is_counted))
+        for d in deliveries
+    ]
     results = list(mq.nack(nacks))
     assert results == [None] * len(nacks), f"nack: expected {len(nacks)} times None, got {results}"
+
+
+def history_after(delivery: Delivery, is_counted: bool) -> list[dict[str, object]]:  # noqa: FBT001 - as in Nack
+    """The history that the core stores with a nack of `delivery`: one more entry where it counts."""
+    entries = [dict(entry) for entry in delivery.history]
+    return [*entries, {"attempt": delivery.attempt, "reason": "kit"}] if is_counted else entries
 
 
 def dead_letter(
@@ -104,7 +113,7 @@ def dead_letter(
         queue=queue,
         reason=reason,
         error="the kit says so",
-        history=[{"attempt": delivery.attempt, "reason": reason}],
+        history=[*delivery.history, {"attempt": delivery.attempt, "reason": reason}],
         replies=replies,
     )
     results = list(mq.dead_letter([item]))

@@ -25,6 +25,7 @@ from awf_core.plugin.checks import is_marked
 from awf_core.plugin.loader import load_backend
 from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
 from awf_core.testing.eventually import eventually
+from awf_core.testing.needs import LARGEST_BODY_TRIED
 from awf_core.testing.process import LoggedProcess, Project, awf_command
 from awf_core.testing.proxy import Proxy
 from awf_core.worker.decide import CRASH_CAP
@@ -46,6 +47,7 @@ EXPECTED_EXITS = (None, 0, 3, 5, -signal.SIGKILL)
 # Short waits and few attempts; a retry has no delay, so that no case waits for it.
 WORKER_RULES: dict[str, object] = {
     "concurrency": 4,
+    "max_body_bytes": LARGEST_BODY_TRIED,
     "grace": "5s",
     "retry": {"max_attempts": 2, "initial_delay": "0s", "jitter": 0, "defer_unknown": "0s"},
 }
@@ -145,10 +147,14 @@ class Kit:
         proxy: Proxy | None = None,
         declare: Declare = "auto",
         settings: Mapping[str, object] | None = None,
+        rules: Mapping[str, object] | None = None,
     ) -> Mq:
-        """A new connection, closed at the end of the test. `is_short`: with the short lease."""
+        """A new connection of another process, closed at the end of the test.
+
+        `is_short`: with the short lease. `rules`: other keys under `mq:`.
+        """
         assembly = self.assembly(
-            worker=worker, is_short=is_short, clock=clock, proxy=proxy, declare=declare, settings=settings
+            worker=worker, is_short=is_short, clock=clock, proxy=proxy, declare=declare, settings=settings, rules=rules
         )
         self._open.append(assembly.mq)
         if is_open:

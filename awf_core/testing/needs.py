@@ -30,6 +30,8 @@ FLUSH = "needs a broker that can be made to forget everything"
 STORAGE = "needs a way to measure what is stored"
 PROCESSES = "the broker lives in one process"
 LOGIN = "needs credentials that the broker refuses"
+NACK_DELAY = "a nack can't be delayed"
+PUBLISH_DELAY = "a publish can't be delayed"
 LOSABLE = "deliveries can't be lost: no lease, and no server to cut the connection to"
 
 
@@ -113,4 +115,6 @@ _REASONS: Mapping[str, tuple[Callable[[MqTarget, Kit], bool], str]] = {
     "processes": (lambda target, _: target.is_shared, PROCESSES),
     "login": (lambda target, _: target.refused_login is not None, LOGIN),
     "losable": (_is_losable, LOSABLE),
+    "nack_delay": (lambda _, kit: kit.capabilities.max_nack_delay_s != 0, NACK_DELAY),
+    "publish_delay": (lambda _, kit: kit.capabilities.max_publish_delay_s != 0, PUBLISH_DELAY),
 }

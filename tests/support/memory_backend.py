@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, TypeVar
 
 from memory_faults import FAULTS, Switches, broken
-from memory_store import MAX_BODY_BYTES, Entry, Store
+from memory_store import MAX_BODY_BYTES, MAX_DELAY_S, Claimant, Entry, Store
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from awf_core.contract import Ack, Capabilities, DeadLetter, Nack, Page, Stats
@@ -74,12 +74,19 @@ class Backend:
 
     def __init__(self, settings: MemorySettings, context: BackendContext) -> None:
         self.settings = settings
-        self.worker = context.worker
+        self._claimant = Claimant(
+            owner=context.instance, max_body_bytes=context.max_body_bytes, wall_clock=context.clock.now
+        )
+        self._reply_ttl_s = context.reply_ttl_s
         self.capabilities = Capabilities(
             lease_s=settings.lease_s,
+            max_publish_delay_s=MAX_DELAY_S,
+            max_nack_delay_s=MAX_DELAY_S,
+            max_delay_s=MAX_DELAY_S,
             max_body_bytes=MAX_BODY_BYTES,
             atomic_settle=True,
             stable_ids=True,
+            oversized_stubs=True,
             headers=True,
             state=True,
             temporary_reply=True,
@@ -114,7 +121,7 @@ class Backend:
         with store.changed:
             while not self._is_stopped:
                 store.lease_s = self.settings.lease_s
-                taken = store.take(queue, limit)
+                taken = store.take(queue, limit, self._claimant)
                 left_s = end - time.monotonic()
                 if taken or left_s <= 0:
                     return taken
@@ -139,7 +146,7 @@ class Backend:
     @hookimpl
     def awf_mq_ack(self, acks: Sequence[Ack]) -> Sequence[BrokerError | None]:
         def done(store: Store, entry: Entry, ack: Ack) -> None:
-            store.answer(ack.replies)
+            store.answer(ack.replies, self._reply_ttl_s)
             if ack.remember is not None:
                 store.remember(ack.remember)
             store.remove(entry)
@@ -153,24 +160,17 @@ class Backend:
     @hookimpl
     def awf_mq_dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Sequence[BrokerError | None]:
         def dead(store: Store, entry: Entry, dead_letter: DeadLetter) -> None:
-            store.answer(dead_letter.replies)
+            store.answer(dead_letter.replies, self._reply_ttl_s)
             store.dead_letter(entry, dead_letter)
 
         return self._settle(dead_letters, dead)
 
     @hookimpl
-    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
         store = self.store
-        lost: list[Delivery] = []
         with store.changed:
             store.lease_s = self.settings.lease_s
-            for delivery in deliveries:
-                entry = store.held(delivery)
-                if entry is None:
-                    lost.append(delivery)
-                else:
-                    store.extend(entry)
-        return lost if self._switches.admits_losses else []
+            return self._switches.extended([self._extend(store, delivery) for delivery in deliveries])
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
@@ -226,6 +226,14 @@ class Backend:
         with store.changed:
             live = ((key, store.read(key)) for key in sorted(store.state) if key.startswith(prefix))
             return [(key, value) for key, value in live if value is not None]
+
+    def _extend(self, store: Store, delivery: Delivery) -> BrokerError | None:
+        entry = store.held_by_extend(delivery)
+        if entry is None:
+            store.take_back(delivery.receipt)
+            return _lost(delivery)
+        store.extend(entry)
+        return None
 
     def _stop(self) -> None:
         store = self.store

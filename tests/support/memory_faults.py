@@ -9,13 +9,15 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import memory_in_hand_faults as in_hand
 import memory_operating_faults as operating
-from memory_store import Entry, Receipt, Store
+from memory_store import Claimant, Entry, Receipt, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from awf_core.contract import Delivery, Nack, Outgoing
+    from awf_core.errors import BrokerError
 
 EVERY = 3
 LATE_S = 2.0
@@ -28,7 +30,8 @@ class Switches:
         self.hears_close = "deaf_to_close" not in faults
         self.hears_interrupt = "deaf_to_interrupt" not in faults
         self.sleeps = "spin" not in faults
-        self.admits_losses = "extend_lies" not in faults
+        self._admits_losses = "extend_lies" not in faults
+        self._loses_all = "extend_all_or_nothing" in faults
         self._leaks = "leak_files" in faults
         self._leaked: list[int] = []
 
@@ -36,6 +39,13 @@ class Switches:
         """A connection was opened; with `leak_files` its file is never closed."""
         if self._leaks:
             self._leaked.append(os.open(os.devnull, os.O_RDONLY))
+
+    def extended(self, answers: list[BrokerError | None]) -> list[BrokerError | None]:
+        """What an extend answers."""
+        losses = [answer for answer in answers if answer is not None]
+        if losses and self._loses_all:
+            return losses[:1] * len(answers)
+        return answers if self._admits_losses else [None] * len(answers)
 
 
 class Drop(Store):
@@ -95,7 +105,7 @@ class AcceptForgedReceipts(Store):
 class AckWithoutReply(Store):
     """The message is acked and its reply is lost."""
 
-    def answer(self, replies: Sequence[Outgoing]) -> None:
+    def answer(self, replies: Sequence[Outgoing], ttl_s: float) -> None:
         pass
 
 
@@ -113,7 +123,7 @@ class AckForgets(Store):
     """An acked message is redelivered."""
 
     def remove(self, entry: Entry) -> None:
-        entry.is_held = False
+        entry.owner = None
         entry.due_at = self.now()
 
 
@@ -134,9 +144,9 @@ class CountNothing(Store):
 class CountNoCrash(Store):
     """A delivery that ended in a crash is not counted."""
 
-    def deliver(self, entry: Entry) -> Delivery:
+    def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
         entry.deliveries -= entry.is_held
-        return super().deliver(entry)
+        return super().deliver(entry, claimant)
 
 
 class NackImmediately(Store):
@@ -177,8 +187,8 @@ class TextBodies(Store):
 class ChangeIds(Store):
     """Each delivery has another message id."""
 
-    def deliver(self, entry: Entry) -> Delivery:
-        return replace(super().deliver(entry), id=f"memory-{entry.id}-{entry.deliveries}")
+    def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
+        return replace(super().deliver(entry, claimant), id=f"memory-{entry.id}-{entry.deliveries}")
 
 
 class SharedQueues(Store):
@@ -192,8 +202,8 @@ class SharedQueues(Store):
 class TwoOwners(Store):
     """A held message is delivered to other consumers too."""
 
-    def deliver(self, entry: Entry) -> Delivery:
-        delivery = super().deliver(entry)
+    def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
+        delivery = super().deliver(entry, claimant)
         entry.due_at = self.now()
         return delivery
 
@@ -201,8 +211,8 @@ class TwoOwners(Store):
 class IgnoreLimit(Store):
     """A consumer gets more deliveries than its limit."""
 
-    def take(self, queue: str, limit: int) -> list[Delivery]:
-        return super().take(queue, limit + 1)
+    def take(self, queue: str, limit: int, claimant: Claimant) -> list[Delivery]:
+        return super().take(queue, limit + 1, claimant)
 
 
 class ExtendForgets(Store):
@@ -215,8 +225,8 @@ class ExtendForgets(Store):
 class ShortLease(Store):
     """A lease ends too early."""
 
-    def deliver(self, entry: Entry) -> Delivery:
-        delivery = super().deliver(entry)
+    def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
+        delivery = super().deliver(entry, claimant)
         # Much too early, so that the case finds it on a busy machine too.
         entry.due_at -= self.lease_s * 0.9
         return delivery
@@ -225,8 +235,8 @@ class ShortLease(Store):
 class NeverRedeliver(Store):
     """A message that a dead process held is never redelivered."""
 
-    def deliver(self, entry: Entry) -> Delivery:
-        delivery = super().deliver(entry)
+    def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
+        delivery = super().deliver(entry, claimant)
         entry.due_at = self.now() + 3600
         return delivery
 
@@ -272,10 +282,12 @@ FAULTS: dict[str, type[Store] | None] = {
     "overstate_max_body": operating.OverstateMaxBody,
     "state_overwrites": operating.StateOverwrites,
     "state_forever": operating.StateForever,
+    **in_hand.FAULTS,
     "deaf_to_close": None,
     "deaf_to_interrupt": None,
     "spin": None,
     "extend_lies": None,
+    "extend_all_or_nothing": None,
     "leak_files": None,
 }
 """Every fault by name; None = a switch in `Switches`."""

@@ -81,7 +81,7 @@ class PurgeTakesHeld(Store):
     """A purge removes messages that a consumer holds."""
 
     def free(self, queue: str) -> list[Entry]:
-        return [entry for entry in self.entries.values() if entry.queue == queue]
+        return self.of_queue(queue)
 
 
 class StatsLie(Store):

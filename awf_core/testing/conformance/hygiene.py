@@ -43,7 +43,7 @@ class Hygiene:
         _assert_counts(mq, kit, ready=4, delayed=0, in_flight=0, dead=0)
         first, second, third = take(mq, kit.names.work, 3)
         _assert_counts(mq, kit, ready=1, delayed=0, in_flight=3, dead=0)
-        if mq.capabilities.delay:
+        if mq.capabilities.max_nack_delay_s != 0:
             nack(mq, first, delay_s=FAR_S)
             _assert_counts(mq, kit, ready=1, delayed=1, in_flight=2, dead=0)
         else:
@@ -51,7 +51,7 @@ class Hygiene:
         dead_letter(mq, second, kit.names.dead)
         ack(mq, third)
 
-        _assert_counts(mq, kit, ready=1, delayed=1 if mq.capabilities.delay else 0, in_flight=0, dead=1)
+        _assert_counts(mq, kit, ready=1, delayed=1 if mq.capabilities.max_nack_delay_s != 0 else 0, in_flight=0, dead=1)
 
     @case("H1b")
     def test_the_counts_of_an_absent_queue_are_zero(self, kit: Kit) -> None:
@@ -210,9 +210,9 @@ def _use_every_operation(mq: Mq, kit: Kit) -> None:
         dead_letter(mq, delivery, kit.names.dead)
     for delivery in deliveries[6:]:
         ack(mq, delivery, replies=[Outgoing(queue=kit.names.replies, body=b"answer")])
-    if mq.capabilities.delay:
+    if mq.capabilities.max_publish_delay_s != 0:
         publish(mq, Outgoing(queue=kit.names.work, body=b"later", delay_s=0.2))
-    finish(mq, kit.names.work, 5 if mq.capabilities.delay else 4)
+    finish(mq, kit.names.work, 5 if mq.capabilities.max_publish_delay_s != 0 else 4)
     if kit.has_hook("awf_mq_purge"):
         mq.purge(kit.names.dead)
     else:

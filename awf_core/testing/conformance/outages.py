@@ -118,6 +118,26 @@ class Outages:
         assert answers == [None] or isinstance(answers[0], LeaseLost)
         assert proxy.accepted > 1, "expected a new connection after the cut"
 
+    @case("G4c", "server")
+    def test_a_publish_whose_answer_is_lost_is_in_doubt(self, kit: Kit) -> None:
+        """G4c: the broker may have stored it: an error with `in_doubt`, or the answer of a later call; never a loss."""
+        proxy, consumer = kit.proxy(), kit.mq(worker="kit-2")
+        mq = kit.mq(proxy=proxy)
+        send(mq, kit.names.work, b"connected")
+        take_one(consumer, kit.names.work)
+
+        proxy.cut_after(0, towards="client")
+        answer = _try(lambda: mq.publish([_x(kit)]))
+        error = answer[0] if isinstance(answer, list) else answer
+
+        if error is None:
+            assert _take_patiently(consumer, kit.names.work).body == b"x", (
+                "expected an accepted message to be delivered"
+            )
+            return
+        assert isinstance(error, BrokerUnavailable), f"the answer was lost: expected BrokerUnavailable, got {error!r}"
+        assert error.in_doubt, f"the broker may have stored the message: expected in_doubt=True, got False: {error}"
+
     @case("G5", "server")
     def test_a_half_open_connection_is_detected(self, kit: Kit) -> None:
         """G5: a call raises BrokerUnavailable within `half_open_s`, and later calls work."""

@@ -12,7 +12,9 @@ from awf_core.testing.conformance.basics import Basics
 from awf_core.testing.conformance.dead_letters import DeadLetters
 from awf_core.testing.conformance.delivery import DeliveryCases
 from awf_core.testing.conformance.hygiene import Hygiene
+from awf_core.testing.conformance.in_hand import InHandCases
 from awf_core.testing.conformance.leases import Leases
+from awf_core.testing.conformance.limits import Limits
 from awf_core.testing.conformance.outages import Outages
 from awf_core.testing.conformance.replies import Replies
 from awf_core.testing.conformance.retry import Retry
@@ -26,7 +28,19 @@ if TYPE_CHECKING:
 
 
 # In reverse: pytest runs the methods of the last base first.
-class MqConformance(WorkerCases, Hygiene, Outages, Replies, DeadLetters, Leases, Retry, DeliveryCases, Basics):
+class MqConformance(
+    WorkerCases,
+    Hygiene,
+    Outages,
+    Limits,
+    Replies,
+    DeadLetters,
+    InHandCases,
+    Leases,
+    Retry,
+    DeliveryCases,
+    Basics,
+):
     """The whole kit. `skips`: case id -> reason, for exactly the cases that the backend skips; None = no check."""
 
     skips: ClassVar[Mapping[str, str] | None] = {}

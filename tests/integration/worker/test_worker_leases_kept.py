@@ -53,7 +53,7 @@ class Broker:
         return [LeaseLost("lost") if each.receipt in self.lost else None for each in deliveries]
 
 
-def keeper_of(broker: Broker, lease_s: float | None = LEASE_S, **options: Any) -> LeaseKeeper:
+def make_leases(broker: Broker, lease_s: float | None = LEASE_S, **options: Any) -> LeaseKeeper:
     mq = Mq(broker, Capabilities(lease_s=lease_s, stable_ids=lease_s is not None), backend="test")  # type: ignore[arg-type]
     return LeaseKeeper(mq, SystemClock(), Throttle(SystemClock()), **options)
 
@@ -74,7 +74,7 @@ def test_a_run_that_begins_just_after_all_were_cancelled_is_cancelled_too(projec
 
 def test_a_queue_whose_broker_hangs_holds_up_no_other_queues_leases_and_no_max_run() -> None:
     broker = Broker(hanging={"frozen"})
-    leases = keeper_of(broker)
+    leases = make_leases(broker)
     (frozen,) = leases.take([delivery(1, queue="frozen")]).fresh
     leases.take([delivery(2, queue="healthy")])
     cancel = Cancel()
@@ -91,7 +91,7 @@ def test_a_queue_whose_broker_hangs_holds_up_no_other_queues_leases_and_no_max_r
 
 def test_nothing_is_fetched_from_a_queue_whose_leases_are_overdue() -> None:
     broker = Broker(failing={"q"})
-    leases = keeper_of(broker)
+    leases = make_leases(broker)
     leases.take([delivery(1)])
     renewer = leases.of_queue("q")
 
@@ -107,7 +107,7 @@ def test_nothing_is_fetched_from_a_queue_whose_leases_are_overdue() -> None:
 
 def test_a_run_whose_lease_is_lost_is_cancelled_after_the_time_in_which_its_message_may_come_back() -> None:
     broker = Broker(lost={1})
-    leases = keeper_of(broker, lease_s=None, rebind_timeout_s=0.3)
+    leases = make_leases(broker, lease_s=None, rebind_timeout_s=0.3)
     (message,) = leases.take([delivery(1)]).fresh
     cancel = Cancel()
     leases.running(message, cancel, None)
@@ -124,7 +124,7 @@ def test_a_run_whose_lease_is_lost_is_cancelled_after_the_time_in_which_its_mess
 
 def test_a_run_whose_message_comes_back_in_time_goes_on() -> None:
     broker = Broker(lost={1})
-    leases = keeper_of(broker, lease_s=None, rebind_timeout_s=60.0)
+    leases = make_leases(broker, lease_s=None, rebind_timeout_s=60.0)
     (message,) = leases.take([delivery(1)]).fresh
     cancel = Cancel()
     leases.running(message, cancel, None)
@@ -137,7 +137,7 @@ def test_a_run_whose_message_comes_back_in_time_goes_on() -> None:
 
 
 def test_a_redelivery_of_equal_bytes_is_another_message_while_the_first_one_is_ours() -> None:
-    leases = keeper_of(Broker(), lease_s=None)
+    leases = make_leases(Broker(), lease_s=None)
     leases.take([delivery(1)])
 
     taken = leases.take([delivery(2, deliveries=2)])
@@ -147,7 +147,7 @@ def test_a_redelivery_of_equal_bytes_is_another_message_while_the_first_one_is_o
 
 def test_with_continue_a_run_goes_on_though_its_message_is_gone() -> None:
     broker = Broker(lost={1})
-    leases = keeper_of(broker, lease_s=None, rebind_timeout_s=0.1, on_lost="continue")
+    leases = make_leases(broker, lease_s=None, rebind_timeout_s=0.1, on_lost="continue")
     (message,) = leases.take([delivery(1)]).fresh
     cancel = Cancel()
     leases.running(message, cancel, None)
@@ -162,7 +162,7 @@ def test_with_continue_a_run_goes_on_though_its_message_is_gone() -> None:
 
 def test_nothing_starts_past_its_lease_without_a_renewal() -> None:
     broker = Broker(lost={2})
-    leases = keeper_of(broker)
+    leases = make_leases(broker)
     now = SystemClock().monotonic()
     late, lost = leases.take(
         [delivery(1, lease_until=now - 1), replace(delivery(2, lease_until=now - 1), id="other")]
@@ -177,7 +177,7 @@ def test_nothing_starts_past_its_lease_without_a_renewal() -> None:
 
 
 def test_nothing_starts_past_its_lease_while_the_broker_does_not_answer() -> None:
-    leases = keeper_of(Broker(failing={"q"}))
+    leases = make_leases(Broker(failing={"q"}))
     (late,) = leases.take([delivery(1, lease_until=SystemClock().monotonic() - 1)]).fresh
 
     assert not leases.may_start(late)
