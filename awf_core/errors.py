@@ -16,6 +16,7 @@
         ├── LeaseLost                the lease of the delivery ended: the message was, or will be, redelivered
         ├── QueueMissing             the named queue does not exist and may not be created
         ├── BodyTooLarge             over the broker's limit; nothing was sent
+        ├── PluginFailed          2  the backend broke the contract: an exception or an answer that it doesn't allow
         └── Unroutable               no queue accepts it: a reply address that leads nowhere
 
 A message says what, where, which value; `hint` says what to do. Both may reach a log or a result, so neither may
@@ -123,6 +124,12 @@ class QueueMissing(BrokerError):
 
 class BodyTooLarge(BrokerError):
     """A body over the broker's limit; it was not sent."""
+
+
+class PluginFailed(BrokerError):
+    """The backend, or a plugin that wraps it, broke the contract; the text names the hook and what it did."""
+
+    exit_code = 2
 
 
 class Unroutable(BrokerError):

@@ -56,6 +56,7 @@ def worker_command(
       4  the broker was not reached within --connect-timeout
       5  stopped by force; unfinished messages were released
     """
+    from awf_core.engine.process.orphans import reap_in_background
     from awf_core.observe.log import configure_logging
     from awf_core.worker.build import WorkerOptions, build_worker
     from awf_core.worker.checks import workflow_warnings
@@ -72,4 +73,5 @@ def worker_command(
     )
     worker, assembly = build_worker(config, options, cwd=Path.cwd(), env=os.environ)
     log_started(config, assembly, burst=burst, warnings=workflow_warnings(Path.cwd(), os.environ))
+    reap_in_background()
     return worker.serve()

@@ -8,17 +8,23 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import resource
 import subprocess
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from awf_core.engine.process.sweep import TOKEN_VARIABLE
+from awf_core.engine.process import orphans
+from awf_core.engine.process.sweep import TOKEN_VARIABLE, limit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _TOKEN_KEY = TOKEN_VARIABLE.encode()
 _BUSY_ATTEMPTS = 20
+_RTTIME: int | None = getattr(resource, "RLIMIT_RTTIME", None)
+_limiting = threading.Lock()
 _counter = itertools.count(1)
 _nonce = os.urandom(6).hex().encode()
 
@@ -52,14 +58,16 @@ def with_token(env: Mapping[bytes, bytes], token: bytes) -> dict[bytes, bytes]:
     return marked
 
 
-def start(argv: Sequence[str], *, env: Mapping[bytes, bytes], cwd: str | None) -> Started:
-    """Start `argv` in a session of its own with empty standard input. Raises StartFailed."""
+def start(argv: Sequence[str], *, env: Mapping[bytes, bytes], cwd: str | None, token: bytes) -> Started:
+    """Start `argv` in a session of its own with empty standard input, numbered as `token`. Raises StartFailed."""
     descriptors: list[int] = []
     try:
         descriptors += os.pipe()
         descriptors += os.pipe()
         out_fd, out_write, err_fd, err_write = descriptors
-        popen = _popen(argv, env=env, cwd=cwd, out_write=out_write, err_write=err_write)
+        with _numbered(limit_of(token)):
+            popen = _popen(argv, env=env, cwd=cwd, out_write=out_write, err_write=err_write)
+        orphans.expect(popen.pid)
     except (OSError, ValueError) as problem:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -67,6 +75,27 @@ def start(argv: Sequence[str], *, env: Mapping[bytes, bytes], cwd: str | None) -
     os.close(out_write)
     os.close(err_write)
     return Started(popen=popen, out_fd=out_fd, err_fd=err_fd)
+
+
+@contextmanager
+def _numbered(number: int) -> Iterator[None]:
+    """Children started inside inherit `number` as a limit that limits nothing, and so do theirs.
+
+    Where the system has no such limit, or sets one of its own, they inherit that.
+    """
+    if _RTTIME is None:
+        yield
+        return
+    with _limiting:
+        before = resource.getrlimit(_RTTIME)
+        if before != (resource.RLIM_INFINITY, resource.RLIM_INFINITY):
+            yield
+            return
+        resource.setrlimit(_RTTIME, (number, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(_RTTIME, before)
 
 
 def _popen(

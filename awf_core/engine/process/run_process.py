@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from awf_core.engine.process import orphans
 from awf_core.engine.process.captured import UNLIMITED, OutputLimit
 from awf_core.engine.process.guardian import guardian
 from awf_core.engine.process.launch import Started, StartFailed, new_token, start, with_token
@@ -90,7 +91,7 @@ def run_process(
     guard = guardian()
     slot = guard.open(token)
     try:
-        started = start(argv, env=with_token(env, token), cwd=cwd)
+        started = start(argv, env=with_token(env, token), cwd=cwd, token=token)
         return _finish(started, token, timeout_s, cancel, on_output, output_limit)
     except StartFailed as problem:
         return Finished(end="not_started", problem=str(problem))
@@ -125,6 +126,7 @@ def _finish(
         raise
     finally:
         watch.close()
+        orphans.forget(popen.pid)
     stdout, stdout_cut_bytes = watch.output("stdout")
     stderr, stderr_cut_bytes = watch.output("stderr")
     return Finished(

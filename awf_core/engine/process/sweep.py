@@ -1,4 +1,6 @@
-"""Find and kill the processes that carry a step's token in their environment, whatever session they are in.
+"""Find and kill the processes that carry a step's token, whatever session they are in.
+
+They carry it in their environment, and its number as their limit of realtime CPU, which a cleaned environment keeps.
 
 Called by `run_process.py` after a timeout or cancel, and run as a script by the guardian (`guardian.py`): it imports
 three small modules and nothing else, so that the guardian stays small. Without /proc it finds nothing.
@@ -13,12 +15,13 @@ import time
 TOKEN_VARIABLE = "AWF_STEP_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 SLOT_BYTES = 64
 _MARK = TOKEN_VARIABLE.encode() + b"="
+_LIMIT = b"Max realtime timeout"
 _MIN_PASSES = 2
 _MAX_PASSES = 50
 
 
 def kill_marked(tokens: tuple[bytes, ...], *, settle_s: float = 0.0) -> int:
-    """SIGKILL every process whose AWF_STEP_TOKEN holds one of `tokens`; returns how many kills were sent.
+    """SIGKILL every process that carries one of `tokens`; returns how many kills were sent.
 
     Repeats until a pass finds nothing, because a process may fork, or be in the middle of an exec, during one.
     `settle_s` is slept between passes. Processes of other users are left alone.
@@ -84,7 +87,22 @@ def _kill(pid: int) -> bool:
 
 def _marked(tokens: tuple[bytes, ...]) -> list[int]:
     own = os.getpid()
-    return [pid for pid in _process_ids() if pid != own and _carries(pid, tokens)]
+    limits = {b"%d" % limit_of(token) for token in tokens}
+    return [pid for pid in _process_ids() if pid != own and (_carries(pid, tokens) or _is_limited(pid, limits))]
+
+
+def limit_of(token: bytes) -> int:
+    """The number of `token`, for RLIMIT_RTTIME: in microseconds it is over 100,000 years, so it limits nothing."""
+    return 1 << 62 | int.from_bytes(token, "big") % ((1 << 61) - 1)
+
+
+def _is_limited(pid: int, limits: set[bytes]) -> bool:
+    try:
+        with open(f"/proc/{pid}/limits", "rb") as file:  # noqa: PTH123
+            _, _, values = file.read().partition(_LIMIT)
+    except OSError:
+        return False
+    return bool(values) and values.split(maxsplit=1)[0] in limits
 
 
 def _carries(pid: int, tokens: tuple[bytes, ...]) -> bool:
@@ -111,10 +129,20 @@ def guard(pipe: int, memory: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")
+    _forget_limit()
     while os.read(pipe, 4096):
         pass
     size = os.fstat(memory).st_size
     kill_marked(open_tokens(os.pread(memory, size, 0)), settle_s=0.1)
+
+
+def _forget_limit() -> None:
+    """Drop the number of a step that started at the same moment: a sweep would take the guardian for a part of it."""
+    import resource
+
+    if hasattr(resource, "RLIMIT_RTTIME"):
+        _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (hard, hard))
 
 
 if __name__ == "__main__":
