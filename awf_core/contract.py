@@ -67,10 +67,6 @@ class Delivery:
     expires_in_s: float | None = None
     priority: int | None = None
     group: str | None = None
-    # Of the contract before: they go as soon as no backend sets them.
-    released: int = 0
-    first_seen_at: float | None = None
-    expires_at: float | None = None
 
     @property
     def is_stub(self) -> bool:
@@ -259,10 +255,6 @@ class Capabilities:
     browse_exact: bool = False
     interrupt_s: float = 1.0
     ordered: bool = False
-    # Of the contract before: they go as soon as nothing reads them.
-    max_delay_s: float | None = None
-    release_counts: bool = False
-    delay: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

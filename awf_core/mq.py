@@ -11,7 +11,7 @@ from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar, cast
 
 from awf_core.contract import Delivery, Page, Stats
-from awf_core.errors import AwfError, BrokerError, LeaseLost, PluginFailed, UsageError, redact_url
+from awf_core.errors import AwfError, BrokerError, PluginFailed, UsageError, redact_url
 from awf_core.outgoing import OutgoingRules
 
 if TYPE_CHECKING:
@@ -104,10 +104,7 @@ class Mq:
 
     def extend(self, deliveries: Sequence[Delivery]) -> Answers:
         """See `awf_mq_extend`. The deliveries are of one queue."""
-        answers = self._call("awf_mq_extend", deliveries=deliveries)
-        if _is_sequence(answers):
-            answers = _of_the_contract_before(deliveries, answers)
-        return self._checked("awf_mq_extend", answers, len(deliveries))
+        return self._answers("awf_mq_extend", deliveries=deliveries)
 
     def stats(self, queue: str) -> Stats:
         """See `awf_mq_stats`."""
@@ -221,11 +218,3 @@ def _answered(items: Sequence[Item], problems: Answers, call: Callable[[Sequence
     fine = [item for item, problem in zip(items, problems, strict=True) if problem is None]
     answers = iter(call(fine) if fine else ())
     return [next(answers) if problem is None else problem for problem in problems]
-
-
-def _of_the_contract_before(deliveries: Sequence[Delivery], answers: Sequence[Any]) -> Sequence[Any]:
-    """Answers of a backend that still returns the lost deliveries of a call. It goes with the last of them."""
-    if len(answers) == len(deliveries) and not any(isinstance(answer, type(deliveries[0])) for answer in answers):
-        return answers
-    lost = {id(answer) for answer in answers}
-    return [LeaseLost("the lease ended") if id(delivery) in lost else None for delivery in deliveries]

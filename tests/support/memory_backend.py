@@ -82,7 +82,6 @@ class Backend:
             lease_s=settings.lease_s,
             max_publish_delay_s=MAX_DELAY_S,
             max_nack_delay_s=MAX_DELAY_S,
-            max_delay_s=MAX_DELAY_S,
             max_body_bytes=MAX_BODY_BYTES,
             atomic_settle=True,
             stable_ids=True,

@@ -134,8 +134,6 @@ class Store:
             lease_until=now + self.lease_s,
             expires_in_s=None if entry.expires_at == float("inf") else entry.expires_at - now,
             group=message.group,
-            released=entry.deliveries - entry.attempt - len(entry.crashed),
-            first_seen_at=claimant.wall_clock() - (now - entry.first_seen_at),
         )
 
     def note_crash(self, entry: Entry, claims: str) -> None:

@@ -217,7 +217,6 @@ def _capabilities(lease_s: float) -> Capabilities:
         lease_s=lease_s,
         max_publish_delay_s=MAX_SPAN_S,
         max_nack_delay_s=MAX_SPAN_S,
-        max_delay_s=MAX_SPAN_S,
         max_body_bytes=messages.MAX_BODY_BYTES,
         batch=500,
         atomic_settle=True,

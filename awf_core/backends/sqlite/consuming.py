@@ -157,7 +157,7 @@ class Consuming:
             self._was_full = len(rows) == limit
             if self._waker.is_stopped:
                 raise GaveUp
-            return [_delivery(row, claim, self._claimant.owner, self._clock) for row in rows]
+            return [_delivery(row, claim, self._claimant.owner) for row in rows]
         return []
 
     def _begun(self, connection: QueueConnection, queue: str) -> _Claim:
@@ -179,7 +179,7 @@ class Consuming:
         return rows
 
 
-def _delivery(row: tuple[Any, ...], claim: _Claim, owner: str, clock: Clock) -> Delivery:
+def _delivery(row: tuple[Any, ...], claim: _Claim, owner: str) -> Delivery:
     (row_id, attempt, deliveries, crashes, last_owner, first_seen_ms, expires_ms, message_id, reply_to, correlation_id,
      headers, history, body) = row  # fmt: skip
     crashed = crash_count(crashes) + (last_owner is not None and last_owner != owner)
@@ -202,6 +202,4 @@ def _delivery(row: tuple[Any, ...], claim: _Claim, owner: str, clock: Clock) -> 
         age_s=age_s,
         lease_until=claim.lease_until,
         expires_in_s=None if expires_ms is None else (expires_ms - claim.now_ms) / 1000,
-        released=deliveries - attempt - crashed,
-        first_seen_at=clock.now() - age_s,
     )

@@ -286,13 +286,11 @@ def _capabilities(settings: RabbitMqSettings) -> Capabilities:
         max_hold_s=None if settings.ack == "on_accept" else settings.consumer_timeout_s,
         max_publish_delay_s=settings.delays_s[-1],
         max_nack_delay_s=settings.delays_s[-1],
-        max_delay_s=settings.delays_s[-1],
         max_body_bytes=settings.max_body_bytes,
         reserved_names=RESERVED,
         batch=200,
         # A reply is published before the broker can refuse the acknowledgement.
         fenced=False,
-        release_counts=True,
         attempts="exact" if settings.queue_type == "quorum" else "approximate",
         headers=True,
         temporary_reply=True,

@@ -200,7 +200,6 @@ def _capabilities(settings: RedisSettings) -> Capabilities:
         lease_s=settings.lease_s,
         max_publish_delay_s=MAX_SPAN_S,
         max_nack_delay_s=MAX_SPAN_S,
-        max_delay_s=MAX_SPAN_S,
         max_body_bytes=MAX_BODY_BYTES,
         max_queue_name_bytes=MAX_QUEUE_NAME_BYTES,
         reserved_names=reserved_names(settings.key_prefix),

@@ -110,8 +110,7 @@ class Claims:
             with suppress(BrokerError):
                 self._dead_messages.forget(queue, emptied)
         next_s = float("inf") if next_ms < 0 else next_ms / 1000
-        now_s = self._clock.now()
-        return next_s, [_delivery(queue, token, lease_until, now_s, *entry) for entry in found]
+        return next_s, [_delivery(queue, token, lease_until, *entry) for entry in found]
 
     def _unless_stopped(self, deliveries: list[Delivery]) -> list[Delivery]:
         if not self._waiter.is_stopped:
@@ -126,7 +125,6 @@ def _delivery(  # the script's order
     queue: str,
     token: str,
     lease_until: float,
-    now_s: float,
     raw_id: bytes,
     deliveries: int,
     attempt: int,
@@ -149,6 +147,4 @@ def _delivery(  # the script's order
         history=history_of(text(history)) if history else (),
         age_s=age_ms / 1000,
         lease_until=lease_until,
-        released=deliveries - attempt - crashes,
-        first_seen_at=now_s - age_ms / 1000,
     )
