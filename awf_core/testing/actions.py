@@ -104,7 +104,7 @@ def dead_letter(
         queue=queue,
         reason=reason,
         error="the kit says so",
-        history=[{"attempt": delivery.attempt, "reason": reason}],
+        history=[*delivery.history, {"attempt": delivery.attempt, "reason": reason}],
         replies=replies,
     )
     results = list(mq.dead_letter([item]))
