@@ -14,12 +14,13 @@ from awf_core.config.backend_names import BACKEND_GROUP, DEFAULT_BACKEND
 from awf_core.config.load import Config, unknown_section_variables
 from awf_core.config.model import longest_run_s
 from awf_core.config.origins import DEFAULT, Origin
-from awf_core.contract import BackendContext, Capabilities
-from awf_core.errors import AwfError, ConfigError, redact_url
+from awf_core.contract import BackendContext
+from awf_core.errors import ConfigError
 from awf_core.mq import Mq
+from awf_core.plugin.construct import construct
 from awf_core.plugin.environment import backend_from_environment, refuse_unclaimed, variables_of
-from awf_core.plugin.loader import DOCTOR, entries, load_backend
-from awf_core.plugin.manager import Plugins, build_plugins
+from awf_core.plugin.loader import entries, load_backend
+from awf_core.plugin.manager import DISABLE_VARIABLE, Plugins, build_plugins, is_disabled_backend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,11 @@ def choose_backend(config: Config) -> Choice:
     `mq.type` from flag, environment or file, else the one backend whose address variable is set, else sqlite.
     """
     name, origin = _name_and_origin(config)
+    if is_disabled_backend(name, config.places.env):
+        raise ConfigError(
+            f"mq.type {name!r}: {DISABLE_VARIABLE} keeps this backend out",
+            hint=f"take it out of {DISABLE_VARIABLE}, or choose another mq.type",
+        )
     try:
         backend: Any = load_backend(name)
     except ConfigError as exc:
@@ -101,10 +107,9 @@ def assemble(
         max_run_s=longest_run_s(config.mq),
         max_body_bytes=config.mq.max_body_bytes,
     )
-    backend = _construct(choice, context)
-    plugins = build_plugins(
-        backend, choice.name, env=config.places.env, backend_label=f"mq.type {choice.name!r}: {choice.label}"
-    )
+    label = f"mq.type {choice.name!r}: {choice.label}"
+    backend = construct(choice.backend, choice.filled.settings, context, label=label)
+    plugins = build_plugins(backend, choice.name, env=config.places.env, backend_label=label)
     default_queue = _default_queue(choice.filled.settings)
     return Assembly(
         mq=Mq(plugins.hook, backend.capabilities, backend=choice.name),
@@ -129,25 +134,6 @@ def _name_and_origin(config: Config) -> tuple[str, Origin]:
     if selected is not None:
         return selected[0], Origin(kind="environment", where=selected[1])
     return DEFAULT_BACKEND, DEFAULT
-
-
-def _construct(choice: Choice, context: BackendContext) -> Any:
-    try:
-        backend = choice.backend(choice.filled.settings, context)
-    except AwfError:
-        raise
-    # A third party's constructor may raise anything; the user needs to know which package it belongs to.
-    except Exception as exc:
-        raise ConfigError(
-            f"mq.type {choice.name!r}: {choice.label} can't be set up: {type(exc).__name__}: {redact_url(str(exc))}",
-            hint=DOCTOR,
-        ) from exc
-    if not isinstance(getattr(backend, "capabilities", None), Capabilities):
-        raise ConfigError(
-            f"mq.type {choice.name!r}: {choice.label} sets no `capabilities` (expected: a contract.Capabilities)",
-            hint=DOCTOR,
-        )
-    return backend
 
 
 def _default_queue(settings: object) -> str:

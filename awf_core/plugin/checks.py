@@ -10,7 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from awf_core.config.did_you_mean import did_you_mean
-from awf_core.contract import API_VERSION
+from awf_core.contract import API_VERSION, Capabilities
 from awf_core.hookspecs import PROJECT, REQUIRED_HOOKS, SPEC_CLASSES, BackendSpecs, EventSpecs, RegistrationSpecs
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ def is_coroutine(function: object) -> bool:
     return inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
 
 
+def capabilities_complaint(backend: object) -> str | None:
+    """What is wrong with the capabilities of a constructed backend; None where nothing is."""
+    if isinstance(getattr(backend, "capabilities", None), Capabilities):
+        return None
+    return "sets no `capabilities` (expected: a contract.Capabilities)"
+
+
 def _version_complaint(cls: type) -> str | None:
     version = stated_version(cls)
     if version is None:
@@ -100,6 +107,8 @@ def _settings_complaint(cls: type) -> str | None:
         return "has no Settings (expected: a pydantic model, `Settings = MySettings`)."
     if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
         return f"has Settings {settings!r}, which is not a pydantic model class."
+    if settings.model_config.get("extra") != "forbid":
+        return 'has Settings that accept unknown keys (expected: `model_config = ConfigDict(extra="forbid")`).'
     return None
 
 

@@ -24,6 +24,7 @@ from awf_core.plugin.checks import (
     plugin_complaints,
     stated_version,
 )
+from awf_core.plugin.construct import construction_problem
 from awf_core.plugin.environment import backend_behind
 from awf_core.plugin.loader import Entry, entries, import_entry, load_extension
 
@@ -78,7 +79,8 @@ def _diagnosed_backends() -> list[PluginFacts]:
         alone = tuple(other for other in found if other.name != entry.name or other is entry)
         fact, loaded = _imported(entry, partial(import_entry, entry, alone))
         if fact.imports:
-            fact = replace(fact, problem=_named(entry, backend_complaint(loaded)))
+            problem = _named(entry, backend_complaint(loaded)) or construction_problem(loaded, label=str(entry))
+            fact = replace(fact, problem=problem)
         if isinstance(loaded, type):
             fact = replace(
                 fact,

@@ -80,8 +80,17 @@ def build_plugins(
 
 def is_disabled(name: str, env: Mapping[str, str]) -> bool:
     """Whether AWF_DISABLE_PLUGINS keeps the plugin `name` out. `*` means every third party's."""
-    blocked = {part.strip() for part in env.get(DISABLE_VARIABLE, "").split(",")}
+    blocked = _disabled_names(env)
     return name in blocked or ("*" in blocked and name != BUILTIN_PLUGIN)
+
+
+def is_disabled_backend(name: str, env: Mapping[str, str]) -> bool:
+    """Whether AWF_DISABLE_PLUGINS names the backend. `*` is about plugins: a backend is used only if it is chosen."""
+    return name in _disabled_names(env)
+
+
+def _disabled_names(env: Mapping[str, str]) -> set[str]:
+    return {part.strip() for part in env.get(DISABLE_VARIABLE, "").split(",")}
 
 
 def _register_extensions(manager: pluggy.PluginManager, env: Mapping[str, str]) -> tuple[str, ...]:

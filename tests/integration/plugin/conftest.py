@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 _NUMBERS = count()
 
 BACKEND = """
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from awf_core import hookimpl
 from awf_core.contract import Capabilities, Stats
 from awf_core.units import DurationS
 from pydantic import Field
 
 class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
     url: str = "fake://localhost"
     queue: str = "awf-workflows"
     lease_s: DurationS = Field(60.0, alias="lease")

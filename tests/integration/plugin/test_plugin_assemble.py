@@ -207,3 +207,13 @@ def test_a_backend_without_capabilities_is_refused(packages, configured, changed
     error = refusal(configured("mq: {type: fake}"))
 
     assert "sets no `capabilities` (expected: a contract.Capabilities)" in error.message
+
+
+def test_a_disabled_backend_is_refused_by_name_and_all_plugins_disabled_leave_it(packages, configured):
+    packages.install("awf-mq-fake", mq="fake")
+
+    error = refusal(configured("mq: {type: fake}", {"AWF_DISABLE_PLUGINS": "other, fake"}))
+
+    assert error.message == "mq.type 'fake': AWF_DISABLE_PLUGINS keeps this backend out"
+    assert "take it out of AWF_DISABLE_PLUGINS" in (error.hint or "")
+    assert assemble(configured("mq: {type: fake}", {"AWF_DISABLE_PLUGINS": "*"}), worker="w").backend_name == "fake"

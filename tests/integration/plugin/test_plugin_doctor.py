@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from awf_core.config.load import load_config
 from awf_core.contract import API_VERSION
+from awf_core.errors import ConfigError
 from awf_core.hookspecs import REQUIRED_HOOKS
+from awf_core.plugin.assemble import assemble
 from awf_core.plugin.doctor import diagnose, list_plugins, script_facts
 
 if TYPE_CHECKING:
@@ -52,6 +55,38 @@ def test_an_incomplete_backend_lists_what_is_missing(packages, changed):
 
     assert fact.missing_hooks == ("awf_mq_interrupt",)
     assert "does not implement awf_mq_interrupt" in (fact.problem or "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "def awf_mq_stats(self, queue): return",
+            "def awf_mq_stat(self, queue): return",
+            "does not implement awf_mq_stats",
+        ),
+        (
+            "    @hookimpl\n    def awf_mq_stats",
+            "    @hookimpl\n    def awf_mq_purg(self, queue): return 0\n    @hookimpl\n    def awf_mq_stats",
+            "implements awf_mq_purg, which is no hook. Did you mean 'awf_mq_purge'?",
+        ),
+        ("def awf_mq_nack(self, nacks):", "def awf_mq_nack(self, nacks, when):", "with the parameter 'when'"),
+        ("self.settings, self.context = settings, context", "raise KeyError('k')", "can't be set up: KeyError: 'k'"),
+        ("self.capabilities = Capabilities(lease_s=settings.lease_s)", "pass", "sets no `capabilities`"),
+        ('    model_config = ConfigDict(extra="forbid")\n', "", "has Settings that accept unknown keys"),
+    ],
+)
+def test_what_the_start_refuses_is_a_problem_in_the_same_words(packages, changed, old, new, words, tmp_path):
+    packages.install("awf-mq-odd", source=changed(old, new), mq="odd")
+    (tmp_path / ".awf").mkdir()
+    (tmp_path / ".awf" / "config.yaml").write_text("mq: {type: odd}\n")
+
+    problem = facts_of("odd").problem or ""
+    with pytest.raises(ConfigError) as caught:
+        assemble(load_config(cwd=tmp_path, env={}, overrides={}), worker="w")
+
+    assert words in problem
+    assert caught.value.message.endswith(problem)
 
 
 def test_a_broken_plugin_does_not_hide_the_others(packages):
