@@ -73,12 +73,11 @@ def take_one(mq: Mq, queue: str, *, within_s: float = TAKE_S) -> Delivery:
     return take(mq, queue, 1, within_s=within_s)[0]
 
 
-def assert_quiet(mq: Mq, queue: str, *, for_s: float = QUIET_S) -> None:
-    """Fails when a consume of `queue` gets a delivery within `for_s` seconds."""
-    came = mq.consume(queue, limit=10, wait_s=for_s)
-    assert not came, (
-        f"expected no delivery from {queue}, got (body, deliveries): {[(d.body[:60], d.deliveries) for d in came]}"
-    )
+def assert_quiet(mq: Mq, queue: str, *, for_s: float = QUIET_S, why: str = "") -> None:
+    """Fails when a consume of `queue` gets a delivery within `for_s` seconds; `why` says when there is none."""
+    came = [(delivery.body[:60], delivery.deliveries) for delivery in mq.consume(queue, limit=10, wait_s=for_s)]
+    when = f"{why}: " if why else ""
+    assert not came, f"{when}expected no delivery from {queue}, got (body, deliveries): {came}"
 
 
 def ack(mq: Mq, *deliveries: Delivery, replies: Sequence[Outgoing] = ()) -> None:

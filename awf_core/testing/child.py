@@ -24,6 +24,7 @@ from awf_core.plugin.assemble import assemble
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from awf_core.contract import Delivery
     from awf_core.mq import Mq
 
 EMPTY_S = 0.5
@@ -51,14 +52,24 @@ def _drain(mq: Mq, queue: str) -> None:
 
 def _hold(mq: Mq, queue: str) -> None:
     delivery = mq.consume(queue, limit=1, wait_s=WAIT_S)[0]
-    _report("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
+    _report_held(delivery)
     signal.pause()
 
 
 def _wait(mq: Mq, queue: str) -> None:
     while True:
         for delivery in mq.consume(queue, limit=1, wait_s=WAIT_S):
-            _report("held", body=delivery.body.decode(), attempt=delivery.attempt, deliveries=delivery.deliveries)
+            _report_held(delivery)
+
+
+def _report_held(delivery: Delivery) -> None:
+    _report(
+        "held",
+        body=delivery.body.decode(),
+        attempt=delivery.attempt,
+        deliveries=delivery.deliveries,
+        crashes=delivery.crashes,
+    )
 
 
 def _move(mq: Mq, source: str, target: str) -> None:

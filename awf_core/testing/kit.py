@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.config.keys import fields_by_key
 from awf_core.config.load import load_config
+from awf_core.contract import Ack
 from awf_core.errors import BrokerError
 from awf_core.message import encode
 from awf_core.plugin.assemble import assemble
 from awf_core.plugin.checks import is_marked
 from awf_core.plugin.loader import load_backend
-from awf_core.testing.actions import ack, browse_all, finish, nack, take_one
+from awf_core.testing.actions import ack, browse_all, finish, take_one
 from awf_core.testing.eventually import eventually
 from awf_core.testing.needs import LARGEST_BODY_TRIED
 from awf_core.testing.process import LoggedProcess, Project, awf_command
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 LONG_LEASE_S = 60.0
 RESULT_WAIT_S = 1.0
+MOST_DEATHS = 20
 EXPECTED_EXITS = (None, 0, 3, 5, -signal.SIGKILL)
 # Short waits and few attempts; a retry has no delay, so that no case waits for it.
 WORKER_RULES: dict[str, object] = {
@@ -94,6 +96,7 @@ class Kit:
         self._processes: list[LoggedProcess] = []
         self._proxies: list[Proxy] = []
         self._ensured: set[str] = set()
+        self._more_queues: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +105,7 @@ class Kit:
         self.close()
 
     def close(self) -> None:
-        """Kill the processes, purge the test's queues where the backend can, and close all connections."""
+        """Kill the processes, empty the test's queues, remove them where the target can, and close all connections."""
         for process in self._processes:
             process.kill()
         for proxy in self._proxies:
@@ -128,6 +131,11 @@ class Kit:
     def late_s(self) -> float:
         """Within how many seconds a lost delivery is redelivered to another consumer."""
         return self.short_lease_s + self.target.late_s
+
+    def queue(self, suffix: str) -> str:
+        """The name of one more work queue, emptied at the end of the test."""
+        self._more_queues.append(f"{self.names.work}-{suffix}")
+        return self._more_queues[-1]
 
     def has_hook(self, name: str) -> bool:
         """Whether the backend implements this optional hook."""
@@ -200,16 +208,24 @@ class Kit:
         return sorted(item.body for item in browsed())
 
     def crash_deliveries(self, mq: Mq) -> None:
-        """Consume and lose the message of the work queue as often as makes it a crash loop."""
-        if self.capabilities.release_counts:
-            for _ in range(CRASH_CAP):
-                nack(mq, take_one(mq, self.names.work), is_counted=False)
+        """Lose the message of the work queue as often as makes it a crash loop: each time in another process."""
+        if self.capabilities.lease_s is None:
+            self._kill_holders()
             return
-        loser = self.losable()
-        for _ in range(CRASH_CAP):
-            take_one(loser.mq, self.names.work, within_s=self.late_s)
-            loser.lose()
+        for number in range(CRASH_CAP):
+            loser = self.mq(worker=f"kit-loser-{number}", is_short=True)
+            take_one(loser, self.names.work, within_s=self.late_s)
         eventually(lambda: mq.stats(self.names.work).ready != 0, self.late_s, what="the end of the last lease")
+
+    def _kill_holders(self) -> None:
+        """Kill processes that have the message, until it was delivered with all but one of the crashes it may have."""
+        for _ in range(MOST_DEATHS):
+            holder = self.child("hold", self.names.work)
+            held = holder.await_line("held", within_s=self.late_s)
+            holder.kill()
+            if held["crashes"] >= CRASH_CAP - 1:
+                return
+        raise AssertionError(f"expected a crash loop after at most {MOST_DEATHS} deaths, got {held['crashes']} crashes")
 
     def assembly(self, *, worker: str = "kit", clock: Clock | None = None, **variant: Any) -> Assembly:
         """The backend and its configuration, not connected; the kit doesn't close it."""
@@ -307,14 +323,24 @@ class Kit:
         mq.ensure(names.replies, "reply")
 
     def _purge(self) -> None:
-        """Leave no messages of the test in a shared broker."""
-        if not self._ensured or self.target.address is None:
+        """Leave no messages of the test in a shared broker, nor its queues where the target can remove them."""
+        if not self._ensured:
             return
         names = self.names
+        queues = (names.work, names.other, names.dead, names.replies, names.undeliverable, *self._more_queues)
         with suppress(Exception):
             mq = self.assembly().mq
             mq.open()
-            for queue in (names.work, names.other, names.dead, names.replies, names.undeliverable):
+            for queue in queues:
                 with suppress(Exception):
-                    mq.purge(queue)
+                    self._empty(mq, queue)
             mq.close()
+        if self.target.remove_queues is not None:
+            self.target.remove_queues(queues)
+
+    def _empty(self, mq: Mq, queue: str) -> None:
+        if self.has_hook("awf_mq_purge"):
+            mq.purge(queue)
+            return
+        while deliveries := mq.consume(queue, limit=100, wait_s=0.0):
+            mq.ack([Ack(delivery=delivery) for delivery in deliveries])

@@ -11,7 +11,10 @@ import secrets
 import shlex
 import shutil
 import subprocess
+import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -28,8 +31,8 @@ from awf_core.testing.brokers import (
 pytest.register_assert_rewrite("awf_core.testing.conformance", "awf_core.testing.actions", "awf_core.testing.kit")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from awf_core.testing.kit import Kit
     from awf_core.testing.proxy import Proxy
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 ENVIRONMENT = dict(os.environ)
 RESTART_S = 120.0
 RESPONSIVE_S = 60.0
+CASE_LIMIT_S = 180.0
+UNUSABLE = 2
 DOCKER_S = 10.0
 
 SourceName = Literal["url", "process", "docker"]
@@ -113,6 +118,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--awf-set", action="append", default=[], metavar="KEY=VALUE", help="Another setting; repeatable.")
     group.addoption("--awf-lease", type=float, default=1.0, help="A lease that may run out, in seconds.")
     group.addoption("--awf-restart-cmd", default=None, help="A command that restarts the broker and waits for it.")
+    group.addoption("--awf-case-limit", type=float, default=CASE_LIMIT_S, help="Seconds that a case may take.")
     group.addoption("--awf-certificate", default=None, metavar="DIR", help="Write the certificate there.")
 
 
@@ -125,14 +131,59 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Recorder(directory), "awf-certificate")
 
 
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Connect once to the backend that the options name: a broken one is one error, not one for each case."""
+    if session.config.getoption("awf_type", None) is None or session.config.option.collectonly:
+        return
+    from awf_core.errors import AwfError
+    from awf_core.testing.kit import Kit
+
+    with tempfile.TemporaryDirectory(prefix="awf-kit-") as directory:
+        try:
+            with Kit(_target_of(session.config), Path(directory)) as kit:
+                kit.mq()
+        except AwfError as error:
+            hint = f"\n{error.hint}" if error.hint else ""
+            pytest.exit(f"can't use this backend: {error}{hint}", returncode=UNUSABLE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Limit the time of a case."""
+    with _limited(item, ""):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Limit the time of what closes a case's connections."""
+    with _limited(item, " (closing its connections)"):
+        return (yield)
+
+
+def _limited(item: pytest.Item, where: str) -> AbstractContextManager[None]:
+    from awf_core.testing.needs import case_of
+    from awf_core.testing.time_limit import time_limit
+
+    case = case_of(getattr(item, "function", None))
+    if case is None:
+        return nullcontext()
+    limit_s = float(item.config.getoption("awf_case_limit", CASE_LIMIT_S))
+    return time_limit(limit_s, f"case {case.id}, {case.test}{where}")
+
+
 @pytest.fixture
 def mq_target(request: pytest.FixtureRequest) -> MqTarget:
     """The backend under test, from the options. A fixture of this name in your tests replaces it."""
+    if request.config.getoption("awf_type", None) is None:
+        pytest.fail("no backend to test: define a fixture `mq_target`, or give --awf-type", pytrace=False)
+    return _target_of(request.config)
+
+
+def _target_of(config: pytest.Config) -> MqTarget:
     from awf_core.testing.target import MqTarget
 
-    option = request.config.getoption
-    if option("awf_type", None) is None:
-        pytest.fail("no backend to test: define a fixture `mq_target`, or give --awf-type", pytrace=False)
+    option = config.getoption
     settings: dict[str, object] = dict(item.partition("=")[::2] for item in option("awf_set"))
     if option("awf_url"):
         settings["url"] = option("awf_url")

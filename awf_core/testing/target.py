@@ -31,6 +31,7 @@ class MqTarget:
     short_lease_s   the lease that the kit waits for; the shortest that the backend accepts is best
     control         restarts the broker; None = it can't be restarted, and cases that need it are skipped
     flush           deletes everything in the broker, as an operator's mistake would; None = not possible
+    remove_queues   deletes queues by name, from a broker that keeps empty ones; None = the kit only empties them
     storage_size    how much the broker stores now, in any unit (keys, rows); None = unknown
     is_shared       whether several processes reach the same broker
     wrong_login     settings with credentials that the broker refuses; None = made from the URL, if it has a password
@@ -45,6 +46,7 @@ class MqTarget:
     short_lease_s: float = 1.0
     control: BrokerControl | None = None
     flush: Callable[[], None] | None = None
+    remove_queues: Callable[[Sequence[str]], None] | None = None
     storage_size: Callable[[], int] | None = None
     is_shared: bool = True
     wrong_login: Mapping[str, object] | None = None

@@ -20,10 +20,11 @@ SUPPORT = Path(memory_backend.__file__).parent
 TWO_CASES = '-k "test_a_body_is_delivered_byte or test_a_receipt_that_the_backend"'
 
 
-def conform(site: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def conform(site: Path, out: Path, *options: str, limit_s: float | None = None) -> subprocess.CompletedProcess[str]:
     """The command on the memory backend, with two of the cases."""
     command = (sys.executable, "-c", "from awf_core.cli.main import main; main()", "plugins", "conformance", "memory")
-    env = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{SUPPORT}", "PYTEST_ADDOPTS": TWO_CASES}
+    addopts = TWO_CASES if limit_s is None else f"{TWO_CASES} --awf-case-limit={limit_s}"
+    env = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{SUPPORT}", "PYTEST_ADDOPTS": addopts}
     return subprocess.run(
         [*command, "--out", str(out), *options], env=env, cwd=out, capture_output=True, text=True, timeout=60
     )
@@ -61,8 +62,19 @@ def test_a_refused_setting_ends_the_command_with_its_reason(site, tmp_path):
     done = conform(site, tmp_path, "--set", "faults=no_such")
 
     assert done.returncode == 2
-    assert "no such fault: no_such" in done.stderr
+    assert done.stderr.count("no such fault: no_such") == 1
+    assert "can't use this backend" in done.stderr
     assert "the kit could not run" in done.stderr
+
+
+def test_a_case_that_takes_too_long_is_named_and_ends_the_run(site, tmp_path):
+    done = conform(site, tmp_path, "--set", "faults=hang", limit_s=1.0)
+
+    assert done.returncode == 1
+    reasons = [case["reason"] for case in json.loads((tmp_path / "conformance-memory.json").read_text())["cases"]]
+    assert len(reasons) == 2
+    assert "case A6, test_a_body_is_delivered_byte_for_byte: no end after 1 s" in reasons[0]
+    assert "did not return: awf_mq_publish of memory_backend" in reasons[0]
 
 
 def call(*arguments: str) -> None:

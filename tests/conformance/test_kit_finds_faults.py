@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from memory_backend import MemorySettings, store_of
-from memory_faults import FAULTS
+from memory_faults import FAULTS, HANG
 
 from awf_core.testing.conformance import MqConformance
 from awf_core.testing.kit import Kit
 from awf_core.testing.needs import FLUSH, PROCESSES, SERVER, cases_of
 from awf_core.testing.target import MqTarget
+from awf_core.testing.time_limit import hooks_under_way, time_limit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ class TestMemory(MqConformance):
 
 
 def test_every_fault_has_a_case_that_finds_it():
-    assert sorted(FOUND_BY) == sorted(FAULTS)
+    assert sorted([*FOUND_BY, HANG]) == sorted(FAULTS)
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
@@ -140,3 +141,20 @@ def test_a_fault_fails_the_case_that_tests_its_guarantee(fault: str, tmp_path: P
         pytest.raises((AssertionError, pytest.fail.Exception, ValueError)),
     ):
         getattr(MqConformance(), case.test)(kit)
+
+
+def test_a_backend_that_hangs_fails_its_case_which_names_itself_and_the_hook(tmp_path: Path):
+    case = cases_of(MqConformance)["A1"]
+
+    with (
+        Kit(target(HANG), tmp_path / "project") as kit,
+        pytest.raises(pytest.fail.Exception) as caught,
+        time_limit(0.5, f"case {case.id}, {case.test}"),
+    ):
+        getattr(MqConformance(), case.test)(kit)
+
+    assert str(caught.value) == (
+        "case A1, test_opening_and_closing_can_be_repeated: no end after 0.5 s; "
+        "did not return: awf_mq_publish of memory_backend"
+    )
+    assert hooks_under_way() == []

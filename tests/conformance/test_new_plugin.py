@@ -68,6 +68,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
         write("acme", tmp_path / "file" / "below")
 
 
+@pytest.mark.timeout(300)
 def test_a_new_plugin_passes_the_kit_in_a_clean_environment(tmp_path):
     python = clean_python(tmp_path / "venv")
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -83,7 +84,7 @@ def test_a_new_plugin_passes_the_kit_in_a_clean_environment(tmp_path):
     # Most of the kit's time is waiting, so several at once take little longer than one.
     kit = subprocess.run(
         [python, "-m", "pytest", "-q", "-n", "6", "-p", "no:cacheprovider", "--awf-scale", "0.5"],
-        cwd=tmp_path / "awf-mq-acme", env=env, capture_output=True, text=True, timeout=110,
+        cwd=tmp_path / "awf-mq-acme", env=env, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
 
     assert str(tmp_path) in where.stdout

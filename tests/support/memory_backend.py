@@ -136,6 +136,7 @@ class Backend:
 
     @hookimpl
     def awf_mq_publish(self, messages: Sequence[Outgoing]) -> Sequence[BrokerError | None]:
+        self._switches.publishing()
         store = self.store
         with store.changed:
             for message in messages:

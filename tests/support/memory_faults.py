@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING
 
 import memory_in_hand_faults as in_hand
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from awf_core.errors import BrokerError
 
 EVERY = 3
+HANG = "hang"
 LATE_S = 2.0
 
 
@@ -33,12 +35,18 @@ class Switches:
         self._admits_losses = "extend_lies" not in faults
         self._loses_all = "extend_all_or_nothing" in faults
         self._leaks = "leak_files" in faults
+        self._hangs = HANG in faults
         self._leaked: list[int] = []
 
     def opened(self) -> None:
         """A connection was opened; with `leak_files` its file is never closed."""
         if self._leaks:
             self._leaked.append(os.open(os.devnull, os.O_RDONLY))
+
+    def publishing(self) -> None:
+        """With `hang` a publish does not return."""
+        if self._hangs:
+            Event().wait()
 
     def extended(self, answers: list[BrokerError | None]) -> list[BrokerError | None]:
         """What an extend answers."""
@@ -289,6 +297,7 @@ FAULTS: dict[str, type[Store] | None] = {
     "extend_lies": None,
     "extend_all_or_nothing": None,
     "leak_files": None,
+    HANG: None,
 }
 """Every fault by name; None = a switch in `Switches`."""
 

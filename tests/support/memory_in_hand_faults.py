@@ -27,12 +27,18 @@ class ShareReceipts(Store):
         return self.entries.get(receipt.entry_id) if isinstance(receipt, Receipt) else None
 
 
+class UnhashableReceipt(Receipt):
+    """A receipt that can't be a key."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class UnhashableReceipts(Store):
     """A receipt can't be a key."""
 
     def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
         delivery = super().deliver(entry, claimant)
-        return replace(delivery, receipt=[entry.id, entry.deliveries])  # type: ignore[arg-type]
+        return replace(delivery, receipt=UnhashableReceipt(entry_id=entry.id, deliveries=entry.deliveries))
 
 
 class ExtendByObject(Store):

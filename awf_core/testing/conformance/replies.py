@@ -45,7 +45,7 @@ class Replies:
     def test_a_publish_to_an_unknown_queue_is_delivered_or_refused(self, kit: Kit) -> None:
         """F2: the answer is never None for a message that is lost."""
         mq = kit.mq()
-        unknown = f"{kit.names.work}-absent"
+        unknown = kit.queue("absent")
 
         (answer,) = mq.publish([Outgoing(queue=unknown, body=b"x")])
 

@@ -228,7 +228,7 @@ class Retry:
         else:
             nack(mq, delivery, delay_s=MONTH_S if can.max_nack_delay_s is None else can.max_nack_delay_s)
 
-        assert_quiet(mq, kit.names.work)
+        assert_quiet(mq, kit.names.work, why="during the longest delays")
 
 
 def _assert_refused(answers: Sequence[BrokerError | None]) -> None:

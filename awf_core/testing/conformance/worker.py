@@ -50,7 +50,7 @@ class WorkerCases:
         """D7: at every crash point each message has one result, or two where settling isn't atomic."""
         mq = kit.mq()
         points = (*CRASH_POINTS, *kit.target.crash_points)
-        queues = {point: f"{kit.names.work}-{number}" for number, point in enumerate(points)}
+        queues = {point: kit.queue(str(number)) for number, point in enumerate(points)}
         for point, queue in queues.items():
             mq.ensure(queue, "work", dead_letter=kit.names.dead)
             send(mq, queue, *_one_of_each(kit, point))

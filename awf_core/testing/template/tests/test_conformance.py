@@ -25,6 +25,8 @@ class TestTemplate(MqConformance):
         "D4": "capability: atomic_settle",
         "D4b": "capability: atomic_settle",
         "E8": "capability: max_body_bytes",
+        "E9": "capability: oversized_stubs",
+        "E9b": "capability: oversized_stubs",
         "F4b": "capability: max_body_bytes",
         "F8": "capability: temporary_reply",
         "F9": "capability: state",

@@ -31,7 +31,7 @@ from awf_core.contract import (
 )  # fmt: skip
 from awf_core.errors import BrokerError, LeaseLost
 from awf_core.units import DurationS
-from awf_mq_template.files import MAX_QUEUE_NAME_BYTES, Entry, Files, system_errors
+from awf_mq_template.files import MAX_QUEUE_NAME_BYTES, NS, Entry, Files, system_errors
 
 POLL_S = 0.05
 STORED = ("id", "reply_to", "correlation_id")
@@ -57,13 +57,19 @@ class Backend:
     def __init__(self, settings: Settings, context: BackendContext) -> None:
         self._root = Path(context.directory) / Path(settings.path).expanduser()
         self._files = Files(self._root, may_create=context.declare == "auto")
-        self._now = context.clock.now
+        # The host's clock is this broker's clock; `context.clock` may differ from process to process.
+        self._now = time.time
+        self._monotonic = context.clock.monotonic
+        self._owner = context.instance
         self._lease_s = settings.lease_s
         self._is_stopped = Event()
         self.capabilities = Capabilities(
             lease_s=settings.lease_s,
             max_queue_name_bytes=MAX_QUEUE_NAME_BYTES,
             expires="none",
+            # Files are no transaction: a process that dies between publishing a reply and removing the message leaves
+            # both, so `atomic_settle` is not set, and neither is `fenced`.
+            fenced=False,
             stable_ids=True,
             headers=True,
             browse_exact=True,
@@ -121,7 +127,8 @@ class Backend:
 
         def release(nack: Nack) -> None:
             due_at = self._now() + nack.delay_s
-            self._files.release(_receipt(nack.delivery), due_at=due_at, is_counted=nack.counted)
+            history = [dict(each) for each in nack.history]
+            self._files.release(_receipt(nack.delivery), history, due_at=due_at, is_counted=nack.counted)
 
         return [_attempt(lambda nack=nack: release(nack)) for nack in nacks]
 
@@ -131,11 +138,10 @@ class Backend:
         return [_attempt(lambda item=item: self._dead_letter(item)) for item in dead_letters]
 
     @hookimpl
-    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Renew the leases; returns the deliveries that are lost."""
+    def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
+        """Renew the leases; LeaseLost for each delivery that is lost."""
         until = self._now() + self._lease_s
-        extend = self._files.extend
-        return [d for d in deliveries if _attempt(lambda d=d: extend(_receipt(d), until=until)) is not None]
+        return [_attempt(lambda d=d: self._files.extend(_receipt(d), until=until)) for d in deliveries]
 
     @hookimpl
     def awf_mq_stats(self, queue: str) -> Stats:
@@ -173,15 +179,37 @@ class Backend:
         return sum(_attempt(lambda entry=entry: self._files.remove(entry)) is None for entry in self._free(queue))
 
     def _take(self, queue: str, limit: int) -> list[Delivery]:
-        now = self._now()
+        # From before the claim: the lease holds at least until then.
+        now, lease_until = self._now(), self._monotonic() + self._lease_s
         taken: list[Delivery] = []
         for due_at, entry in self._files.entries(queue):
             if due_at > now or len(taken) == limit:
                 break
-            held = self._files.take(entry, until=now + self._lease_s)
+            held = self._files.take(entry, owner=self._owner, until=now + self._lease_s)
             if held is not None:
-                taken.append(_delivery(queue, held, time.monotonic() + self._lease_s))
+                taken.append(self._delivery(queue, held, lease_until))
         return taken
+
+    def _delivery(self, queue: str, held: Entry, lease_until: float) -> Delivery:
+        content = held.read()
+        body = base64.b64decode(content["body"])
+        return Delivery(
+            queue=queue,
+            body=body,
+            body_bytes=len(body),
+            receipt=held,
+            id=held.id,
+            message_id=content["id"],
+            attempt=held.attempt,
+            deliveries=held.deliveries,
+            crashes=self._files.crashes(held),
+            reply_to=content["reply_to"],
+            correlation_id=content["correlation_id"],
+            headers=content["headers"],
+            history=content["history"],
+            age_s=max(0.0, self._now() - held.first_ns / NS),
+            lease_until=lease_until,
+        )
 
     def _publish(self, message: Outgoing) -> None:
         content = {name: getattr(message, name) for name in STORED}
@@ -199,7 +227,7 @@ class Backend:
         entry = _receipt(item.delivery)
         self._files.extend(entry, until=self._now() + self._lease_s)
         content = entry.read()
-        content["history"] += [dict(each) for each in item.history]
+        content["history"] = [dict(each) for each in item.history]
         content["dead_letter"] = {
             "source": item.delivery.queue,
             "reason": item.reason,
@@ -239,24 +267,6 @@ class Backend:
             history=content["history"],
             **(dead if is_dead else {}),
         )
-
-
-def _delivery(queue: str, held: Entry, lease_until: float) -> Delivery:
-    content = held.read()
-    return Delivery(
-        queue=queue,
-        body=base64.b64decode(content["body"]),
-        receipt=held,
-        attempt=held.attempt,
-        deliveries=held.deliveries,
-        released=held.released,
-        id=content["id"] or held.id,
-        reply_to=content["reply_to"],
-        correlation_id=content["correlation_id"],
-        headers=content["headers"],
-        first_seen_at=held.created_at,
-        lease_until=lease_until,
-    )
 
 
 def _receipt(delivery: Delivery) -> Entry:

@@ -1,8 +1,10 @@
 """Messages as files: names, times and atomic renames. Called by `backend.py`.
 
-    <root>/q-<queue>/<id>~<attempt>~<deliveries>~<released>~<r or h>
+    <root>/q-<queue>/<id>~<attempt>~<deliveries>~<first delivery>~<crashed deliveries>~<owner, or nothing>
 
-`h` = held under a lease. The modification time is when the message is due; of a held one, when its lease ends.
+A message with an owner is held under a lease. The modification time is when the message is due; of a held one, when its
+lease ends. A file begins with the message as a line of JSON; each further line is a later history. Times are those of
+the host, which is the broker here: another broker has a clock of its own, which no step of a wall clock moves.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -35,13 +37,20 @@ class Entry:
     id: str
     attempt: int = 1
     deliveries: int = 0
-    released: int = 0
-    is_held: bool = False
+    first_ns: int = 0
+    crashed: tuple[int, ...] = ()
+    owner: str = ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a delivery of it was not settled; its lease may have ended."""
+        return self.owner != ""
 
     @property
     def path(self) -> Path:
         """Its file, until a consumer takes, releases or settles it."""
-        counts = f"{self.attempt}~{self.deliveries}~{self.released}~{'h' if self.is_held else 'r'}"
+        crashed = "-".join(map(str, self.crashed))
+        counts = f"{self.attempt}~{self.deliveries}~{self.first_ns}~{crashed}~{self.owner}"
         return self.directory / f"{self.id}~{counts}"
 
     @property
@@ -51,7 +60,11 @@ class Entry:
 
     def read(self) -> dict[str, Any]:
         """Its content. Raises FileNotFoundError when another consumer has taken it."""
-        content: dict[str, Any] = json.loads(self.path.read_bytes())
+        first, *later = self.path.read_bytes().split(b"\n")
+        content: dict[str, Any] = json.loads(first)
+        for line in later:
+            with suppress(ValueError):  # the process died in the middle of this line
+                content["history"] = json.loads(line)
         return content
 
 
@@ -80,7 +93,7 @@ class Files:
 
     def put(self, queue: Path, content: dict[str, Any], *, due_at: float) -> None:
         """Add a message: write it to another file, sync that, then rename it."""
-        entry = Entry(directory=queue, id=f"{time.time_ns():020d}-{next(_NUMBERS):06d}-{secrets.token_hex(4)}")
+        entry = Entry(directory=queue, id=_new_id())
         new = self.root / f".new-{entry.id}"
         with system_errors(new, "store a message"):
             with new.open("xb") as file:
@@ -92,7 +105,10 @@ class Files:
 
     def entries(self, queue: str) -> list[tuple[float, Entry]]:
         """(due time, entry) of every message, in order of due times. An absent queue is empty."""
-        directory = self.place(queue)
+        return self.entries_in(self.place(queue))
+
+    def entries_in(self, directory: Path) -> list[tuple[float, Entry]]:
+        """The same, for the directory of a queue."""
         found: list[tuple[float, Entry]] = []
         with system_errors(directory, "read the queue"):
             if not directory.is_dir():
@@ -104,9 +120,19 @@ class Files:
                     continue
         return sorted(found, key=lambda pair: (pair[0], pair[1].id))
 
-    def take(self, entry: Entry, *, until: float) -> Entry | None:
-        """Take a message under a lease; None when another consumer was faster."""
-        taken = replace(entry, deliveries=entry.deliveries + 1, is_held=True)
+    def take(self, entry: Entry, *, owner: str, until: float) -> Entry | None:
+        """Take a message under a lease; None when another consumer was faster.
+
+        The lease of another owner ended: that delivery counts as a crash, until its owner shows that it lives.
+        """
+        is_crash = entry.is_held and entry.owner != owner
+        taken = replace(
+            entry,
+            deliveries=entry.deliveries + 1,
+            first_ns=entry.first_ns or time.time_ns(),
+            crashed=(*entry.crashed, entry.deliveries) if is_crash else entry.crashed,
+            owner=owner,
+        )
         try:
             # The lease first: after a crash between the two steps the message is redelivered when the lease ends.
             os.utime(entry.path, ns=(0, int(until * NS)))
@@ -115,34 +141,58 @@ class Files:
             return None
         return taken
 
-    def release(self, entry: Entry, *, due_at: float, is_counted: bool) -> None:
+    def release(self, entry: Entry, history: list[dict[str, Any]], *, due_at: float, is_counted: bool) -> None:
         """Make it ready from `due_at` on. Raises LeaseLost."""
-        free = replace(
-            entry, attempt=entry.attempt + is_counted, released=entry.released + (not is_counted), is_held=False
-        )
+        free = replace(entry, attempt=entry.attempt + is_counted, owner="")
         with fenced(entry):
+            with os.fdopen(os.open(entry.path, os.O_WRONLY | os.O_APPEND), "ab") as file:
+                file.write(b"\n" + json.dumps(history).encode())
+                file.flush()
+                os.fsync(file.fileno())
             os.utime(entry.path, ns=(0, int(due_at * NS)))
             entry.path.rename(free.path)
 
     def extend(self, entry: Entry, *, until: float) -> None:
-        """Renew a lease. Raises LeaseLost."""
-        with fenced(entry):
-            os.utime(entry.path, ns=(0, int(until * NS)))
+        """Renew a lease, also one that ended. Raises LeaseLost; then this delivery is a crash no more."""
+        try:
+            with fenced(entry):
+                os.utime(entry.path, ns=(0, int(until * NS)))
+        except LeaseLost:
+            if any(later.id == entry.id for _, later in self.entries_in(entry.directory)):
+                self._alive(entry.id, entry.deliveries).touch()
+            raise
+
+    def crashes(self, entry: Entry) -> int:
+        """How many of its deliveries ended in a crash."""
+        return sum(not self._alive(entry.id, number).exists() for number in entry.crashed)
 
     def remove(self, entry: Entry) -> None:
         """Delete the message. Raises LeaseLost."""
         with fenced(entry):
             entry.path.unlink()
+        self._forget(entry)
 
     def move(self, entry: Entry, target: Path) -> bool:
-        """Move it to another queue, with new counters; False when it is gone."""
-        moved = Entry(directory=target, id=entry.id)
+        """Move it to another queue, with a new id and new counters; False when it is gone.
+
+        The new id makes every receipt from before invalid.
+        """
+        moved = Entry(directory=target, id=_new_id())
         try:
             os.utime(entry.path)
             entry.path.rename(moved.path)
         except FileNotFoundError:
             return False
+        self._forget(entry)
         return True
+
+    def _alive(self, message_id: str, delivery: int) -> Path:
+        """The file that says that the owner of this delivery lives."""
+        return self.root / f".alive-{message_id}~{delivery}"
+
+    def _forget(self, entry: Entry) -> None:
+        for number in entry.crashed:
+            self._alive(entry.id, number).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -167,13 +217,18 @@ def system_errors(path: Path, doing: str) -> Iterator[None]:
         raise BrokerUnavailable(f"{path}: can't {doing}: {error.strerror}", hint=hint) from error
 
 
+def _new_id() -> str:
+    return f"{time.time_ns():020d}-{next(_NUMBERS):06d}-{secrets.token_hex(4)}"
+
+
 def _parsed(directory: Path, name: str) -> Entry:
-    message_id, attempt, deliveries, released, state = name.split("~")
+    message_id, attempt, deliveries, first_ns, crashed, owner = name.split("~")
     return Entry(
         directory=directory,
         id=message_id,
         attempt=int(attempt),
         deliveries=int(deliveries),
-        released=int(released),
-        is_held=state == "h",
+        first_ns=int(first_ns),
+        crashed=tuple(int(number) for number in crashed.split("-") if number),
+        owner=owner,
     )
