@@ -1,6 +1,7 @@
 """Reap the orphans of steps where this process is process 1, as a worker in a container is: no other process does it.
 
-`launch.py` and `run_process.py` name the children that are waited for; a thread of the worker reaps all others.
+`launch.py` and `run_process.py` name the children that are waited for; a thread of the worker reaps what steps left.
+Children that plugins start carry no step's number, and are never touched: their exit codes are the plugins'.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from awf_core.engine.process.sweep import is_of_a_step
+
 CHECK_S = 1.0
-"""A zombie seen in two checks is reaped: a child that other code started is waited for by then."""
+"""A zombie seen in two checks is reaped: a step's own process is waited for by then."""
 
 _expected: set[int] = set()
 
@@ -53,7 +56,8 @@ def _zombies() -> list[int]:
     found = []
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):
-            found += [int(pid) for pid in (task / "children").read_text().split() if _is_zombie(pid)]
+            children = (task / "children").read_text().split()
+            found += [int(pid) for pid in children if _is_zombie(pid) and is_of_a_step(int(pid))]
     return found
 
 

@@ -28,9 +28,9 @@ def kill_marked(tokens: tuple[bytes, ...], *, settle_s: float = 0.0) -> int:
     """
     killed = 0
     for number in range(_MAX_PASSES if tokens else 0):
-        found = _marked(tokens)
-        killed += sum(_kill(pid) for pid in found)
-        if not found and number + 1 >= _MIN_PASSES:
+        sent = sum(_kill(pid) for pid in _marked(tokens))
+        killed += sent
+        if not sent and number + 1 >= _MIN_PASSES:
             break
         if settle_s:
             time.sleep(settle_s)
@@ -96,13 +96,33 @@ def limit_of(token: bytes) -> int:
     return 1 << 62 | int.from_bytes(token, "big") % ((1 << 61) - 1)
 
 
+def is_of_a_step(pid: int) -> bool:
+    """Whether some step started this process, a zombie too: it has inherited a number of `limit_of`."""
+    number = _limit(pid)
+    return number.isdigit() and int(number) >= 1 << 62
+
+
 def _is_limited(pid: int, limits: set[bytes]) -> bool:
+    return _limit(pid) in limits and not _has_ended(pid)
+
+
+def _limit(pid: int) -> bytes:
+    """The number a process has inherited; empty where it can't be read."""
     try:
         with open(f"/proc/{pid}/limits", "rb") as file:  # noqa: PTH123
             _, _, values = file.read().partition(_LIMIT)
     except OSError:
-        return False
-    return bool(values) and values.split(maxsplit=1)[0] in limits
+        return b""
+    return values.split(maxsplit=1)[0] if values else b""
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process is a zombie, which keeps its limits until it is waited for, or gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):
+        return True
 
 
 def _carries(pid: int, tokens: tuple[bytes, ...]) -> bool:
