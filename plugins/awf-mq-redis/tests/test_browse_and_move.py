@@ -167,13 +167,13 @@ def test_no_two_messages_of_a_queue_have_the_same_id(backend, external, take):
     dead_letter(backend, first)
     ((_, fields),) = external.xrange("dead")
     external.xadd("dead", fields)
-    external.xadd("dead", {"body": "foreign", "id": "chosen by another client"})
-    external.xadd("dead", {"body": "foreign", "id": "chosen by another client"})
+    external.xadd("dead", {"body": "external", "id": "chosen by another client"})
+    external.xadd("dead", {"body": "external", "id": "chosen by another client"})
 
     assert backend.awf_mq_move("dead", "work", None, None) == 4
     deliveries = backend.awf_mq_consume("work", 10, 0)
 
-    assert sorted(each.body for each in deliveries) == [b"first", b"first", b"foreign", b"foreign"]
+    assert sorted(each.body for each in deliveries) == [b"external", b"external", b"first", b"first"]
     assert len({each.id for each in deliveries}) == 4
     assert first.id in {each.id for each in deliveries}
 

@@ -16,7 +16,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 def step(external):
-    """Make it look as if the server's clock had been set by so many milliseconds since the last script."""
+    """Pretend that the server's clock was set by so many milliseconds since the last script."""
 
     def run(by_ms):
         wall, queue = external.get(CLOCK).split(b":")
