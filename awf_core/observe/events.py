@@ -46,7 +46,8 @@ MEANING: Final[dict[str, str]] = {
     WORKER_STOPPED: "the last line: exit code, and how many messages ended in which way",
     MESSAGE_CLAIMED: "a message was claimed: id, workflow, attempt, deliveries",
     RUN_FINISHED: "a workflow ended: status, exit code, duration",
-    MESSAGE_SETTLED: "a message was acked, nacked with a delay, released, or dead-lettered with a reason",
+    MESSAGE_SETTLED: "a message was acked, nacked with a delay, released, or dead-lettered with a reason; "
+    "a warning where it was dead-lettered, discarded, lost or deferred",
     MESSAGE_REJECTED: "a message that can't run: malformed, unknown workflow, invalid inputs",
     MESSAGE_DISCARDED: "a message that would be dead-lettered, while dead-lettering is off",
     MESSAGE_REBOUND: "a message that is in hand was delivered again; its run goes on with the new delivery",

@@ -37,8 +37,8 @@ class Fetcher:
 
     `on_deliveries` gets each batch and returns how many of it are new messages; `on_empty` is called when a consume
     brought nothing, `on_consumed` after every consume that the broker answered, `on_refused` when the broker says that
-    retrying can't help. All on this fetcher's thread; it consumes again in any case. `claims` is told of each consume
-    where the worker ends when all queues are empty.
+    retrying can't help. All on this fetcher's thread; it consumes again in any case. `claims` counts the consumes
+    of a worker that ends when all queues are empty.
     """
 
     def __init__(

@@ -64,8 +64,8 @@ class InHand:
     """All messages in hand, of all queues.
 
     has_stable_ids   `Capabilities.stable_ids`: an id names one message. Without it a producer's id and the body stand
-                     for the message, which two messages may share, so only a redelivery is bound, and only to a
-                     message whose own delivery was lost
+                     for the message, which two messages may share, so a redelivery is bound only to a message whose
+                     own delivery was lost
     renew_every_s    seconds between renewals
     """
 
@@ -168,13 +168,13 @@ class InHand:
     def _known(self, key: Key, delivery: Delivery, now: float) -> LeasedDelivery | None:
         """With the lock held: the message in hand that `delivery` is another delivery of."""
         there: Sequence[LeasedDelivery] = self._by_key.get(key, ())
-        if not there:
+        if not there or delivery.deliveries < 2:
+            # What is delivered for the first time was in no hand before, whatever its id says.
             return None
-        if self._has_stable_ids and delivery.id is not None:
-            return there[0]
-        if delivery.deliveries < 2:
-            return None
-        return next((message for message in there if _is_orphan(message, now)), None)
+        orphan = next((message for message in there if _is_orphan(message, now)), None)
+        if orphan is not None or not self._has_stable_ids or delivery.id is None:
+            return orphan
+        return next((message for message in there if message.delivery.body == delivery.body), None)
 
     def _add(self, key: Key, delivery: Delivery, now: float) -> LeasedDelivery:
         message = LeasedDelivery(delivery, key, now, now + self._renew_every_s, delivery.lease_until)

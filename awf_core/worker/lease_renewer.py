@@ -27,7 +27,7 @@ IDLE_S = 3600.0
 
 
 class LeaseRenewer:
-    """Renews the leases of one queue. Thread-safe. `limits` is told of those that are lost.
+    """Renews the leases of one queue. Thread-safe. `limits` ends the runs of those that are lost.
 
     period_s   seconds between renewals
     lease_s    how long a renewal lasts; None = bound to a connection

@@ -149,8 +149,9 @@ class Pipeline:
 
     def _plan(self, received: Received) -> Plan | Rejection:
         message, delivery = received.message, received.delivery
-        if delivery.is_stub:
-            return plans.too_large(delivery.body_bytes or 0, self._rules.limits.max_body_bytes)
+        body_bytes = max(delivery.body_bytes or 0, len(delivery.body))
+        if body_bytes > self._rules.limits.max_body_bytes or delivery.is_stub:
+            return plans.too_large(body_bytes, self._rules.limits.max_body_bytes)
         if isinstance(message, Malformed):
             return plans.malformed(message)
         since_claim_s = self._since_claim_s(received)

@@ -110,7 +110,7 @@ def crash_loop(deliveries: int, crashes: int) -> Rejection:
 
 
 def too_large(body_bytes: int, max_body_bytes: int) -> Rejection:
-    """A message whose body was not even transferred."""
+    """A message whose body is over the limit, transferred or not."""
     error = f"body of {body_bytes} bytes is over max_body_bytes ({max_body_bytes})"
     return Rejection(reason=TOO_LARGE, error=error, code="USER.INPUT.INVALID_FORMAT", exit_code=1)
 

@@ -139,17 +139,25 @@ class Worker:
 
     def _log_settled(self, settlement: Settlement, ending: str, reason: str) -> None:
         """What an operator may have to act on is a warning: dead-lettered, lost and deferred messages."""
-        decision = settlement.decision
-        fields: dict[str, object] = {"message_id": settlement.message_id, "settlement": ending}
-        if reason:
-            fields["reason"] = reason
-        if ending == "nack":
-            fields |= {"delay_s": round(decision.delay_s, 3), "counted": decision.counted}
+        decision, is_nack = settlement.decision, ending == "nack"
         if ending in ("dead_letter", "discard", "lost") or decision.reason in DEFERRED_FOR:
-            error = first_line(decision.error)
-            log.warning(events.MESSAGE_SETTLED, worker=self._serving.worker, **fields, error=error)
-        else:
-            log.info(events.MESSAGE_SETTLED, **fields)
+            log.warning(
+                events.MESSAGE_SETTLED,
+                worker=self._serving.worker,
+                message_id=settlement.message_id,
+                settlement=ending,
+                reason=reason,
+                error=first_line(decision.error),
+                **({"delay_s": round(decision.delay_s, 3), "counted": decision.counted} if is_nack else {}),
+            )
+            return
+        log.info(
+            events.MESSAGE_SETTLED,
+            message_id=settlement.message_id,
+            settlement=ending,
+            **({"reason": reason} if reason else {}),
+            **({"delay_s": round(decision.delay_s, 3), "counted": decision.counted} if is_nack else {}),
+        )
 
     def _connect(self) -> bool:
         serving = self._serving

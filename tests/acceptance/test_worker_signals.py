@@ -80,27 +80,25 @@ def test_a_second_signal_stops_the_step_and_gives_the_message_back_uncounted(
     worker.await_line("worker.draining")
     began = time.monotonic()
 
-    # Within 100 ms of the first it would count as the same request.
-    eventually(lambda: time.monotonic() - began > 0.15)
     worker.signal(signal.SIGTERM)
 
     assert worker.end() == FORCED
     assert time.monotonic() - began < 5
     row = project.row()
     assert row is not None
-    assert (row["attempt"], row["deliveries"], row["released"], row["owner"]) == (1, 1, 1, None)
+    assert (row["attempt"], row["deliveries"], row["crashes"], row["owner"]) == (1, 1, None, None)
     assert project.results() == project.dead_messages() == []
     assert worker.lines("worker.forced", running=1)
     assert worker.lines("message.settled", settlement="nack", reason="stop", counted=False)
     eventually(lambda: steps_are_gone(project, worker), 5)
 
 
-def test_two_signals_within_a_moment_are_one_request(project: Project, start_worker: StartWorker) -> None:
+def test_two_interrupts_within_a_moment_are_one_request(project: Project, start_worker: StartWorker) -> None:
     go = project.marks / "go"
     worker = into_a_step(project, start_worker, command=f"while [ ! -e {go} ]; do sleep 0.02; done")
 
     worker.signal(signal.SIGINT)
-    worker.signal(signal.SIGTERM)
+    worker.signal(signal.SIGINT)
     worker.await_line("worker.draining")
     go.touch()
 
@@ -143,12 +141,8 @@ def test_a_third_signal_ends_a_worker_that_can_not_even_release(project: Project
         stubborn.execute("BEGIN EXCLUSIVE")
         worker.signal(signal.SIGTERM)
         worker.await_line("worker.draining")
-        began = time.monotonic()
-        eventually(lambda: time.monotonic() - began > 0.15)
         worker.signal(signal.SIGTERM)
         worker.await_line("worker.forced")
-        began = time.monotonic()
-        eventually(lambda: time.monotonic() - began > 0.15)
 
         worker.signal(signal.SIGINT)
 

@@ -87,7 +87,7 @@ def test_a_settlement_that_raises_anything_is_tried_again_and_the_run_is_not_rep
 
     worker.await_line("message.settled", settlement="ack")
     assert (project.starts(), len(project.results()), project.count()) == (1, 1, 0)
-    assert worker.lines("internal.error", thread="awf-settle")
+    assert worker.lines("internal.error", thread="awf-settle-awf-workflows")
     assert worker.stop() == 0
 
 
@@ -113,7 +113,7 @@ def awf_mq_ack():
 
     worker.await_line("message.settled")
     assert (project.starts(), len(project.results()), project.count()) == (1, 1, 0)
-    assert worker.lines("internal.error", thread="awf-settle")
+    assert worker.lines("internal.error", thread="awf-settle-awf-workflows")
     assert worker.stop() == 0
 
 
@@ -131,7 +131,7 @@ def test_a_lease_is_still_extended_after_an_extension_that_raised_anything(
 
     worker.await_line("message.settled", settlement="ack")
     assert project.starts() == 1
-    assert worker.lines("internal.error", thread="awf-lease")
+    assert worker.lines("internal.error", thread="awf-lease-awf-workflows")
 
 
 @pytest.mark.parametrize("error", ["SystemExit(3)", "RuntimeError('redis://u:geheim@host broke')"])

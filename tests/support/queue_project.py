@@ -107,7 +107,7 @@ class Project:
 
     def row(self, queue: str = QUEUE) -> dict[str, Any] | None:
         """The only message of `queue`, with its counters; None when there is none."""
-        columns = ("id", "due", "attempt", "deliveries", "released", "owner")
+        columns = ("id", "due", "attempt", "deliveries", "crashes", "owner")
         rows = self.sql(f"SELECT {', '.join(columns)} FROM message WHERE queue = ?", queue)
         assert len(rows) <= 1, f"{len(rows)} messages in {queue}"
         return dict(zip(columns, rows[0], strict=True)) if rows else None

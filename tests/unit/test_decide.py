@@ -13,7 +13,6 @@ from awf_core.worker import decide
 from awf_core.worker.decide import Decision, release
 from awf_core.worker.plan import Rejection
 
-NOW = 1_000_000.0
 RETRY = RetrySettings(max_attempts=3, jitter=0.0)
 
 
@@ -46,8 +45,8 @@ def is_retry(decision: object) -> bool:
     return isinstance(decision, Decision) and decision.ending == "nack" and decision.counted
 
 
-def decide_run(run: Ran, d: Delivery, retry: RetrySettings = RETRY) -> object:
-    return decide.decide_run(run, d, retry, now=NOW, chance=0.5)  # type: ignore[arg-type]
+def decide_run(run: Ran, d: Delivery, retry: RetrySettings = RETRY, *, since_claim_s: float = 0.0) -> object:
+    return decide.decide_run(run, d, retry, since_claim_s=since_claim_s, chance=0.5)  # type: ignore[arg-type]
 
 
 def test_a_completed_run_is_acked():
@@ -82,27 +81,31 @@ def test_the_text_of_an_error_never_decides():
 
 
 def test_a_retry_after_max_age_is_dead_lettered_now():
-    young = delivery(attempt=1, first_seen_at=NOW - 86_394)
-    old = delivery(attempt=1, first_seen_at=NOW - 86_396)
+    young = delivery(attempt=1, age_s=86_294.0)
+    old = delivery(attempt=1, age_s=86_296.0)
 
-    assert is_retry(decide_run(failed(), young))
-    assert decide_run(failed(), old) == dead(reason="max_age", error="step a: exit code 1")
+    assert is_retry(decide_run(failed(), young, since_claim_s=100.0))
+    assert decide_run(failed(), old, since_claim_s=100.0) == dead(reason="max_age", error="step a: exit code 1")
+
+
+def test_a_message_whose_age_is_unknown_is_retried():
+    assert is_retry(decide_run(failed(), delivery(attempt=1, age_s=None), since_claim_s=100_000.0))
 
 
 def test_a_retry_after_the_message_expires_is_dead_lettered_now():
-    lasting, short = delivery(attempt=1, expires_at=NOW + 6), delivery(attempt=1, expires_at=NOW + 4)
+    lasting, short = delivery(attempt=1, expires_in_s=66.0), delivery(attempt=1, expires_in_s=64.0)
 
-    assert is_retry(decide_run(failed(), lasting))
-    assert decide_run(failed(), short) == dead(reason="expired", error="step a: exit code 1")
+    assert is_retry(decide_run(failed(), lasting, since_claim_s=60.0))
+    assert decide_run(failed(), short, since_claim_s=60.0) == dead(reason="expired", error="step a: exit code 1")
 
 
 def test_max_age_null_never_ends_a_message():
     retry = RetrySettings(max_age_s=None, jitter=0.0)
 
-    assert is_retry(decide_run(failed(), delivery(first_seen_at=0.0), retry))
+    assert is_retry(decide_run(failed(), delivery(age_s=1e9), retry))
 
 
-@pytest.mark.parametrize("reason", ["drain", "stop"])
+@pytest.mark.parametrize("reason", ["drain", "stop", "lease_lost"])
 def test_a_run_that_the_worker_stopped_is_released(reason: str):
     run = Ran("cancelled", RunError(code=None, message="cancelled", state="a"), cancel_reason=reason)
 
@@ -120,28 +123,30 @@ def rejection(reason: str) -> Rejection:
     return Rejection(reason=reason, error="why", code=None, exit_code=1)
 
 
-def decide_rejection(reason: str, d: Delivery, defer_s: float = 600) -> object:
+def decide_rejection(reason: str, d: Delivery, defer_s: float = 600, *, since_claim_s: float = 0.0) -> object:
     policy = RETRY.model_copy(update={"defer_unknown_s": defer_s})
-    return decide.decide_rejection(rejection(reason), d, policy, now=NOW, chance=0.5, release_counts=False)
+    return decide.decide_rejection(rejection(reason), d, policy, since_claim_s=since_claim_s, chance=0.5)
 
 
-@pytest.mark.parametrize("reason", ["malformed", "invalid_workflow_name", "invalid_inputs", "invalid_workflow"])
+@pytest.mark.parametrize("reason", ["malformed", "invalid_workflow_name", "invalid_inputs", "too_large"])
 def test_what_can_never_run_is_dead_lettered_at_once(reason: str):
-    assert decide_rejection(reason, delivery(first_seen_at=NOW)) == dead(reason=reason, error="why")
+    assert decide_rejection(reason, delivery(age_s=0.0)) == dead(reason=reason, error="why")
 
 
-def test_an_unknown_workflow_is_held_then_dead():
-    fresh = delivery(first_seen_at=NOW - 1)
-    nearly = delivery(first_seen_at=NOW - 597)
-    over = delivery(first_seen_at=NOW - 600)
+@pytest.mark.parametrize("reason", ["unknown_workflow", "invalid_workflow"])
+def test_a_workflow_that_is_unknown_or_can_not_be_loaded_is_deferred_then_dead(reason: str):
+    fresh, nearly, over = delivery(age_s=1.0), delivery(age_s=596.0), delivery(age_s=599.0)
 
-    assert decide_rejection("unknown_workflow", fresh) == release("unknown_workflow", 10.0)
-    assert decide_rejection("unknown_workflow", nearly) == release("unknown_workflow", 3.0)
-    assert decide_rejection("unknown_workflow", over) == dead(reason="unknown_workflow", error="why")
+    def deferred(delay_s: float) -> Decision:
+        return Decision(ending="nack", counted=False, reason=reason, delay_s=delay_s, error="why")
+
+    assert decide_rejection(reason, fresh, since_claim_s=1.0) == deferred(10.0)
+    assert decide_rejection(reason, nearly, since_claim_s=1.0) == deferred(3.0)
+    assert decide_rejection(reason, over, since_claim_s=1.0) == dead(reason=reason, error="why")
 
 
 def test_without_deferring_an_unknown_workflow_is_dead_lettered_at_once():
-    assert decide_rejection("unknown_workflow", delivery(first_seen_at=NOW), 0.0) == dead(
+    assert decide_rejection("unknown_workflow", delivery(age_s=0.0), 0.0) == dead(
         reason="unknown_workflow", error="why"
     )
 
@@ -156,16 +161,16 @@ def test_the_summary_is_the_reason_or_the_first_line_of_the_error():
     assert dead("max_age", "one\ntwo").summary == "max_age"
 
 
-def test_crashes_are_deliveries_that_neither_failed_nor_were_released():
-    assert decide.crashes(delivery(attempt=3, deliveries=8, released=1)) == 4
+def test_five_crashes_make_a_loop():
+    assert not decide.is_crash_loop(delivery(crashes=4))
+    assert decide.is_crash_loop(delivery(crashes=5))
 
 
-def test_five_crashes_make_a_loop_and_twenty_where_releases_count():
-    assert not decide.is_crash_loop(delivery(attempt=1, deliveries=5), release_counts=False)
-    assert decide.is_crash_loop(delivery(attempt=1, deliveries=6), release_counts=False)
-    assert not decide.is_crash_loop(delivery(attempt=1, deliveries=20), release_counts=True)
-    assert decide.is_crash_loop(delivery(attempt=1, deliveries=21), release_counts=True)
+def test_deliveries_attempts_and_releases_are_no_crashes():
+    assert not decide.is_crash_loop(delivery(attempt=30, deliveries=1000))
 
 
-def test_many_attempts_and_releases_are_no_crash_loop():
-    assert not decide.is_crash_loop(delivery(attempt=30, deliveries=60, released=30), release_counts=False)
+def test_a_message_is_expired_when_the_time_it_had_at_its_claim_is_over():
+    assert not decide.is_expired(delivery(expires_in_s=5.0), 4.9)
+    assert decide.is_expired(delivery(expires_in_s=5.0), 5.0)
+    assert not decide.is_expired(delivery(), 1e9)

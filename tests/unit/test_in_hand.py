@@ -8,9 +8,9 @@ from awf_core.worker.in_hand import InHand
 RENEW_S = 20.0
 
 
-def delivery(receipt: object, *, id: str | None = "m1", body: bytes = b"{}", queue: str = "q", deliveries: int = 1):
+def delivery(receipt: object, *, name: str | None = "m1", body: bytes = b"{}", queue: str = "q", deliveries: int = 1):
     return Delivery(
-        queue=queue, body=body, receipt=receipt, id=id, deliveries=deliveries, lease_until=float(receipt) + 60
+        queue=queue, body=body, receipt=receipt, id=name, deliveries=deliveries, lease_until=float(receipt) + 60
     )
 
 
@@ -31,11 +31,42 @@ def test_a_redelivery_of_a_message_in_hand_is_bound_and_replaces_the_receipt():
     assert len(hand) == 1
 
 
+def test_a_first_delivery_is_another_message_whatever_its_id():
+    hand = in_hand()
+    hand.take([delivery(1)], now=0.0)
+
+    taken = hand.take([delivery(2)], now=0.0)
+
+    assert [message.delivery.receipt for message in taken.fresh] == [2]
+    assert len(hand) == 2
+
+
+def test_a_delivery_of_the_same_id_with_another_body_is_another_message():
+    hand = in_hand()
+    hand.take([delivery(1)], now=0.0)
+
+    taken = hand.take([delivery(2, body=b"other", deliveries=2)], now=0.0)
+
+    assert [message.delivery.receipt for message in taken.fresh] == [2]
+
+
+def test_a_lease_that_is_lost_is_not_renewed_by_the_answer_for_an_older_delivery():
+    hand = in_hand()
+    (message,) = hand.take([delivery(1)], now=0.0).fresh
+    old = message.delivery
+    hand.take([delivery(2, deliveries=2)], now=60.0)
+
+    is_lost = hand.lost(message, old, now=61.0)
+    hand.renewed(message, old, renew_at=1000.0, lease_until=1000.0)
+
+    assert (is_lost, message.is_lost, message.lease_until) == (False, False, 62.0)
+
+
 def test_a_message_of_another_queue_or_id_is_not_bound():
     hand = in_hand()
     hand.take([delivery(1)], now=0.0)
 
-    taken = hand.take([delivery(2, queue="other"), delivery(3, id="m2")], now=0.0)
+    taken = hand.take([delivery(2, queue="other", deliveries=2), delivery(3, name="m2", deliveries=2)], now=0.0)
 
     assert [message.delivery.receipt for message in taken.fresh] == [2, 3]
     assert len(hand) == 3
@@ -55,18 +86,18 @@ def test_a_dropped_message_is_fresh_when_it_is_redelivered():
 def test_without_stable_ids_two_messages_with_equal_bodies_are_both_run():
     hand = in_hand(has_stable_ids=False)
 
-    taken = hand.take([delivery(1, id=None), delivery(2, id=None)], now=0.0)
+    taken = hand.take([delivery(1, name=None), delivery(2, name=None)], now=0.0)
 
     assert len(taken.fresh) == 2
 
 
 def test_without_stable_ids_a_redelivery_is_bound_only_to_a_message_that_was_lost():
     hand = in_hand(has_stable_ids=False)
-    lost, held = hand.take([delivery(1, id=None), delivery(2, id=None)], now=0.0).fresh
+    lost, held = hand.take([delivery(1, name=None), delivery(2, name=None)], now=0.0).fresh
     lost.lost_at = 1.0
 
-    once = hand.take([delivery(3, id=None, deliveries=2)], now=2.0)
-    twice = hand.take([delivery(4, id=None, deliveries=2)], now=3.0)
+    once = hand.take([delivery(3, name=None, deliveries=2)], now=2.0)
+    twice = hand.take([delivery(4, name=None, deliveries=2)], now=3.0)
 
     assert once.bound == [lost]
     assert held.delivery.receipt == 2
@@ -75,10 +106,10 @@ def test_without_stable_ids_a_redelivery_is_bound_only_to_a_message_that_was_los
 
 def test_without_stable_ids_a_first_delivery_is_never_bound():
     hand = in_hand(has_stable_ids=False)
-    (lost,) = hand.take([delivery(1, id="same")], now=0.0).fresh
+    (lost,) = hand.take([delivery(1, name="same")], now=0.0).fresh
     lost.lost_at = 1.0
 
-    assert len(hand.take([delivery(2, id="same")], now=2.0).fresh) == 1
+    assert len(hand.take([delivery(2, name="same")], now=2.0).fresh) == 1
 
 
 def test_without_stable_ids_another_body_is_another_message_even_with_the_same_id():
@@ -91,7 +122,7 @@ def test_without_stable_ids_another_body_is_another_message_even_with_the_same_i
 
 def test_what_is_in_hand_is_listed_by_queue():
     hand = in_hand()
-    hand.take([delivery(1), delivery(2, id="m2", queue="other")], now=0.0)
+    hand.take([delivery(1), delivery(2, name="m2", queue="other")], now=0.0)
 
     assert [message.delivery.receipt for message in hand.of_queue("other")] == [2]
     assert len(hand.all()) == 2

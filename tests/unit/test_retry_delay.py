@@ -45,7 +45,7 @@ def test_half_jitter_leaves_half_of_the_wait_certain():
     assert retry_delay_s(retry, 1, 1.0) == 8
 
 
-def test_a_deferred_message_is_redelivered_often_unless_a_release_counts_as_a_delivery():
-    assert defer_delay_s(600, release_counts=False) == 10
-    assert defer_delay_s(600, release_counts=True) == 50
-    assert defer_delay_s(6, release_counts=False) == 1
+def test_a_deferred_message_is_redelivered_a_dozen_times_and_at_least_every_ten_seconds():
+    assert defer_delay_s(24) == 2
+    assert defer_delay_s(600) == 10
+    assert defer_delay_s(6) == 1

@@ -76,6 +76,43 @@ def test_closing_ends_every_waiting_reservation():
     assert slots.reserve(0) == 0
 
 
+def test_a_run_that_is_over_frees_a_slot_only_while_there_is_room_for_unsettled_messages():
+    slots = Slots(2, unsettled=3)
+    slots.reserve(0)
+    slots.ran()
+    slots.ran()
+
+    assert slots.reserve(0) == 1
+    slots.ran()
+    assert slots.reserve(0) == 0
+    assert slots.is_full_of_unsettled
+    slots.settled()
+    assert slots.reserve(0) == 1
+
+
+def test_a_reservation_that_brought_nothing_frees_slot_and_room():
+    slots = Slots(2, unsettled=2)
+    slots.reserve(0)
+
+    slots.release(2)
+
+    assert slots.reserve(0) == 2
+
+
+def test_a_waiting_reservation_gets_what_a_settlement_frees():
+    slots = Slots(1, unsettled=1)
+    slots.reserve(0)
+    slots.ran()
+    got: list[int] = []
+    waiter = threading.Thread(target=lambda: got.append(slots.reserve(10)))
+    waiter.start()
+
+    slots.settled()
+    waiter.join(10)
+
+    assert got == [1]
+
+
 def test_a_budget_grants_no_more_than_it_holds():
     budget = Budget(3)
 

@@ -38,7 +38,7 @@ def test_an_unknown_workflow_is_deferred_uncounted_and_not_answered_yet(project:
 
     row = project.row()
     assert row is not None
-    assert (row["attempt"], row["deliveries"], row["released"], row["owner"]) == (1, 1, 1, None)
+    assert (row["attempt"], row["deliveries"], row["crashes"]) == (1, 1, None)
     (settled,) = served.lines("message.settled")
     assert settled["settlement"] == "nack"
     assert settled["reason"] == "unknown_workflow"
