@@ -36,7 +36,7 @@ class Delivery:
     crashes         how many runs of this message started and never ended, by the evidence the broker has: their
                     workers died. Deliveries that were released, that expired before they were read, or that a live
                     worker lost do not count
-    body_bytes      size of the stored body. More than `len(body)` means a stub: the body is over
+    body_bytes      size of the stored body. A stub has a size and an empty body: the stored one is over
                     `BackendContext.max_body_bytes` and was not transferred
     headers         hints only: a broker without headers carries none
     history         what failed before: one entry for each counted nack, oldest first, as `Nack.history` gave it
@@ -71,7 +71,8 @@ class Delivery:
     @property
     def is_stub(self) -> bool:
         """Whether the body was too large to be transferred: it is empty here, and whole at the broker."""
-        return self.body_bytes is not None and self.body_bytes > len(self.body)
+        # Not by comparing sizes: a wrapper that opens a sealed body makes it smaller.
+        return bool(self.body_bytes) and not self.body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

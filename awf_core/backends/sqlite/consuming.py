@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SLEEP_S = 0.5
 _CHECK = "check for messages"
-# So many rows of external producers get the queue's time in one claim: an import of a million holds up nobody.
+# So many rows of external producers get the queue's time in one claim: an import of a million holds up no worker.
 _ADOPTED = 1000
 _UNEXPIRED = "(expires IS NULL OR expires > :now)"
 _HEAD = f"""
