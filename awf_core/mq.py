@@ -159,7 +159,9 @@ class Mq:
 
     def _answers(self, name: str, **arguments: Sequence[object]) -> Answers:
         (items,) = arguments.values()
-        return self._checked(name, self._call(name, **arguments), len(items))
+        # Counted before the call: a wrapper may take items out of the list it is given.
+        count = len(items)
+        return self._checked(name, self._call(name, **arguments), count)
 
     def _checked(self, name: str, answers: object, count: int) -> Answers:
         """`answers`, one for each of `count` items: None or a BrokerError."""
