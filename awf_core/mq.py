@@ -189,7 +189,8 @@ class Mq:
 
     def _broken(self, name: str, what: str) -> PluginFailed:
         return PluginFailed(
-            f"mq.type {self.backend!r}: {name} {redact_url(what)}", hint="it breaks the contract; tell its authors"
+            f"mq.type {self.backend!r}: {name} {redact_url(what)}",
+            hint="it breaks the contract; report it to its authors",
         )
 
     def _require(self, name: str) -> None:

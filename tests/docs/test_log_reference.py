@@ -15,7 +15,7 @@ NO_FIELDS = {"exc_info"}
 BROKER_ERROR = {"error", "hint", "muted"}
 """What `log_broker_error` adds to each line."""
 NOT_WRITTEN = "not written by this version"
-BY_THE_LOG_ITSELF = {events.LIBRARY}
+BY_THE_LOG_ITSELF = {events.LIBRARY, events.LOG_DROPPED}
 
 
 def documented() -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What counts as the death of a worker: only a start that was noted, and whose end nobody ever told."""
+"""What counts as the death of a worker: a start that was noted and whose end no worker reported."""
 
 from __future__ import annotations
 
