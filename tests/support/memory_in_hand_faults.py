@@ -236,7 +236,7 @@ class AppendHistory(Store):
 
 
 class ProducersIds(Store):
-    """Two messages with the same id of their producers can't be distinguished."""
+    """Two messages with the same id of their producers look like one."""
 
     def deliver(self, entry: Entry, claimant: Claimant) -> Delivery:
         delivery = super().deliver(entry, claimant)

@@ -181,6 +181,8 @@ class Connections:
             raise self._error_of(slot, error, doing) from error
         except OSError as error:
             raise failures.os_error(error, path=self.path, doing=doing) from error
+        except MemoryError as error:
+            raise failures.no_memory(path=self.path, doing=doing) from error
 
     def _error_of(self, slot: _Slot, error: sqlite3.Error, doing: str) -> BrokerError:
         connection, committing = slot.connection, False

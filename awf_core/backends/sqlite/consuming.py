@@ -41,7 +41,7 @@ UPDATE message SET
   expires = :now + MIN(expires - {WALL_MS}, MAX(expires - created, 0)),
   created = :now + MIN(created - {WALL_MS}, 0),
   queue_time = 1
-WHERE id IN (SELECT id FROM message WHERE queue = :queue AND queue_time = 0 ORDER BY id LIMIT {_ADOPTED})"""
+WHERE id IN (SELECT id FROM message WHERE queue = :queue AND queue_time = 0 ORDER BY due, id LIMIT {_ADOPTED})"""
 # `octet_length` needs SQLite 3.43; without it SQLite reads a long text to count its bytes. Python never does.
 _BYTES = (
     "octet_length(body)"
@@ -182,7 +182,10 @@ class Consuming:
 def _delivery(row: tuple[Any, ...], claim: _Claim, owner: str) -> Delivery:
     (row_id, attempt, deliveries, crashes, last_owner, first_seen_ms, expires_ms, message_id, reply_to, correlation_id,
      headers, history, body) = row  # fmt: skip
-    crashed = crash_count(crashes) + (last_owner is not None and last_owner != owner)
+    # Most messages are new: what they don't have is not parsed.
+    crashed = 0 if crashes is None else crash_count(crashes)
+    if last_owner is not None and last_owner != owner:
+        crashed += 1
     age_s = (claim.now_ms - first_seen_ms) / 1000
     is_stub = isinstance(body, int)
     return Delivery(
@@ -197,8 +200,8 @@ def _delivery(row: tuple[Any, ...], claim: _Claim, owner: str) -> Delivery:
         body_bytes=body if is_stub else len(body),
         reply_to=reply_to,
         correlation_id=correlation_id,
-        headers=read_headers(headers),
-        history=read_history(history),
+        headers={} if headers is None else read_headers(headers),
+        history=() if history is None else read_history(history),
         age_s=age_s,
         lease_until=claim.lease_until,
         expires_in_s=None if expires_ms is None else (expires_ms - claim.now_ms) / 1000,

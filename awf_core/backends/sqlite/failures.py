@@ -59,6 +59,14 @@ def os_error(error: OSError, *, path: Path, doing: str) -> BrokerError:
     return BrokerUnavailable(f"{path}: can't {doing}: {text}", hint="check the disk and its mount")
 
 
+def no_memory(*, path: Path, doing: str) -> BrokerError:
+    """The contract's error where the process has too little memory for a row; the transaction was rolled back."""
+    return BrokerUnavailable(
+        f"{path}: can't {doing}: not enough memory",
+        hint="SQLite holds up to three times the largest body; give the process more memory, or remove that message",
+    )
+
+
 def _locked(path: Path, doing: str, busy_timeout_s: float) -> BrokerError:
     return BrokerUnavailable(
         f"{path}: can't {doing}: another process keeps it locked, for {format_duration(busy_timeout_s)}",

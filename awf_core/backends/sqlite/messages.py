@@ -45,6 +45,7 @@ DELETE FROM message WHERE id IN (
 _SWEEP_STATE = """
 DELETE FROM state WHERE key IN (
   SELECT key FROM state INDEXED BY state_expires WHERE expires <= :now LIMIT :limit)"""
+_NEW_IDS = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'message' RETURNING seq"
 _SWEEPS = (_SWEEP_MESSAGES, _SWEEP_EXTERNAL, _SWEEP_STATE)
 HELD = "id = ? AND deliveries = ? AND owner IS NOT NULL"
 """The fence: whether a row still is the delivery of (row_id, deliveries).
@@ -116,6 +117,12 @@ def insert(
 ) -> None:
     """Store `messages` in the caller's transaction. Those without an expiry of their own expire after `keep_s`."""
     connection.executemany(_INSERT, [_row(message, now_ms, keep_s) for message in messages])
+
+
+def new_ids(connection: QueueConnection, count: int) -> range:
+    """`count` ids that no row has or had, for rows that change theirs in the caller's transaction."""
+    last: int = connection.execute(_NEW_IDS, (count,)).fetchall()[0][0]
+    return range(last - count + 1, last + 1)
 
 
 def expired_reply_queue(message: Outgoing, path: Path, now_ms: Callable[[], int]) -> BrokerError | None:

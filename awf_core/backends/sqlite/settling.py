@@ -17,6 +17,7 @@ from awf_core.backends.sqlite.messages import (
     held_row,
     insert,
     lost,
+    new_ids,
     storable,
     to_json,
 )  # fmt: skip
@@ -41,20 +42,16 @@ WHERE {_ALL_HELD}"""
 _EXTEND_ALL = f"UPDATE message SET due = :due WHERE {_ALL_HELD}"
 _EXTEND = f"UPDATE message SET due = ? WHERE {HELD}"
 _RELEASE = f"UPDATE message SET owner = NULL, due = ?, history = ?, attempt = attempt + ? WHERE {HELD}"
-_IS_HELD = f"SELECT 1 FROM message WHERE {HELD}"
 # The delivery was counted as a crash, and its owner turns out to live. A second time there is nothing to take back.
 _TAKE_BACK = """
 UPDATE message SET crashes = (SELECT json_group_array(value) FROM json_each(crashes) WHERE value <> :deliveries)
 WHERE id = :id AND json_valid(crashes) AND EXISTS (SELECT 1 FROM json_each(crashes) WHERE value = :deliveries)"""
-# A new row with a new id: no old receipt is valid for it. SQLite copies the body byte for byte.
+# The row gets a new id: no old receipt is valid for it. An UPDATE holds the body in memory once less than a copy.
 _DEAD_LETTER = """
-INSERT INTO message(queue, due, created, queue_time, attempt, deliveries, crashes, first_seen, message_id, reply_to,
-  correlation_id, content_type, headers, source, reason, error, history, dead_at, body)
-SELECT :queue, :now, created, 1, attempt, deliveries, crashes, first_seen,
-  COALESCE(message_id, 'sqlite-' || :store || '-' || id), reply_to, correlation_id,
-  content_type, headers, queue, :reason, :error, :history, :now, body
-FROM message WHERE id = :id"""
-_REMOVE = "DELETE FROM message WHERE id = ?"
+UPDATE message SET id = :new_id, queue = :queue, due = :now, owner = NULL, expires = NULL,
+  message_id = COALESCE(message_id, 'sqlite-' || :store || '-' || id), source = queue, reason = :reason,
+  error = :error, history = :history, dead_at = :now
+WHERE id = :id AND deliveries = :deliveries AND owner IS NOT NULL"""
 
 
 class _OneIsLost(Exception):
@@ -199,9 +196,8 @@ def _nack(connection: QueueConnection, now_ms: int, held: HeldRow, nack: Nack) -
 
 
 def _dead_letter(connection: QueueConnection, now_ms: int, held: HeldRow, dead_letter: DeadLetter) -> bool:
-    if not connection.execute(_IS_HELD, held).fetchall():
-        return False
     values = {
+        "new_id": new_ids(connection, 1)[0],
         "queue": dead_letter.queue,
         "now": now_ms,
         "store": connection.store,
@@ -209,10 +205,9 @@ def _dead_letter(connection: QueueConnection, now_ms: int, held: HeldRow, dead_l
         "error": storable(dead_letter.error),
         "history": _history(dead_letter),
         "id": held[0],
+        "deliveries": held[1],
     }
-    connection.execute(_DEAD_LETTER, values)
-    connection.execute(_REMOVE, held[:1])
-    return True
+    return connection.execute(_DEAD_LETTER, values).rowcount == 1
 
 
 def _history(item: Nack | DeadLetter) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from awf_core.contract import Ack, DeadLetter, Nack, Outgoing
-from awf_core.errors import LeaseLost
+from awf_core.errors import BrokerUnavailable, LeaseLost
 
 LEASE_S = 60.0
 
@@ -162,3 +162,12 @@ class TestStub:
         (delivery,) = small.awf_mq_consume("work", 1, 0)
 
         assert (delivery.is_stub, delivery.body) == (False, b"x" * 10)
+
+    def test_a_body_that_exceeds_the_memory_is_an_error_that_names_the_file(self, small):
+        with pytest.raises(BrokerUnavailable, match="can't move messages: not enough memory") as caught:  # noqa: SIM117
+            with small._connections.writing("move messages"):
+                raise MemoryError
+
+        assert str(small.path) in str(caught.value)
+        assert "three times the largest body" in (caught.value.hint or "")
+        assert small.awf_mq_publish([Outgoing(queue="work", body=b"x")]) == [None]
