@@ -55,7 +55,8 @@ def test_the_example_of_a_result_has_every_key() -> None:
 
 def test_every_reason_for_dead_lettering_is_documented() -> None:
     code = "".join(
-        (ROOT / "awf_core" / "worker" / name).read_text(encoding="utf-8") for name in ("plan.py", "decide.py")
+        (ROOT / "awf_core" / "worker" / name).read_text(encoding="utf-8")
+        for name in ("plan.py", "decide.py", "settlement.py")
     )
     given = r'(?m:^[A-Z_]+ = |reason=|_dead\()"(\w+)"'
 
