@@ -202,4 +202,4 @@ def _await_all_settled(worker: LoggedProcess, mq: Mq, queues: list[str]) -> None
 
 
 def _results(kit: Kit, mq: Mq) -> list[dict[str, Any]]:
-    return [json.loads(body) for body in drain(mq, kit.names.replies, for_s=1.0)]
+    return [json.loads(body) for body in drain(mq, kit.names.replies, for_s=3.0)]

@@ -84,7 +84,13 @@ class TestRabbitMq(MqConformance):
         "D4b": "capability: lease_s",
         "D9": "capability: lease_s",
         "D10": "capability: lease_s",
+        "D11": "capability: lease_s",
+        "D12": "capability: lease_s",
+        "D1c": "capability: lease_s",
+        "D1d": "capability: lease_s",
         "E2": "capability: browse_exact",
+        "E9": "capability: oversized_stubs",
+        "E9b": "capability: oversized_stubs",
         "F9": "capability: state",
         "F9b": "capability: state",
     }
