@@ -71,7 +71,7 @@ def test_a_consume_that_raises_anything_is_tried_again(project: Project, start_w
     worker = start_with(RAISES_AT_FIRST.format(hook="awf_mq_consume", times=3, error=error))
 
     eventually(project.results)
-    assert worker.lines("internal.error", thread="awf-fetch-awf-workflows", level="error")
+    assert "awf_mq_consume raised" in worker.lines("broker.unavailable", queue="awf-workflows")[0]["error"]
     assert "geheim" not in str(worker.log)
     assert worker.stop() == 0
 
@@ -87,11 +87,11 @@ def test_a_settlement_that_raises_anything_is_tried_again_and_the_run_is_not_rep
 
     worker.await_line("message.settled", settlement="ack")
     assert (project.starts(), len(project.results()), project.count()) == (1, 1, 0)
-    assert worker.lines("internal.error", thread="awf-settle-awf-workflows")
+    assert "awf_mq_ack raised" in worker.lines("settle.retried", message_id="m")[0]["error"]
     assert worker.stop() == 0
 
 
-def test_an_answer_of_the_wrong_length_is_an_internal_error_that_is_logged_and_the_settlement_is_tried_again(
+def test_an_answer_of_the_wrong_length_names_the_hook_and_the_settlement_is_tried_again(
     project: Project, start_with: Plugged
 ) -> None:
     project.workflow("hello", f"echo x >> {project.marks}/starts")
@@ -113,7 +113,7 @@ def awf_mq_ack():
 
     worker.await_line("message.settled")
     assert (project.starts(), len(project.results()), project.count()) == (1, 1, 0)
-    assert worker.lines("internal.error", thread="awf-settle-awf-workflows")
+    assert "awf_mq_ack returned [], not a sequence of 1" in worker.lines("settle.retried", message_id="m")[0]["error"]
     assert worker.stop() == 0
 
 
@@ -131,7 +131,7 @@ def test_a_lease_is_still_extended_after_an_extension_that_raised_anything(
 
     worker.await_line("message.settled", settlement="ack")
     assert project.starts() == 1
-    assert worker.lines("internal.error", thread="awf-lease-awf-workflows")
+    assert "awf_mq_extend raised" in worker.lines("broker.unavailable", extending=1)[0]["error"]
 
 
 @pytest.mark.parametrize("error", ["SystemExit(3)", "RuntimeError('redis://u:geheim@host broke')"])

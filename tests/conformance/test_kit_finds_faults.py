@@ -9,6 +9,7 @@ import pytest
 from memory_backend import MemorySettings, store_of
 from memory_faults import FAULTS, HANG
 
+from awf_core.errors import PluginFailed
 from awf_core.testing.conformance import MqConformance
 from awf_core.testing.kit import Kit
 from awf_core.testing.needs import FLUSH, PROCESSES, SERVER, cases_of
@@ -138,7 +139,7 @@ def test_a_fault_fails_the_case_that_tests_its_guarantee(fault: str, tmp_path: P
 
     with (
         Kit(target(fault), tmp_path / "project") as kit,
-        pytest.raises((AssertionError, pytest.fail.Exception, ValueError)),
+        pytest.raises((AssertionError, pytest.fail.Exception, PluginFailed)),
     ):
         getattr(MqConformance(), case.test)(kit)
 
