@@ -34,6 +34,7 @@ class LeasedDelivery:
     cancel        ends the run; None while nothing runs
     lost_at       when the lease was found lost; None = it is ours
     is_given_up   lost for so long that the message is expected no more
+    is_settling   its settlement is with the broker: a retry or a released message may come back before the answer
     """
 
     delivery: Delivery
@@ -46,6 +47,7 @@ class LeasedDelivery:
     cancel: Cancel | None = None
     lost_at: float | None = None
     is_given_up: bool = False
+    is_settling: bool = False
 
     @property
     def is_lost(self) -> bool:
@@ -104,7 +106,7 @@ class InHand:
                 for delivery in deliveries
                 if delivery.deliveries > 1
                 for message in self._by_key.get(self._key(delivery), ())
-                if not message.is_lost
+                if not message.is_lost and _may_be(message, delivery)
             ]
 
     def renewed(
@@ -167,7 +169,7 @@ class InHand:
 
     def _known(self, key: Key, delivery: Delivery, now: float) -> LeasedDelivery | None:
         """With the lock held: the message in hand that `delivery` is another delivery of."""
-        there: Sequence[LeasedDelivery] = self._by_key.get(key, ())
+        there: Sequence[LeasedDelivery] = [each for each in self._by_key.get(key, ()) if _may_be(each, delivery)]
         if not there or delivery.deliveries < 2:
             # What is delivered for the first time was in no hand before, whatever its id says.
             return None
@@ -189,6 +191,13 @@ class InHand:
         message.lease_until = delivery.lease_until
         message.lost_at = None
         message.is_given_up = False
+
+
+def _may_be(message: LeasedDelivery, delivery: Delivery) -> bool:
+    """Whether `delivery` can be another delivery of the same attempt. Seen: a retry without delay was bound to the run
+    that had just failed, and stayed with a worker that had nothing to run any more.
+    """
+    return message.delivery.attempt == delivery.attempt and not message.is_settling
 
 
 def _is_orphan(message: LeasedDelivery, now: float) -> bool:

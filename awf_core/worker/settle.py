@@ -168,6 +168,7 @@ class Settler:
         now = self._clock.monotonic()
         with self._changed:
             for settlement, wait_s in again:
+                settlement.in_hand.is_settling = False
                 at = now + (backoff_s if wait_s is None else wait_s)
                 heapq.heappush(self._later, (at, next(self._numbers), settlement))
 
@@ -270,6 +271,8 @@ class Settler:
     def _settle(self, group: Sequence[Settlement], call: _Call, again: list[_Again]) -> None:
         crash_point(call.before)
         sent = [settlement.delivery for settlement in group]
+        for settlement in group:
+            settlement.in_hand.is_settling = True
         items = [call.argument(settlement, delivery) for settlement, delivery in zip(group, sent, strict=True)]
         try:
             answers = checked_answers(call.call(items), len(group))

@@ -113,7 +113,10 @@ def awf_mq_ack():
 
     worker.await_line("message.settled")
     assert (project.starts(), len(project.results()), project.count()) == (1, 1, 0)
-    assert "awf_mq_ack returned None, not a sequence of 1 answers" in worker.lines("settle.retried", message_id="m")[0]["error"]
+    assert (
+        "awf_mq_ack returned None, not a sequence of 1 answers"
+        in worker.lines("settle.retried", message_id="m")[0]["error"]
+    )
     assert worker.stop() == 0
 
 

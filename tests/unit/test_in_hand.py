@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from awf_core.contract import Delivery
 from awf_core.worker.in_hand import InHand
 
@@ -126,3 +128,15 @@ def test_what_is_in_hand_is_listed_by_queue():
 
     assert [message.delivery.receipt for message in hand.of_queue("other")] == [2]
     assert len(hand.all()) == 2
+
+
+def test_a_retry_that_comes_back_before_its_nack_is_answered_is_a_message_to_run():
+    hand = in_hand()
+    (failed,) = hand.take([delivery(1)], now=0.0).fresh
+    failed.is_settling = True
+
+    released = hand.take([delivery(2, deliveries=2)], now=0.0)
+    failed.is_settling = False
+    retried = hand.take([replace(delivery(3, deliveries=3), attempt=2)], now=0.0)
+
+    assert released.bound == retried.bound == []
