@@ -296,6 +296,8 @@ class Settler:
     def _after_none(self, group: Sequence[Settlement], error: BrokerError) -> list[_Again]:
         """The backend attempted nothing, so `error` concerns the broker and no reply address.
 
+        PluginFailed: the effect is unknown. Where it happened, the next try is answered with None or LeaseLost.
+
         Seen with Redis: a password changed for a moment sent finished results to the undeliverable queue.
         """
         for settlement in group:

@@ -84,9 +84,11 @@ class Operating:
         """Up to `limit` messages, oldest first; an invalid `after` starts from the beginning."""
         start = int(after) if after is not None and after.isdecimal() and len(after) < 19 else 0
         with self._connections.reading("browse") as connection:
-            values = {"queue": queue, "after": start, "now": connection.now_ms(), "limit": max(limit, 0) + 1}
+            # Both clocks at once: the wall clock only turns the queue's times into those that people read.
+            now, now_ms = self._clock.now(), connection.now_ms()
+            values = {"queue": queue, "after": start, "now": now_ms, "limit": max(limit, 0) + 1}
             rows = connection.execute(_PAGE, values).fetchall()
-        items = [_item(row, self._clock.now()) for row in rows[:limit]]
+        items = [_item(row, now) for row in rows[:limit]]
         return Page(items=items, next=items[-1].id if items and len(rows) > limit else None)
 
     def stats(self, queue: str) -> Stats:
