@@ -74,6 +74,9 @@ class Mq:
             return found
         if not _is_sequence(found) or not all(isinstance(each, Delivery) for each in found):
             raise self._broken("awf_mq_consume", f"returned {_shown(found)}, not a sequence of Deliveries")
+        strays = [each.queue for each in found if each.queue != queue]
+        if strays:
+            raise self._broken("awf_mq_consume", f"returned a delivery of {strays[0]!r} where {queue!r} was asked for")
         return cast("Sequence[Delivery]", found)
 
     def interrupt(self) -> None:

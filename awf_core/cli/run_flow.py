@@ -90,14 +90,9 @@ def run_here(
     with phase("load"):
         path = discovery.resolve(request.name, allow_paths=True)
     if executor is not None:
+        storage = record_places.storage
         execution = ExecutionRequest(
-            workflow=request.name,
-            path=path,
-            inputs=inputs,
-            cwd=cwd,
-            env=env,
-            cancel=cancel,
-            storage=record_places.storage,
+            workflow=request.name, path=path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=storage
         )
         with phase("inputs"):
             return executor.execute(execution)

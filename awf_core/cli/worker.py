@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from awf_core.cli.options import duration_option, queue_options
 from awf_core.cli.queues import load
+
+if TYPE_CHECKING:
+    from awf_core.config.load import Config
+    from awf_core.worker.build import WorkerOptions
 
 
 @click.command(context_settings={"show_default": True})
@@ -56,11 +61,8 @@ def worker_command(
       4  the broker was not reached within --connect-timeout
       5  stopped by force; unfinished messages were released
     """
-    from awf_core.engine.process.orphans import reap_in_background
     from awf_core.observe.log import configure_logging
-    from awf_core.worker.build import WorkerOptions, build_worker
-    from awf_core.worker.checks import workflow_warnings
-    from awf_core.worker.startup import log_started
+    from awf_core.worker.build import WorkerOptions
 
     configure_logging(log_format, log_level, in_background=True)  # type: ignore[arg-type]
     config = load(config_path, mq_type=mq_type, concurrency=concurrency, grace=grace)
@@ -71,7 +73,16 @@ def worker_command(
         max_messages=max_messages,
         connect_timeout_s=duration_option("--connect-timeout", connect_timeout),
     )
+    return _serve(config, options)
+
+
+def _serve(config: Config, options: WorkerOptions) -> int:
+    from awf_core.engine.process.orphans import reap_in_background
+    from awf_core.worker.build import build_worker
+    from awf_core.worker.checks import workflow_warnings
+    from awf_core.worker.startup import log_started
+
     worker, assembly = build_worker(config, options, cwd=Path.cwd(), env=os.environ)
-    log_started(config, assembly, burst=burst, warnings=workflow_warnings(Path.cwd(), os.environ))
+    log_started(config, assembly, burst=options.burst, warnings=workflow_warnings(Path.cwd(), os.environ))
     reap_in_background()
     return worker.serve()

@@ -106,130 +106,121 @@ def build_worker(
 
     `chance` gives random numbers in [0, 1).
     """
-    clock = clock or SystemClock()
     name = worker_name(options.name)
+    clock = clock or SystemClock()
     assembly = assemble(config, worker=name, queues=options.queues, clock=clock)
-    observers = Observers(assembly.plugins, clock=clock)
-    throttle = Throttle(clock)
-    serving = make_serving(config, options, worker=name, queues=assembly.queues)
-    reject_delays(config.mq, assembly.mq.capabilities, assembly.backend_name)
-    leases = LeaseKeeper(
-        assembly.mq,
-        clock,
-        throttle,
-        on_lost=config.mq.on_lease_lost,
-        rebind_timeout_s=config.mq.rebind_timeout_s,
-    )
-    settlers = make_settlers(config, assembly, serving.queues, leases=leases, clock=clock, throttle=throttle)
-    pipeline = make_pipeline(
-        config,
-        assembly,
-        make_rules(config, assembly, worker=name),
-        policy_for=_policies(config, burst=options.burst),
-        leases=leases,
-        observers=observers,
-        settlers=settlers,
+    parts = Parts(
+        config=config,
+        assembly=assembly,
+        observers=Observers(assembly.plugins, clock=clock),
+        throttle=Throttle(clock),
+        clock=clock,
         cwd=cwd,
         env=env,
-        clock=clock,
-        throttle=throttle,
-        chance=chance,
     )
+    serving = make_serving(config, options, worker=name, queues=assembly.queues)
+    reject_delays(config.mq, assembly.mq.capabilities, assembly.backend_name)
+    leases = make_leases(parts)
+    settlers = make_settlers(parts, serving.queues, leases)
     worker = Worker(
         serving,
         mq=assembly.mq,
         leases=leases,
         settlers=settlers,
-        pipeline=pipeline,
-        observers=observers,
+        pipeline=make_pipeline(parts, options, leases, settlers, chance=chance),
+        observers=parts.observers,
         clock=clock,
-        throttle=throttle,
+        throttle=parts.throttle,
     )
     return worker, assembly
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the parts of one worker are made from."""
+
+    config: Config
+    assembly: Assembly
+    observers: Observers
+    throttle: Throttle
+    clock: Clock
+    cwd: Path
+    env: Mapping[str, str]
+
+
+def make_leases(parts: Parts) -> LeaseKeeper:
+    """What keeps messages in hand."""
+    mq = parts.config.mq
+    return LeaseKeeper(
+        parts.assembly.mq,
+        parts.clock,
+        parts.throttle,
+        on_lost=mq.on_lease_lost,
+        rebind_timeout_s=mq.rebind_timeout_s,
+    )
+
+
+def make_settlers(parts: Parts, queues: Sequence[str], leases: LeaseKeeper) -> Settlers:
+    """What ends messages."""
+    mq = parts.assembly.mq
+    return Settlers(
+        mq,
+        queues,
+        leases=leases,
+        undeliverable=UndeliverableResults(mq, parts.config.mq.undeliverable.queue, parts.throttle),
+        clock=parts.clock,
+        throttle=parts.throttle,
+    )
+
+
 def make_pipeline(
-    config: Config,
-    assembly: Assembly,
-    rules: Rules,
-    *,
-    policy_for: Callable[[str], WorkflowPolicy],
-    leases: LeaseKeeper,
-    observers: Observers,
-    settlers: Settlers,
-    cwd: Path,
-    env: Mapping[str, str],
-    clock: Clock,
-    throttle: Throttle,
-    chance: Callable[[], float],
+    parts: Parts, options: WorkerOptions, leases: LeaseKeeper, settlers: Settlers, *, chance: Callable[[], float]
 ) -> Pipeline:
     """What becomes of a message. Raises ConfigError."""
+    policy_for = _policies(parts.config, burst=options.burst)
     return Pipeline(
-        rules,
-        plan=make_planner(config, assembly, policy_for, observers, cwd=cwd, env=env, clock=clock, throttle=throttle),
+        make_rules(parts.config, parts.assembly, worker=worker_name(options.name)),
+        plan=make_planner(parts, policy_for),
         policy_for=policy_for,
-        format_result=_formatter(assembly.plugins),
+        format_result=_formatter(parts.assembly.plugins),
         leases=leases,
-        observers=observers,
-        clock=clock,
+        observers=parts.observers,
+        clock=parts.clock,
         chance=chance,
         submit=settlers.submit,
     )
 
 
-def make_settlers(
-    config: Config,
-    assembly: Assembly,
-    queues: Sequence[str],
-    *,
-    leases: LeaseKeeper,
-    clock: Clock,
-    throttle: Throttle,
-) -> Settlers:
-    """What ends messages."""
-    return Settlers(
-        assembly.mq,
-        queues,
-        leases=leases,
-        undeliverable=UndeliverableResults(assembly.mq, config.mq.undeliverable.queue, throttle),
-        clock=clock,
-        throttle=throttle,
-    )
-
-
-def make_planner(
-    config: Config,
-    assembly: Assembly,
-    policy_for: Callable[[str], WorkflowPolicy],
-    observers: Observers,
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    clock: Clock,
-    throttle: Throttle,
-) -> Callable[[Message], Plan | Rejection]:
+def make_planner(parts: Parts, policy_for: Callable[[str], WorkflowPolicy]) -> Callable[[Message], Plan | Rejection]:
     """What runs for a message: our own engine, or the executor the configuration names. Raises ConfigError."""
-    discovery = Discovery(cwd, env)
-    step_types = step_types_with(assembly, notify_backend=config.notify_backend)
-    files = Catalogue(discovery, step_types, clock=clock, recheck_s=CATALOGUE_RECHECK_S)
-    catalogue = LastGood(files, throttle) if config.mq.reload == "last_good" else files
+    config, cwd = parts.config, parts.cwd
+    discovery = Discovery(cwd, parts.env)
+    step_types = step_types_with(parts.assembly, notify_backend=config.notify_backend)
+    files = Catalogue(discovery, step_types, clock=parts.clock, recheck_s=CATALOGUE_RECHECK_S)
+    catalogue = LastGood(files, parts.throttle) if config.mq.reload == "last_good" else files
     engine = Engine(
         step_types=step_types,
-        clock=clock,
-        events=observers,
-        env=env,
+        clock=parts.clock,
+        events=parts.observers,
+        env=parts.env,
         find=catalogue.get,
-        recorder=make_recorder(config, env),
+        recorder=make_recorder(config, parts.env),
         max_output_bytes=config.mq.max_output_bytes,
     )
     own = Planner(catalogue=catalogue, engine=engine, policy_for=policy_for, project_inputs=config.inputs, cwd=cwd)
-    if not names_executors(config):
-        return own.plan
-    executors = Executors(
-        assembly.plugins.registered.executors(), program=config.project.executor_path, cwd=cwd, env=env
-    )
+    external = make_external_executor(parts, policy_for, discovery) if names_executors(config) else None
+    return own.plan if external is None else lambda message: external.plan(message) or own.plan(message)
+
+
+def make_external_executor(
+    parts: Parts, policy_for: Callable[[str], WorkflowPolicy], discovery: Discovery
+) -> ExternalExecutor:
+    """What runs the workflows that the configuration gives to another program. Raises ConfigError."""
+    config, cwd, env = parts.config, parts.cwd, parts.env
+    registered = parts.assembly.plugins.registered.executors()
+    executors = Executors(registered, program=config.project.executor_path, cwd=cwd, env=env)
     check_executors(config, executors)
-    external = ExternalExecutor(
+    return ExternalExecutor(
         executors,
         default=config.project.executor,
         policy_for=policy_for,
@@ -238,9 +229,8 @@ def make_planner(
         cwd=cwd,
         env=env,
         storage=record_paths(env).storage if config.mq.records else None,
-        clock=clock,
+        clock=parts.clock,
     )
-    return lambda message: external.plan(message) or own.plan(message)
 
 
 def make_rules(config: Config, assembly: Assembly, *, worker: str) -> Rules:

@@ -132,6 +132,8 @@ class InHand:
             if message.lost_at is None:
                 message.lost_at = now
             message.renew_at = None
+            # What was with the broker has had no effect, so the message comes back as it is here.
+            message.is_settling = False
             return True
 
     def drop(self, message: LeasedDelivery) -> None:

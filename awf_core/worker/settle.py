@@ -10,9 +10,9 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from awf_core.backoff import Backoff
 from awf_core.crash_points import crash_point
@@ -22,11 +22,10 @@ from awf_core.observe.log import get_logger, lines_together
 from awf_core.worker.failures import UNEXPECTED, checked_answers, log_broker_error, log_internal_error
 from awf_core.worker.settlement import (
     Settlement,
+    SettlingCall,
     after_refusal,
-    as_ack,
-    as_dead_letter,
-    as_nack,
     is_refused_for_good,
+    settling_calls,
 )
 from awf_core.worker.undeliverable import UNDELIVERABLE
 
@@ -53,17 +52,6 @@ NEVER = 1 << 60
 """The batch size to wake up for while a flush is under way: no batch is as large."""
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One of the backend's settling calls: the endings it is for, and the crash points around it."""
-
-    endings: tuple[Ending, ...]
-    argument: Callable[[Settlement, Delivery], Any]
-    call: Callable[[Any], Sequence[BrokerError | None]]
-    before: str
-    after: str
 
 
 class _Again(NamedTuple):
@@ -95,13 +83,7 @@ class Settler:
         self._clock = clock
         self._throttle = throttle
         self._on_settled = on_settled
-        self._calls = (
-            _Call(("ack", "discard"), as_ack, mq.ack, "settle.before_ack", "settle.acked"),
-            _Call(("nack",), as_nack, mq.nack, "settle.before_nack", "settle.nacked"),
-            _Call(
-                ("dead_letter",), as_dead_letter, mq.dead_letter, "settle.before_dead_letter", "settle.dead_lettered"
-            ),
-        )
+        self._calls = settling_calls(mq)
         self._waiting: deque[Settlement] = deque()
         self._later: list[tuple[float, int, Settlement]] = []
         self._numbers = count()
@@ -268,7 +250,7 @@ class Settler:
             if group:
                 self._settle(group, call, again)
 
-    def _settle(self, group: Sequence[Settlement], call: _Call, again: list[_Again]) -> None:
+    def _settle(self, group: Sequence[Settlement], call: SettlingCall, again: list[_Again]) -> None:
         crash_point(call.before)
         sent = [settlement.delivery for settlement in group]
         for settlement in group:

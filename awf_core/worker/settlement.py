@@ -6,7 +6,7 @@ Values and pure functions. Used by the pipeline, which decides, and by the settl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from awf_core.contract import Ack, DeadLetter, Nack
 from awf_core.errors import BodyTooLarge, BrokerError, BrokerMisconfigured
@@ -15,9 +15,11 @@ from awf_core.result import cut
 from awf_core.worker.decide import Decision, release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from awf_core.contract import Delivery, Outgoing
+    from awf_core.mq import Mq
+    from awf_core.worker.decide import Ending
     from awf_core.worker.in_hand import LeasedDelivery
 
 MAX_REASON_BYTES = 1000
@@ -56,6 +58,28 @@ class Settlement:
     def delivery(self) -> Delivery:
         """The newest delivery of the message."""
         return self.in_hand.delivery
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingCall:
+    """One of the backend's settling calls: the endings it is for, and the crash points around it."""
+
+    endings: tuple[Ending, ...]
+    argument: Callable[[Settlement, Delivery], Any]
+    call: Callable[[Any], Sequence[BrokerError | None]]
+    before: str
+    after: str
+
+
+def settling_calls(mq: Mq) -> tuple[SettlingCall, ...]:
+    """All of them, in the order in which a batch is settled."""
+    return (
+        SettlingCall(("ack", "discard"), as_ack, mq.ack, "settle.before_ack", "settle.acked"),
+        SettlingCall(("nack",), as_nack, mq.nack, "settle.before_nack", "settle.nacked"),
+        SettlingCall(
+            ("dead_letter",), as_dead_letter, mq.dead_letter, "settle.before_dead_letter", "settle.dead_lettered"
+        ),
+    )
 
 
 def as_ack(settlement: Settlement, delivery: Delivery) -> Ack:

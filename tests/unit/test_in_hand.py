@@ -140,3 +140,13 @@ def test_a_retry_that_comes_back_before_its_nack_is_answered_is_a_message_to_run
     retried = hand.take([replace(delivery(3, deliveries=3), attempt=2)], now=0.0)
 
     assert released.bound == retried.bound == []
+
+
+def test_a_message_whose_settlement_found_the_lease_lost_is_bound_when_it_comes_back():
+    hand = in_hand()
+    (message,) = hand.take([delivery(1)], now=0.0).fresh
+    message.is_settling = True
+
+    hand.lost(message, message.delivery, now=1.0)
+
+    assert hand.take([delivery(2, deliveries=2)], now=2.0).bound == [message]

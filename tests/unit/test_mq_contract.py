@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -76,6 +77,7 @@ def test_an_error_of_awf_passes_unchanged(error):
     [
         ("consume", None, "returned None, not a sequence of Deliveries"),
         ("consume", [DELIVERY, "x"], "returned a list of 2, not a sequence of Deliveries"),
+        ("consume", [replace(DELIVERY, queue="other")], "returned a delivery of 'other' where 'q' was asked for"),
         ("ack", None, "returned None, not a sequence of 2 answers"),
         ("ack", [None], "returned a list of 1, not a sequence of 2 answers"),
         ("ack", "ab", "returned a str of 2, not a sequence of 2 answers"),

@@ -213,6 +213,7 @@ def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
 def test_a_body_the_broker_finds_too_large_affects_no_other_message(
     make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
+    # By another backend: `ensure` opens the channel that publishes, and the broker fixes the limit when that opens.
     make_backend().awf_mq_ensure(queue, "work", None)
     backend = make_backend()
 
