@@ -125,6 +125,16 @@ def configure_logging(
         root.addHandler(_HANDLER)
 
 
+def _unformattable(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    """What is logged for a call whose arguments don't fit its text. Never the arguments: they may hold a password.
+
+    In place of `Handler.handleError`, which prints them, and waits for stderr on the caller's thread.
+    """
+    text = "a log call failed: %s at %s:%s"
+    where = (type(error).__name__, record.filename, record.lineno)
+    return logging.LogRecord(record.name, record.levelno, record.pathname, record.lineno, text, where, None)
+
+
 class LineHandler(logging.Handler):
     """Writes lines to a stream that threads share. `stream=None` is stderr. Never raises at a caller of the log.
 
@@ -154,9 +164,8 @@ class LineHandler(logging.Handler):
         """Write the record's line whole and flush it, or have the thread that is writing do it."""
         try:
             line = self.format(record) + "\n"
-        except Exception:  # noqa: BLE001  (a library's bad log call must not break its caller)
-            self.handleError(record)
-            return
+        except Exception as error:  # noqa: BLE001  (a library's bad log call must not break its caller)
+            line = self.format(_unformattable(record, error)) + "\n"
         if self._background is not None:
             self._background.put(record.levelno, line)
             return

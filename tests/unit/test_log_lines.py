@@ -275,14 +275,17 @@ def test_a_librarys_own_log_comes_out_here_masked_from_warning_up():
     assert line["message"] == "lost amqp://me:***@h"
 
 
-def test_a_librarys_bad_log_call_breaks_neither_its_caller_nor_the_log(capsys):
+def test_a_librarys_bad_log_call_is_a_line_without_its_arguments(capsys):
     (handler,) = [each for each in logging.getLogger("awf_core").handlers if isinstance(each, LineHandler)]
-    record = logging.LogRecord("some.library", logging.WARNING, "", 0, "lost %s of %s", (1,), None)
+    arguments = ("amqp://me:hunter2@h",)
+    record = logging.LogRecord("some.library", logging.WARNING, "lib/io.py", 7, "lost %s of %s", arguments, None)
 
-    (line,) = lines("info", lambda: (handler.handle(record), log.info("x")))
+    bad, good = lines("info", lambda: (handler.handle(record), log.info("x")))
 
-    assert line["event"] == "x"
-    assert "not enough arguments" in capsys.readouterr().err
+    assert (bad["event"], bad["level"], bad["logger"]) == ("library", "warning", "some.library")
+    assert bad["message"] == "a log call failed: TypeError at io.py:7"
+    assert good["event"] == "x"
+    assert "hunter2" not in str(bad) + capsys.readouterr().err
 
 
 def test_a_library_that_logs_under_our_name_is_still_a_library():
