@@ -52,7 +52,11 @@ START_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What happened; from `unexplained` on, all have to be 0. `overlong` counts runs beside another for too long."""
+    """What happened; from `unexplained` on, all have to be 0. `overlong` counts runs beside another for too long.
+
+    `doubled_by_fault` are second results where a result and its ack are two steps: one for each second start, and one
+    for each reset, which may cut off the confirm of a result, so that it is published again.
+    """
 
     messages: int
     faults: int
@@ -63,6 +67,7 @@ class Report:
     by_freeze: int
     by_reset: int
     overlaps: int
+    doubled_by_fault: int
     unexplained: int
     overlong: int
     lost: int
@@ -214,14 +219,17 @@ def run(
         counts = chaos.account()
     finally:
         chaos.end()
+    doubled = len(results) - len(set(results))
+    resets = sum(fault.kind == "reset" for fault in chaos.faults)
+    explained = counts.runs - messages + resets if side.may_double else 0
     return Report(
         messages=messages,
         faults=len(chaos.faults),
         seconds=round(time.monotonic() - started_s, 1),
         **asdict(counts),
         lost=len(set(ids) - set(results)),
-        # On a broker whose results don't go with the acknowledgement, each second start may have made one more.
-        doubled_results=max(0, len(results) - len(set(results)) - (counts.runs - messages if side.may_double else 0)),
+        doubled_by_fault=min(doubled, explained),
+        doubled_results=doubled - min(doubled, explained),
         dead_lettered=dead,
     )
 
