@@ -142,6 +142,11 @@ class Chaos:
         """The runs so far."""
         return account(read(self._trace, self._alive), self.faults, self.side.rules)
 
+    def explained_doubles(self, second_starts: int) -> int:
+        """How many second results there may be."""
+        resets = sum(fault.kind == "reset" for fault in self.faults)
+        return second_starts + resets if self.side.may_double else 0
+
     def end(self) -> None:
         """Nothing of it runs any more."""
         for process in self._workers:
@@ -219,9 +224,7 @@ def run(
         counts = chaos.account()
     finally:
         chaos.end()
-    doubled = len(results) - len(set(results))
-    resets = sum(fault.kind == "reset" for fault in chaos.faults)
-    explained = counts.runs - messages + resets if side.may_double else 0
+    doubled, explained = len(results) - len(set(results)), chaos.explained_doubles(counts.runs - messages)
     return Report(
         messages=messages,
         faults=len(chaos.faults),
