@@ -106,7 +106,8 @@ def account(runs: Iterable[Run], faults: Sequence[Fault], rules: Rules) -> Accou
 def explanation(earlier: Run, later: Run, faults: Iterable[Fault], rules: Rules) -> Why | None:
     """What had a message started again: its first worker dead or silent, or its broker silent; None = nothing.
 
-    A worker that lives takes its own message back, whatever happened: only its death explains a start of its own.
+    A worker that lives takes its own message back, whatever happened: only its death explains a start of its own, or a
+    reset that took the acknowledgement along, on a broker that does not answer one.
     """
     for fault in faults:
         was_in_hand = fault.from_s <= earlier.end_s + SETTLE_S and fault.to_s >= earlier.start_s - SLACK_S
@@ -116,7 +117,15 @@ def explanation(earlier: Run, later: Run, faults: Iterable[Fault], rules: Rules)
             return "kill"
         if later.worker != earlier.worker and (why := _loss(fault, earlier, later, rules)) is not None:
             return why
+        if rules.is_bound and fault.kind == "reset" and _took_the_ack(fault, earlier, later):
+            return "reset"
     return None
+
+
+def _took_the_ack(fault: Fault, earlier: Run, later: Run) -> bool:
+    """Whether a reset fell on the acknowledgement of a run that had ended: AMQP does not answer one."""
+    is_at_end = earlier.end_s - SLACK_S <= fault.to_s and fault.from_s <= earlier.end_s + SETTLE_S
+    return is_at_end and later.start_s >= earlier.end_s
 
 
 def _loss(fault: Fault, earlier: Run, later: Run, rules: Rules) -> Why | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -144,18 +145,23 @@ def test_a_fault_fails_the_case_that_tests_its_guarantee(fault: str, tmp_path: P
         getattr(MqConformance(), case.test)(kit)
 
 
+HANG_LIMIT_S = 3.0
+"""A busy machine takes most of a second to open the connection, before the call that hangs."""
+
+
 def test_a_backend_that_hangs_fails_its_case_which_names_itself_and_the_hook(tmp_path: Path):
     case = cases_of(MqConformance)["A1"]
+    others = {thread.ident for thread in threading.enumerate() if thread is not threading.main_thread()}
 
     with (
         Kit(target(HANG), tmp_path / "project") as kit,
         pytest.raises(pytest.fail.Exception) as caught,
-        time_limit(0.5, f"case {case.id}, {case.test}"),
+        time_limit(HANG_LIMIT_S, f"case {case.id}, {case.test}"),
     ):
         getattr(MqConformance(), case.test)(kit)
 
     assert str(caught.value) == (
-        "case A1, test_opening_and_closing_can_be_repeated: no end after 0.5 s; "
+        "case A1, test_opening_and_closing_can_be_repeated: no end after 3 s; "
         "did not return: awf_mq_publish of memory_backend"
     )
-    assert hooks_under_way() == []
+    assert hooks_under_way(others) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,7 +52,11 @@ def test_reset_connections_start_no_run_beside_a_live_one(
     project.assert_ran_once("one", "other")
     assert worker.stop() == 0
     assert project.dead() == []
-    assert len(project.results()) == RESETS + 2
+    # AMQP does not answer an ack: one that is under way at a reset is lost, and its probe runs again, after its end.
+    results = Counter(result["message_id"] for result in project.results())
+    assert (results.pop("one"), results.pop("other")) == (1, 1)
+    assert len(results) == RESETS
+    assert max(results.values()) <= 2, results
     assert project.ready(project.queue) == 0
 
 
