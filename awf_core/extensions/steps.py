@@ -144,11 +144,14 @@ class Visit:
 class StateRunner(Protocol):
     """Runs another state of the same workflow inside this one."""
 
-    def __call__(self, state: State, *, outer: Deadline, loop: Mapping[str, Any] | None) -> Visit:
+    def __call__(
+        self, state: State, *, outer: Deadline, loop: Mapping[str, Any] | None, run_as: StepType | None = None
+    ) -> Visit:
         """Run it. Raises StepAborted.
 
-        outer   its deadline besides its own time limit
-        loop    what its templates see as `.loop`
+        outer    its deadline besides its own time limit
+        loop     what its templates see as `.loop`
+        run_as   runs it in place of its own step type, None = its own
         """
 
 

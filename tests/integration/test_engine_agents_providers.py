@@ -257,6 +257,52 @@ def test_the_answer_and_its_tokens_are_found_in_what_the_agent_writes(
     assert tokens is None or record.tokens == tokens
 
 
+@pytest.mark.parametrize("provider", ["gemini", "opencode"])
+@pytest.mark.parametrize("output_format", ["", "text"])
+def test_with_a_session_the_stream_is_the_answer_and_its_tokens_are_estimated(
+    place: Place, provider: str, output_format: str
+) -> None:
+    program, events = PROGRAMS[provider]
+    place.stand_in(program, *events)
+    stream = "".join(json.dumps(event) + "\n" for event in events)
+
+    record = ask(place, provider, conversation={}, output_format=output_format)
+
+    written = len(stream) // 4
+    assert record.output == stream
+    assert record.tokens == Tokens(used=written, input=0, output=written, estimated=True)
+    assert record.conversation is not None
+    assert (record.conversation.turns[-1].content, record.conversation.session_id) == (stream, "S")
+
+
+@pytest.mark.parametrize("provider", ["gemini", "opencode"])
+@pytest.mark.parametrize("output_format", ["", "text"])
+def test_without_a_session_the_joined_text_is_the_answer(place: Place, provider: str, output_format: str) -> None:
+    program, events = PROGRAMS[provider]
+    place.stand_in(program, *events, events[-1])
+    said = {"gemini": "g", "opencode": "o"}[provider]
+
+    record = ask(place, provider, output_format=output_format)
+
+    assert record.output == f"{said}\n{said}"
+    assert record.tokens == Tokens(used=0, output=0, estimated=True)
+
+
+@pytest.mark.parametrize("keys", [{}, {"conversation": {}}])
+def test_copilot_output_without_a_message_event_is_not_trimmed(place: Place, keys: dict[str, Any]) -> None:
+    place.stand_in("copilot", "\n  plain \n\n")
+
+    assert ask(place, "github_copilot", **keys).output == "\n  plain \n\n"
+
+
+def test_opencode_gets_the_system_prompt_in_a_first_turn_and_no_earlier_session(place: Place) -> None:
+    place.stand_in("opencode", OPENCODE[1])
+
+    ask(place, "opencode", system_prompt="SYS", conversation={})
+
+    assert place.argvs() == [["opencode", "run", "SYS\n\nP", "--format", "json"]]
+
+
 def test_an_agent_that_says_nothing_answers_a_space(place: Place) -> None:
     place.stand_in("claude")
 

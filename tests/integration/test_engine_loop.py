@@ -235,7 +235,7 @@ def test_a_template_that_fails_in_the_body_is_a_failure_of_the_loop(kit: Kit) ->
 
 
 @pytest.mark.parametrize("body", ["{type: terminal}", "{type: operation, operation: http.request}"])
-def test_a_terminal_or_an_operation_in_a_body_fails_the_loop(kit: Kit, body: str) -> None:
+def test_a_terminal_or_an_operation_in_a_body_starts_and_fails_the_loop(kit: Kit, body: str) -> None:
     run = kit.run(
         f"""
   a: {{type: for_each, items: 'p', body: [b], on_complete: done, on_failure: rescue}}
@@ -243,8 +243,10 @@ def test_a_terminal_or_an_operation_in_a_body_fails_the_loop(kit: Kit, body: str
   rescue: {{type: do, on_success: done}}"""
     )
 
-    assert run.path == ("a", "rescue", "done")
+    assert run.path == ("a", "b", "rescue", "done")
     assert run.states["a"].error == "step b: step type provider not configured"
+    assert (run.states["b"].status, run.states["b"].error) == ("failed", "step type provider not configured")
+    assert kit.events.started == ["w.a", "w.b", "w.rescue"]
 
 
 def test_break_when_swallows_the_failure_of_its_iteration(kit: Kit) -> None:

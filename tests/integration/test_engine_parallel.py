@@ -173,9 +173,11 @@ def test_answers_and_tokens_of_branches_are_lost_after_the_step(tmp_path: Path) 
     assert (record.output, record.json, record.response, record.tokens, record.attempt) == ("o", None, None, None, 1)
 
 
-def test_a_terminal_is_no_branch(kit: Kit) -> None:
+def test_a_terminal_as_a_branch_starts_and_fails(kit: Kit) -> None:
     run = kit.run("a: {type: parallel, parallel: [done], on_success: done}")
 
+    assert run.path == ("a", "done")
+    assert run.states["done"].status == "failed"
     assert run.error is not None
     assert run.error.message == "parallel step a: parallel execution: step done: step type provider not configured"
 

@@ -199,7 +199,7 @@ def test_a_missing_name_is_reported_as_the_original_reports_it(path: str, variab
     ("call", "expected"),
     [
         ("loop.parent.item", '["p",1]'),
-        (".loop.Parent.Item", '["p",1]'),
+        (".loop.Parent.Item", "[p 1]"),
         (".loop.Parent.Index1", "5"),
         ("loop.parent.parent", "<no value>"),
         (".loop.Parent.Parent", "<nil>"),

@@ -52,14 +52,16 @@ class Visitor:
         outer: Deadline | None = None,
         loop: Mapping[str, Any] | None = None,
         nesting: tuple[str, ...] = (),
+        run_as: StepType | None = None,
     ) -> Visit:
         """Run `state` with its hooks and record it. Raises StepAborted for what ends what it runs in at once.
 
         outer     its deadline besides its own time limit; None = the run's
         loop      what templates see as `.loop`
         nesting   the states it runs inside of, outermost first
+        run_as    runs it in place of its own step type, None = its own
         """
-        step_type = self._step_type(state)
+        step_type = run_as or self._step_type(state)
         _check_nesting(state, execution, nesting)
         started, started_at = self.clock.monotonic(), self.clock.now()
         context = self._context(state, execution, outer or execution.deadline, loop, (*nesting, state.name))

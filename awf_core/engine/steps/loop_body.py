@@ -62,9 +62,8 @@ def _run_state(name: str, loop: Mapping[str, Any], context: StepContext) -> Inne
     state = context.execution.workflow.states.get(name)
     if state is None:
         return Breakdown(message=f"body step not found: {name}")
-    if not getattr(context.step_types.get(state.type), "runs_in_loops", True):
-        return Breakdown(message=f"step {name}: step type provider not configured")
-    return run_inside(state, context, outer=context.deadline, loop=loop)
+    is_supported = getattr(context.step_types.get(state.type), "runs_in_loops", True)
+    return run_inside(state, context, outer=context.deadline, loop=loop, is_supported=is_supported)
 
 
 def _escape(inner: Inner, loop_name: str) -> Breakdown | None:

@@ -13,8 +13,12 @@ from typing import Any
 from awf_core.engine.run.routing import Goto, Unroutable, route
 from awf_core.extensions.deadline import DEADLINE_TEXT, Deadline
 from awf_core.extensions.results import Cause
-from awf_core.extensions.steps import StepAborted, StepContext, StepResult, Visit
+from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType, Visit
+from awf_core.lang.fields import StateFields
 from awf_core.lang.model import State, TerminalSpec
+
+_UNSUPPORTED = "step type provider not configured"
+"""Why a state can't run inside another one, in the words of the workflow language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +51,41 @@ class Inner:
     breakdown: Breakdown | None = None
 
 
-def run_inside(state: State, context: StepContext, *, outer: Deadline, loop: Mapping[str, Any] | None) -> Inner:
+class _UnsupportedStep(StepType):
+    """Runs a state whose type can't run here: the state starts, fails, and has a record, as in the original."""
+
+    name = "unsupported"
+
+    def parse(self, fields: StateFields) -> object:
+        """Not called: no workflow can name this type."""
+        raise NotImplementedError
+
+    def run(self, state: State, context: StepContext) -> StepResult:  # noqa: ARG002
+        """Fail. See `StepType.run`."""
+        result = StepResult(status="failed", error=_UNSUPPORTED)
+        raise StepAborted(f"step {state.name}: {_UNSUPPORTED}", result=result)
+
+
+_UNSUPPORTED_STEP = _UnsupportedStep()
+
+
+def run_inside(
+    state: State,
+    context: StepContext,
+    *,
+    outer: Deadline,
+    loop: Mapping[str, Any] | None,
+    is_supported: bool = True,
+) -> Inner:
     """Run `state` inside the step that has `context`. Never raises for what the state does.
 
-    outer   its deadline besides its own time limit
-    loop    what its templates see as `.loop`
+    outer          its deadline besides its own time limit
+    loop           what its templates see as `.loop`
+    is_supported   False: the state's type can't run there. A terminal can't anywhere.
     """
-    if isinstance(state.spec, TerminalSpec):
-        return Inner(state=state, breakdown=Breakdown(message=f"step {state.name}: step type provider not configured"))
+    can_run = is_supported and not isinstance(state.spec, TerminalSpec)
     try:
-        visit = context.run_state(state, outer=outer, loop=loop)
+        visit = context.run_state(state, outer=outer, loop=loop, run_as=None if can_run else _UNSUPPORTED_STEP)
     except StepAborted as abort:
         breakdown = Breakdown(message=abort.message, code=abort.code, is_structural=abort.is_structural)
         return Inner(state=state, result=abort.result, breakdown=breakdown)

@@ -33,6 +33,7 @@ class Dialect:
     session      the session's id in the raw output
     usage        the tokens the raw output counts, None where it counts none
     response     what the raw output reports about the answer, under `output_format: json`
+    keeps_stream_in_session   a state with a session has the raw output as its answer, as in the original
     known        the options it reads
     """
 
@@ -46,6 +47,7 @@ class Dialect:
     usage: Callable[[str], Usage | None] = lambda _: None
     response: Callable[[str], dict[str, Any] | None] = lambda _: None
     known: frozenset[str] = frozenset()
+    keeps_stream_in_session: bool = False
 
 
 def first_prompt(request: AgentRequest) -> str:
@@ -78,15 +80,21 @@ class CliProvider:
         if (rejection := dialect.rejection(request.options)) is not None:
             raise AgentFailed(rejection)
         raw = self._output([dialect.program, *dialect.arguments(request)], context, is_json=_wants_json(request))
-        output = dialect.answer(raw)
-        if output is None:
-            output = (raw.strip() if request.conversation is not None else raw) or _NOTHING_SAID
+        output = self._answer(raw, has_session=request.conversation is not None)
         return AgentAnswer(
             output=output,
             tokens=self._tokens(request, raw, output),
             response=dialect.response(raw) if _wants_json(request) else None,
             session_id=dialect.session(raw),
         )
+
+    def _answer(self, raw: str, *, has_session: bool) -> str:
+        if has_session and self._dialect.keeps_stream_in_session:
+            return raw or _NOTHING_SAID
+        answer = self._dialect.answer(raw)
+        if answer is not None:
+            return answer
+        return (raw.strip() if has_session else raw) or _NOTHING_SAID
 
     def _output(self, argv: list[str], context: OutwardContext, *, is_json: bool) -> str:
         watched = _ShownLines(self._dialect.shown, context.on_output, is_raw=is_json) if context.on_output else None

@@ -39,7 +39,8 @@ def _said(event: parse.Event) -> str:
 
 def _answer(raw: str) -> str | None:
     said = [text for event in parse.events(raw) if (text := _said(event))]
-    return said[-1] if said else None
+    # An answer without such an event is never trimmed, not even in a session.
+    return said[-1] if said else raw or None
 
 
 def _usage(raw: str) -> parse.Usage | None:

@@ -43,4 +43,5 @@ GEMINI = Dialect(
         total_key="total_tokens",
     ),
     known=frozenset({"model", "dangerously_skip_permissions"}),
+    keeps_stream_in_session=True,
 )

@@ -59,4 +59,5 @@ OPENCODE = Dialect(
         total_key="total",
     ),
     known=frozenset({"model", "dangerously_skip_permissions", "framework", "verbose", "output_dir"}),
+    keeps_stream_in_session=True,
 )

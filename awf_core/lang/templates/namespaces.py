@@ -110,25 +110,31 @@ ERROR: Final = StructType(
 
 
 def _enclosing(data: Mapping[str, Any] | None) -> Pointer:
-    return Pointer(LOOP, None if data is None else Struct(LOOP, data))
+    return Pointer(_ENCLOSING_LOOP, None if data is None else Struct(_ENCLOSING_LOOP, data))
 
 
 def _index1(loop: Struct) -> int:
     return int(loop.data.get("Index") or 0) + 1
 
 
-LOOP: Final = StructType(
-    name="interpolation.LoopData",
-    fields={
-        "Item": Field(wrap=LoopItem, wraps_nil=True),
-        "Index": Field(zero=0),
-        "First": Field(zero=False),
-        "Last": Field(zero=False),
-        "Length": Field(zero=0),
-        "Parent": Field(wrap=_enclosing, wraps_nil=True),
-    },
-    methods={"Index1": Method(call=_index1)},
-)
+def _loop_type(item: Field) -> StructType:
+    return StructType(
+        name="interpolation.LoopData",
+        fields={
+            "Item": item,
+            "Index": Field(zero=0),
+            "First": Field(zero=False),
+            "Last": Field(zero=False),
+            "Length": Field(zero=0),
+            "Parent": Field(wrap=_enclosing, wraps_nil=True),
+        },
+        methods={"Index1": Method(call=_index1)},
+    )
+
+
+LOOP: Final = _loop_type(Field(wrap=LoopItem, wraps_nil=True))
+_ENCLOSING_LOOP: Final = _loop_type(Field(zero=None))
+"""A loop around the innermost one. Its item is a plain value, as in the original: it prints as Go prints it."""
 
 
 def _texts(data: Mapping[str, Any]) -> MapView:
@@ -200,7 +206,9 @@ register_kind(Root, Kind.MAP)
 
 
 def _snake_loop(loop: Struct) -> dict[str, Value]:
-    by_name = {name.lower(): loop.get(name) for name in LOOP.fields}
+    # Read as an innermost loop: without the dot, the item of an enclosing loop prints as JSON too.
+    innermost = Struct(LOOP, loop.data)
+    by_name = {name.lower(): innermost.get(name) for name in LOOP.fields}
     parent = by_name["parent"].target
     return {**by_name, "index1": _index1(loop), "parent": None if parent is None else _snake_loop(parent)}
 
