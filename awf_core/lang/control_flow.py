@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from awf_core.lang.model import State, Workflow
+from awf_core.lang.model import State, TerminalSpec, Workflow
 
 
 class ControlFlow:
@@ -25,6 +25,8 @@ class ControlFlow:
             self._next[state.name].update(_onward(state), inner[state.name])
         self._reachable = _reached([workflow.initial], self._next)
         self._initial = workflow.initial
+        self._states = workflow.states
+        self._inner = {name for names in inner.values() for name in names}
         for state in states:
             for name in inner[state.name]:
                 # What runs inside may be followed by what else does, and by what follows the whole.
@@ -39,6 +41,17 @@ class ControlFlow:
         if earlier == later or earlier not in _reached([self._initial], self._next, without=later):
             return False
         return later in _reached([earlier], self._next)
+
+    def survives(self, state: str) -> bool:
+        """Whether a run may complete although `state` has failed.
+
+        What runs inside another state may fail without harm: `best_effort` and `break_when` see to that.
+        """
+        on_failure = self._states[state].on_failure
+        if on_failure is None:
+            return state in self._inner
+        ends = (self._states[name].spec for name in _reached([on_failure], self._next) if name in self._states)
+        return state in self._inner or any(isinstance(end, TerminalSpec) and end.status == "success" for end in ends)
 
     def may_be_in_loop(self, state: str) -> bool:
         """Whether `state` can run in the body of a loop."""

@@ -30,29 +30,32 @@ _CALL = re.compile(r"\b(?P<name>[A-Za-z_]\w*)\s*\(")
 _TEXT_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
 _PORTABLE_FUNCTIONS = frozenset({"has_prefix", "has_suffix", "and", "or", "not", "in"})
 """What may stand before a parenthesis in a `when` everywhere: two functions and the operators that are words."""
+_LOOP_TYPES = frozenset({"for_each", "while"})
+_LOOP_KEYS = {"limit": "max_iterations", "condition": "while"}
+"""Fields of a loop's spec that have another name than their key."""
 
 
-def lint_file(path: Path, step_types: StepTypes, *, known_inputs: Collection[str] = ()) -> list[Problem]:
+def lint_file(path: Path, step_types: StepTypes, *, given_inputs: Collection[str] = ()) -> list[Problem]:
     """Everything wrong with the file: what keeps it from loading, or else what `lint` finds. Sorted by line.
 
-    `known_inputs` are given by the project, whatever the workflow declares. Raises WorkflowNotFound and
-    SystemFailure as loading does.
+    `given_inputs` are those that the project or the command line gives, whatever the workflow declares. Raises
+    WorkflowNotFound and SystemFailure as loading does.
     """
     try:
-        return lint(load_workflow(path, step_types), known_inputs=known_inputs)
+        return lint(load_workflow(path, step_types), given_inputs=given_inputs)
     except LoadError as error:
         return sorted((*error.problems, *error.later), key=lambda problem: (problem.line, problem.message))
 
 
-def lint(workflow: Workflow, *, known_inputs: Collection[str] = ()) -> list[Problem]:
+def lint(workflow: Workflow, *, given_inputs: Collection[str] = ()) -> list[Problem]:
     """The findings about a loaded workflow, by line. Pure. (`workflow.warnings` are not repeated.)"""
     written, flow = list(_written(workflow)), ControlFlow(workflow)
     found = [
         *(Problem(message=f"{one.path}: {error}", line=one.line) for one in written if (error := one.template.error)),
         *_condition_problems(workflow),
         *_unreachable(workflow, flow),
-        *reference_problems(workflow, flow, written, known_inputs=known_inputs),
-        *_name_problems(workflow, written, known_inputs),
+        *reference_problems(workflow, flow, written, given_inputs=given_inputs),
+        *_name_problems(workflow, flow, written, given_inputs),
         *_of_specs(workflow),
     ]
     return sorted(found, key=lambda problem: (problem.line, problem.message))
@@ -87,17 +90,20 @@ def _unreachable(workflow: Workflow, flow: ControlFlow) -> Iterator[Problem]:
             yield Problem(message=f"state '{state.name}' is never reached", line=state.line, severity="warning")
 
 
-def _name_problems(workflow: Workflow, written: Sequence[Written], known: Collection[str]) -> Iterator[Problem]:
+def _name_problems(
+    workflow: Workflow, flow: ControlFlow, written: Sequence[Written], given: Collection[str]
+) -> Iterator[Problem]:
     """Inputs that may be missed, and answers of branches that are gone."""
-    certain = certain_inputs(written)
-    declared = {definition.name for definition in workflow.inputs} | set(known)
+    certain = certain_inputs(written, flow)
+    declared = {definition.name for definition in workflow.inputs}
     branches = {name for state in workflow.states.values() for name in getattr(state.spec, "branches", ())}
     for line, place, text in _texts(workflow, written):
         for name in dict.fromkeys(match["name"] for match in _INPUT.finditer(text)):
             # An input whose absence is certain to fail is an error already.
             is_error = any(name == wanted and place.startswith(f"states.{state}.") for state, wanted in certain)
-            if name not in declared and not is_error:
-                yield Problem(message=f"{place}: input '{name}' is not declared", line=line, severity="warning")
+            if name not in declared and (name in given or not is_error):
+                why = ", so no message can give it" if name in given else ""
+                yield Problem(message=f"{place}: input '{name}' is not declared{why}", line=line, severity="warning")
         for name, field in dict.fromkeys((match["name"], match["field"]) for match in _ANSWER.finditer(text)):
             if name in branches:
                 message = f"{place}: states.{name}.{field} is lost after the parallel step, which keeps only the output"
@@ -119,7 +125,7 @@ def _texts(workflow: Workflow, written: Sequence[Written]) -> Iterator[tuple[int
         yield state.line, f"states.{state.name}.transitions", when.text
     for state in workflow.states.values():
         for key, expression in _inside("", state.spec, Expression):
-            yield state.line, f"states.{state.name}.{key}", expression.text
+            yield state.line, f"states.{state.name}.{_key(state, key)}", expression.text
 
 
 def _written(workflow: Workflow) -> Iterator[Written]:
@@ -129,10 +135,15 @@ def _written(workflow: Workflow) -> Iterator[Written]:
             yield Written(key=action.kind, template=action.text, hook=f"workflow_{name}")
     for state in workflow.states.values():
         for key, template in _inside("", state.spec, Template):
-            yield Written(key=key, template=template, state=state)
+            yield Written(key=_key(state, key), template=template, state=state)
         for name in ("pre", "post"):
             for action in getattr(state, name):
                 yield Written(key=action.kind, template=action.text, state=state, hook=name)
+
+
+def _key(state: State, name: str) -> str:
+    """The key of the workflow file that the field `name` of a spec was read from."""
+    return _LOOP_KEYS.get(name, name) if state.type in _LOOP_TYPES else name
 
 
 def _inside(key: str, value: object, kind: type[T]) -> Iterator[tuple[str, T]]:

@@ -25,8 +25,8 @@ _AWF = frozenset(
     f"{name}_dir" for name in ("config", "data", "scripts", "prompts", "workflows", "plugins", "skills", "roles")
 )
 """What `.awf` has everywhere; `pack_name` only in packs."""
-_HANDLED = frozenset({"items", "limit"})
-"""Keys whose failure is one of the step, which its `on_failure` may handle."""
+_HANDLED = frozenset({"items", "max_iterations"})
+"""Keys whose failure is one of the step, so that a run may survive it: see `ControlFlow.survives`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,35 +61,35 @@ class Written:
         """The place in the file: `states.a.command`, `states.a.hooks.pre`, `hooks.workflow_end`."""
         return self.place.replace("steps.", "states.", 1) + ("" if self.hook else f".{self.key}")
 
-    @property
-    def is_hard(self) -> bool:
-        """Whether its failure ends the run, or the step without fail; of others the run only warns."""
-        if self.hook:
+    def is_hard(self, flow: ControlFlow) -> bool:
+        """Whether no run that reaches it completes when it fails; of other failures the run only warns."""
+        if self.hook or self.state is None:
             return self.hook == "workflow_start"
-        is_terminal = self.state is not None and isinstance(self.state.spec, TerminalSpec)
-        return not is_terminal and self.key not in _HANDLED
+        if self.key in _HANDLED and flow.survives(self.state.name):
+            return False
+        return not isinstance(self.state.spec, TerminalSpec)
 
 
 def reference_problems(
-    workflow: Workflow, flow: ControlFlow, written: Iterable[Written], *, known_inputs: Collection[str]
+    workflow: Workflow, flow: ControlFlow, written: Iterable[Written], *, given_inputs: Collection[str]
 ) -> Iterator[Problem]:
-    """What is certain to fail. `known_inputs` are given by the project, whatever the workflow declares."""
-    inputs = {definition.name for definition in workflow.inputs} | set(known_inputs)
+    """What is certain to fail. `given_inputs` are there, whatever the workflow declares."""
+    inputs = {definition.name for definition in workflow.inputs} | set(given_inputs)
     checker = _Checker(workflow, flow, inputs)
     for one in written:
         for reference in dict.fromkeys(one.template.references()):
             text = checker.fault(reference, one)
             if text is not None:
-                severity: Severity = "error" if one.is_hard else "warning"
+                severity: Severity = "error" if one.is_hard(flow) else "warning"
                 yield Problem(message=text, line=one.line, field=one.place, severity=severity)
 
 
-def certain_inputs(written: Iterable[Written]) -> set[tuple[str, str]]:
+def certain_inputs(written: Iterable[Written], flow: ControlFlow) -> set[tuple[str, str]]:
     """The inputs without which a state fails, each with the state's name."""
     return {
         (one.state.name, reference.names[1])
         for one in written
-        if one.is_hard and one.state is not None
+        if one.is_hard(flow) and one.state is not None
         for reference in one.template.references()
         if reference.names[0] == "inputs" and len(reference.names) > 1
     }
@@ -110,7 +110,7 @@ class _Checker:
         if not path:
             return None
         match root:
-            case "inputs" if path[0] not in self._inputs and at.is_hard:
+            case "inputs" if path[0] not in self._inputs and at.is_hard(self._flow):
                 return f"undefined input {quoted(path[0])} referenced in {at.key}"
             case "states":
                 return self._state_fault(path, at)

@@ -48,15 +48,19 @@ def test_control_flow_that_works_is_not_complained_about(a: str) -> None:
         ),
         (
             "{type: for_each, items: '{{.inputs.l}}', body: [b], on_complete: done}",
-            ("warning", "states.a.items: input 'l' is not declared"),
+            ("error", 'undefined input "l" referenced in items'),
         ),
         (
             "{type: while, while: 'inputs.n > 1', body: [b], on_complete: done}",
-            ("warning", "states.a.condition: input 'n' is not declared"),
+            ("warning", "states.a.while: input 'n' is not declared"),
         ),
         (
             "{type: for_each, items: x, max_iterations: '{{.inputs.m}}', body: [b], on_complete: done}",
-            ("warning", "states.a.limit: input 'm' is not declared"),
+            ("error", 'undefined input "m" referenced in max_iterations'),
+        ),
+        (
+            "{type: for_each, items: x, max_iterations: '{{.inputs.m}}', body: [b], on_complete: done, on_failure: done}",
+            ("warning", "states.a.max_iterations: input 'm' is not declared"),
         ),
     ],
 )

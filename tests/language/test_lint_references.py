@@ -18,7 +18,7 @@ LATE = "(referenced step has not executed yet)"
 def problems(text: str, *, head: str = "", known: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
     whole = f"name: w\n{head}\nstates:\n  initial: a\n  {text.strip()}\n  done: {{type: terminal}}\n"
     workflow = parse_workflow(whole.encode(), source=Path("w.yaml"), step_types=builtin_step_types())
-    found = lint(workflow, known_inputs=known)
+    found = lint(workflow, given_inputs=known)
     return [(problem.severity, problem.field, problem.message) for problem in found if problem.field]
 
 
@@ -82,9 +82,31 @@ def test_a_reference_that_may_hold_is_none(command: str) -> None:
     assert errors(command) == []
 
 
-def test_an_input_that_is_declared_or_given_by_the_project_is_none() -> None:
+def test_an_input_that_is_declared_or_given_is_none() -> None:
     assert errors("{{.inputs.q}}", head="inputs: [{name: q}]") == []
     assert errors("{{.inputs.q}}", known=("q",)) == []
+
+
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        ("", ("error", "steps.a", 'undefined input "m" referenced in max_iterations')),
+        # Every run fails: no success can be reached from its handler.
+        (", on_failure: bad", ("error", "steps.a", 'undefined input "m" referenced in max_iterations')),
+        (", on_failure: rescue", None),
+    ],
+)
+@pytest.mark.parametrize("limit", ["{{.inputs.m}}", "{{inputs.m}} * 2"])
+def test_an_undefined_input_in_a_limit_is_an_error_unless_a_run_can_complete(
+    limit: str, tail: str, said: tuple[str, str, str] | None
+) -> None:
+    text = (
+        f"a: {{type: for_each, items: x, max_iterations: '{limit}', body: [b], on_complete: done{tail}}}\n"
+        "  b: {type: step, command: x, on_success: a}\n  bad: {type: terminal, status: failure}\n"
+        "  rescue: {type: step, command: x, on_success: done}"
+    )
+
+    assert problems(text) == ([said] if said else [])
 
 
 FORWARD = ("error", "steps.a", f'forward reference to step "b" in command {LATE}')

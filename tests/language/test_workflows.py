@@ -356,7 +356,7 @@ def test_validate_refuses_no_workflow_that_runs(tmp_path: Path) -> None:
         laid = Laid(case, tmp_path / str(number))
         path = laid.work / ".awf/workflows" / f"{laid.name}.yaml"
         if path.exists():
-            problems = lint_file(path, builtin_step_types(), known_inputs=tuple(case.get("inputs", {})))
+            problems = lint_file(path, builtin_step_types(), given_inputs=tuple(case.get("inputs", {})))
             refused[case["id"]] = [problem.message for problem in problems if problem.severity == "error"]
 
     assert len(refused) > 100

@@ -90,6 +90,33 @@ def test_validate_exits_with_0_for_valid_2_for_invalid_and_1_for_missing(
     assert missing.stderr.startswith("Error: workflow not found: godo\nHint: Did you mean 'good'?")
 
 
+def test_validate_warns_of_an_undeclared_input_that_a_run_is_given(
+    project: Project, cli: Callable[..., Ended], tmp_path: Path
+) -> None:
+    project.workflow_text(
+        "loose",
+        "name: loose\nstates:\n  initial: a\n  a: {type: step, command: 'echo {{.inputs.q}}', on_success: b}\n"
+        "  b: {type: terminal}\n",
+    )
+    (tmp_path / "inputs.json").write_text('{"q": 1}')
+
+    without = cli("validate", "loose", "--format", "json")
+    given = [
+        cli("validate", "loose", "--format", "json", "--input", "q=x"),
+        cli("validate", "loose", "--format", "json", "--inputs-file", str(tmp_path / "inputs.json")),
+    ]
+    project.config("inputs: {q: x}\n")
+    given.append(cli("validate", "loose", "--format", "json"))
+
+    assert (without.exit_code, without.data["valid"]) == (2, False)
+    assert [error["message"] for error in without.data["errors"]] == ['undefined input "q" referenced in command']
+    for ended in given:
+        assert (ended.exit_code, ended.data["valid"], ended.data["errors"]) == (0, True, [])
+        assert [warning["message"] for warning in ended.data["warnings"]] == [
+            "states.a.command: input 'q' is not declared, so no message can give it"
+        ]
+
+
 def test_config_show_prints_every_value_with_its_origin_and_no_secret(
     project: Project, cli: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
