@@ -22,7 +22,7 @@ from awf_core.cli.run_flow import Refused, RunRequest, run_here
 from awf_core.cli.run_report import RunReport, summary
 from awf_core.engine.process.line_input import LineInput
 from awf_core.engine.records.paths import check_run_id
-from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.errors import AwfError, InputError
 from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.results import Run, json_value
 from awf_core.lang.problems import LoadError
@@ -120,9 +120,9 @@ def cancelled_by_signals() -> Iterator[Cancel]:
 
 
 def error_of(refused: Refused) -> AwfError:
-    """The error to show. A configuration error counts as a user error here, with exit code 1."""
+    """The error to show, with the exit code of `refused`: some errors are user errors here alone."""
     error = refused.error
-    if not isinstance(error, ConfigError):
+    if error.exit_code == refused.exit_code:
         return error
     return InputError(error.message, hint=error.hint, code=error.code)
 

@@ -30,6 +30,7 @@ from awf_core.lang.discovery import Discovery
 from awf_core.lang.inputs import VALIDATION_FAILED, missing_required
 from awf_core.lang.load import load_workflow
 from awf_core.lang.model import Workflow
+from awf_core.lang.problems import LoadError
 from awf_core.lang.step_types import StepTypes
 
 Phase = Literal["config", "inputs", "load"]
@@ -60,8 +61,12 @@ class Refused(Exception):
 
     @property
     def exit_code(self) -> int:
-        """A wrong project file is a user error here (1), unlike in the commands that need a queue."""
-        return 1 if isinstance(self.error, ConfigError) else self.error.exit_code
+        """A wrong project file is a user error here (1), unlike in the commands that need a queue.
+
+        So is a workflow file that does not load with a code of the category USER.
+        """
+        is_user_error = isinstance(self.error, LoadError) and (self.error.code or "").startswith("USER.")
+        return 1 if isinstance(self.error, ConfigError) or is_user_error else self.error.exit_code
 
 
 def run_here(

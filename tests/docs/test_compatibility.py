@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from corpus_page import differing_cases
 from docs_pages import ROOT, read_page, table
 
 from awf_core.engine.steps import builtin_step_types
@@ -16,17 +17,17 @@ from awf_core.lang.problems import LoadError
 NAME = "docs/reference/compatibility.md"
 PAGE = read_page(NAME)
 ROWS = [*table(PAGE.prose, "The original"), *table(PAGE.prose, "Documented")]
+CORPUS = ROOT / "tests/language/corpus"
 TEST = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
 CASE = re.compile(r"(?<!\[)`([a-z][a-z0-9-]+)`(?!\])")
 
 
 def case_ids() -> set[str]:
-    return {case["id"] for case in json.loads((ROOT / "tests/language/corpus/workflows.json").read_text())}
+    return {case["id"] for case in json.loads((CORPUS / "workflows.json").read_text())}
 
 
 def left_out() -> set[str]:
-    reasons: dict[str, list[str]] = json.loads((ROOT / "tests/language/left_out.json").read_text())
-    return {name for names in reasons.values() for name in names}
+    return set(differing_cases("workflows.json"))
 
 
 def row_id(row: dict[str, str]) -> str:
@@ -51,16 +52,27 @@ def test_a_row_that_says_the_same_has_no_case_that_differs_on_purpose(row: dict[
         assert set(CASE.findall(TEST.sub("", row["Shown by"]))) & left_out() == set()
 
 
-def test_every_case_that_differs_on_purpose_is_on_the_page_or_left_to_the_original() -> None:
-    reasons: dict[str, list[str]] = json.loads((ROOT / "tests/language/left_out.json").read_text())
-    on_page = set(CASE.findall(PAGE.text))
+@pytest.mark.parametrize("name", ["workflows.json", "expressions.json"])
+def test_every_case_that_differs_is_justified_on_its_own(name: str) -> None:
+    content = json.loads((CORPUS / name).read_text())
+    known = {case["id"] for case in (content if isinstance(content, list) else content["cases"])}
 
-    for reason, names in reasons.items():
-        assert reason == "left to the original binary" or set(names) & on_page, reason
+    for case, reason in differing_cases(name).items():
+        assert case in known
+        assert len(reason) > 40, case
+
+
+def test_the_expression_of_a_case_on_the_page_is_that_of_the_corpus() -> None:
+    written = {case["id"]: case["expr"] for case in json.loads((CORPUS / "expressions.json").read_text())["cases"]}
+    rows = table(PAGE.prose, "Case of `expressions.json`")
+
+    assert {row["The expression"].strip("`") for row in rows} == {
+        written[case] for case in differing_cases("expressions.json")
+    }
 
 
 def test_the_page_lists_every_known_flaw() -> None:
-    assert len(table(PAGE.section("## Flaws of the language"), "The original")) == 13
+    assert len(table(PAGE.section("## Flaws of the language"), "The original")) == 18
     assert len(table(PAGE.section("## Documented, but not working in the original"), "Documented")) == 7
 
 

@@ -63,6 +63,24 @@ def test_a_reference_that_fails_every_run_is_an_error_in_the_original_tools_word
 
 
 @pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("{{loop.Item}}", 'invalid loop property "Item" in command'),
+        ("{{loop.item}}", None),
+        ("{{context.WorkingDir}}", 'invalid context property "WorkingDir" in command'),
+        ("{{context.working_dir}}", None),
+    ],
+)
+def test_what_the_original_accepts_although_every_run_fails_is_an_error(command: str, said: str | None) -> None:
+    text = (
+        "a: {type: for_each, items: x, body: [b], on_complete: done}\n"
+        f"  b: {{type: step, command: '{command}', on_success: a}}"
+    )
+
+    assert problems(text) == ([("error", "steps.b", said)] if said else [])
+
+
+@pytest.mark.parametrize(
     "command",
     [
         "{{.awf.scripts_dir}}",

@@ -1,25 +1,28 @@
 """Whole workflows against what the original engine was observed to do with them.
 
-Most cases run in this process through the flow of `awf run`; some run the installed command. What is not here yet is
-left out for a reason computed from the case, and `left_out.json` names every such case.
+Most cases run in this process through the flow of `awf run`; some run the installed command. Only the cases that
+`docs/reference/compatibility.md` names and justifies are not compared.
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from corpus_page import differing_cases
 from eventually import eventually
 
 from awf_core.cli.resume import ResumeRequest, resume_here
@@ -58,13 +61,9 @@ KEYS = (
     "files_after",
 )
 THROUGH_THE_COMMAND = 25
-ON_PURPOSE = {
-    "val-awf-namespace-rejected": "what runs is never refused: `.awf` has names that templates may use",
-    "pack-run": "workflows of packs can be called from inside a run, as the original documents",
-    "load-when-builtin-rejected": "built-in functions are accepted in `when` as they are in `while`",
-    "load-when-contains-function-rejected": "built-in functions are accepted in `when` as they are in `while`",
-}
-"""Cases whose observed behaviour is a bug of the original that is not reproduced."""
+LACKING = ("make", "curl", "git")
+DIFFERENT = differing_cases("workflows.json")
+"""Cases whose observed behaviour is a flaw of the original that is not reproduced, with the reason on the page."""
 
 
 def load_corpus_module(name: str = "corpus") -> ModuleType:
@@ -80,43 +79,23 @@ CORPUS = load_corpus_module()
 CASES: list[dict[str, Any]] = json.loads((HERE / "corpus" / "workflows.json").read_text())
 
 
-def texts_of(case: dict[str, Any]) -> Iterator[str]:
-    for files in (case.get("files", {}), case.get("home_files", {})):
-        for spec in files.values():
-            yield spec if isinstance(spec, str) else spec["content"]
-
-
-def step_types_of(case: dict[str, Any]) -> set[str]:
-    """The types of states a case's files hold; broken YAML has none."""
-    found = set()
-    for text in texts_of(case):
-        try:
-            content = yaml.load(text, Loader=yaml.BaseLoader)
-        except yaml.YAMLError:
-            continue
-        states = content.get("states") if isinstance(content, dict) else None
-        for state in states.values() if isinstance(states, dict) else ():
-            if isinstance(state, dict) and isinstance(state.get("type"), str):
-                found.add(state["type"].lower())
-    return found
-
-
-def reason_to_leave_out(case: dict[str, Any]) -> str | None:
-    """Why a case can't be run here yet, None = it runs. A step type that gets registered brings its cases in."""
-    if case["tier"] == "ext":
-        return "left to the original binary"
-    if case["id"] in ON_PURPOSE:
-        return ON_PURPOSE[case["id"]]
-    missing = step_types_of(case) - set(builtin_step_types().names())
-    if missing and missing != {"banana"}:  # a type that is meant to be unknown
-        return f"step type {min(missing)}"
-    return None
-
-
-HERE_AND_NOW = [case for case in CASES if reason_to_leave_out(case) is None]
+HERE_AND_NOW = [case for case in CASES if case["id"] not in DIFFERENT]
 VALIDATED = [case for case in HERE_AND_NOW if case.get("validate")]
 RESUMED = [case for case in HERE_AND_NOW if "resume" in case]
 RUNNING = [case for case in HERE_AND_NOW if case not in VALIDATED and case not in RESUMED]
+
+
+@functools.cache
+def path_without_developer_tools() -> str:
+    """A PATH with what this machine has but make, curl and git, so that no case depends on those."""
+    directory = Path(tempfile.mkdtemp(prefix="awf-path-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    for source in map(Path, ("/usr/local/bin", "/usr/bin", "/bin")):
+        for program in source.iterdir():
+            link = directory / program.name
+            if program.name not in LACKING and not link.is_symlink():
+                link.symlink_to(program)
+    return str(directory)
 
 
 class Laid:
@@ -128,7 +107,9 @@ class Laid:
         for directory in (self.work, self.home, self.tmp):
             directory.mkdir()
         CORPUS.layout(case, str(self.work), str(self.home))
-        self.env: dict[str, str] = CORPUS.environment(case, str(self.work), str(self.home), str(self.tmp))
+        self.env: dict[str, str] = CORPUS.environment(
+            case, str(self.work), str(self.home), str(self.tmp), path=path_without_developer_tools()
+        )
         self.name: str = case["workflow"].replace("$WORK", str(self.work))
         self.pairs = [f"{name}={value}" for name, value in case.get("inputs", {}).items()]
 
@@ -395,13 +376,37 @@ def test_the_run_command_prints_what_happened_as_json(case: dict[str, Any], tmp_
     assert differences(case, seen) == []
 
 
-def test_every_case_runs_or_is_named_with_the_reason_why_not() -> None:
-    left_out = defaultdict(list)
-    for case in CASES:
-        if (reason := reason_to_leave_out(case)) is not None:
-            left_out[reason].append(case["id"])
+@pytest.mark.parametrize("case", [case for case in CASES if case["id"] in DIFFERENT], ids=lambda case: case["id"])
+def test_a_case_that_the_page_names_differs(case: dict[str, Any], tmp_path: Path) -> None:
+    laid = Laid(case, tmp_path)
 
-    named = json.loads((HERE / "left_out.json").read_text())
+    if case.get("validate"):
+        assert awf_process(laid, "validate", case["workflow"]).returncode != case["expected"]["exit_code"]
+    else:
+        assert differences(case, run_in_process(laid)) != []
 
-    assert {reason: sorted(ids) for reason, ids in left_out.items()} == named
-    assert len(HERE_AND_NOW) + sum(map(len, named.values())) == len(CASES)
+
+def test_a_program_that_the_machine_lacks_fails_its_step_in_the_words_of_the_shell(tmp_path: Path) -> None:
+    steps = "".join(
+        f"  {name}: {{type: step, command: '{name} --version', on_success: bad, on_failure: {following}}}\n"
+        for name, following in zip(LACKING, (*LACKING[1:], "done"), strict=True)
+    )
+    text = f"name: w\nstates:\n  initial: make\n{steps}  bad: {{type: terminal, status: failure}}\n"
+    case = {"id": "lacking", "workflow": "w", "files": {".awf/workflows/w.yaml": f"{text}  done: {{type: terminal}}\n"}}
+
+    seen = run_in_process(Laid(case, tmp_path))
+
+    assert (seen["status"], seen["path"]) == ("completed", [*LACKING, "done"])
+    for name in LACKING:
+        state = seen["states"][name]
+        assert (state["Status"], state["ExitCode"]) == ("failed", 127)
+        assert state["Stderr"].endswith(f"{name}: command not found\n")
+
+
+def test_every_case_but_those_the_page_names_is_compared() -> None:
+    compared = [case["id"] for cases in (RUNNING, RESUMED, VALIDATED) for case in cases]
+
+    assert len(CASES) == 271
+    assert sorted([*compared, *DIFFERENT]) == sorted(case["id"] for case in CASES)
+    assert {"http_server"} <= {case.get("needs") for case in RUNNING}
+    assert (len(RESUMED), len(VALIDATED)) == (4, 7)

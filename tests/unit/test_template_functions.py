@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from awf_core.lang.expressions import compile_expression
 from awf_core.lang.scope import Scope
 from awf_core.lang.templates import TemplateError, compile_template
 
@@ -52,6 +53,17 @@ def reason(call: str, scope: Scope = SCOPE) -> str:
     with pytest.raises(TemplateError) as caught:
         rendered(call, scope)
     return str(caught.value).split(">: ", 1)[-1]
+
+
+def test_a_bound_of_slice_must_be_a_number_in_a_template_and_may_be_its_text_in_a_condition() -> None:
+    typed, given = Scope(inputs={"s": "hello", "n": 2}), Scope(inputs={"s": "hello", "n": "2"})
+    condition = compile_expression("inputs.s[0:inputs.n] == 'he'")
+
+    assert rendered("slice .inputs.s 0 .inputs.n", typed) == "he"
+    text = "error calling slice: cannot index slice/array with type string"
+    assert reason("slice .inputs.s 0 .inputs.n", given) == text
+    assert condition.evaluate_bool(typed)
+    assert condition.evaluate_bool(given)
 
 
 @pytest.mark.parametrize(

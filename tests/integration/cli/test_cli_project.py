@@ -11,6 +11,7 @@ from awf_core.cli.main import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from queue_project import Project
 
