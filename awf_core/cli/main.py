@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history", "List or count the runs that have ended."),
     "init": ("init", "Create a project: configuration, a first workflow, the queue file."),
     "list": ("list", "List the workflows that can be run."),
+    "pack": ("pack", "Install or remove a workflow pack."),
     "plugins": ("plugins", "List, check or create backends and plugins."),
     "queue": ("queue", "Inspect queues, move or purge messages, create queues."),
     "resume": ("resume", "Resume a run that did not complete."),

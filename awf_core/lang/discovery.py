@@ -14,7 +14,7 @@ from awf_core.config.did_you_mean import did_you_mean
 from awf_core.errors import WorkflowNotFound
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
-from awf_core.lang.packs import pack_candidates, pack_directories, pack_lists
+from awf_core.lang.packs import FoundPack, find_packs, pack_candidates, pack_directories, pack_lists
 
 NOT_FOUND = "USER.FACADE.WORKFLOW_NOT_FOUND"
 SUFFIX = ".yaml"
@@ -86,6 +86,14 @@ class Discovery:
                 name = path.name.removesuffix(SUFFIX)
                 found.setdefault(name, Found(name=name, path=path, directory=directory))
         return [found[name] for name in sorted(found)]
+
+    def packs(self) -> tuple[FoundPack, ...]:
+        """Every pack, by name; of two with one name the one that would be used."""
+        return tuple(find_packs(self._pack_directories))
+
+    def pack_directories(self) -> tuple[Path, ...]:
+        """The directories that hold packs, first one first, whether they exist or not."""
+        return self._pack_directories
 
     def _named(self, name: WorkflowName) -> tuple[Path, ...]:
         if name.pack:
