@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import rich_click as click
 
 from awf_core.cli.options import OutputMode, format_option, input_options, output_option, storage_option
-from awf_core.cli.output import note, print_json
-from awf_core.cli.run_flow import Refused, RunRequest, run_here
+from awf_core.cli.output import note, print_json, print_text
+from awf_core.cli.run_flow import Refused, RunRequest, plan_here, run_here
 from awf_core.cli.run_report import RunReport, summary
 from awf_core.engine.process.line_input import LineInput
 from awf_core.engine.records.paths import check_run_id
@@ -34,6 +34,7 @@ STDIN = 0
 @click.argument("name")
 @input_options
 @output_option
+@click.option("--dry-run", is_flag=True, help="Print what the run would do, and run nothing.")
 @click.option("--run-id", help="Id of the run.  [default: a new one]")
 @storage_option
 @format_option
@@ -45,6 +46,7 @@ def run_command(
     pairs: tuple[str, ...],
     inputs_file: Path | None,
     output: OutputMode,
+    dry_run: bool,
     run_id: str | None,
     storage: Path | None,
     output_format: str,
@@ -55,8 +57,25 @@ def run_command(
     """
     given_id = None if run_id is None else check_run_id(run_id)
     request = RunRequest(name=name, pairs=pairs, inputs_file=inputs_file, storage=storage, run_id=given_id)
-    start = partial(run_here, request)
-    context.exit(run_and_show(start, output, output_format, refused_as=partial(refused_json, name)))
+    refused_as = partial(refused_json, name)
+    if dry_run:
+        context.exit(_plan_and_show(request, output_format, refused_as=refused_as))
+    context.exit(run_and_show(partial(run_here, request), output, output_format, refused_as=refused_as))
+
+
+def _plan_and_show(request: RunRequest, output_format: str, *, refused_as: Callable[[Refused], dict[str, Any]]) -> int:
+    from awf_core.cli.dry_run import plan_lines
+
+    try:
+        plan = plan_here(request, cwd=Path.cwd(), env=os.environ, warn=warn)
+    except Refused as refused:
+        return _show_refused(refused, output_format, refused_as)
+    if output_format == "json":
+        print_json(plan.as_json())
+    else:
+        for line in plan_lines(plan):
+            print_text(line)
+    return 0
 
 
 def run_and_show(
@@ -83,15 +102,19 @@ def run_and_show(
                 user_input=LineInput(STDIN),
             )
     except Refused as refused:
-        if not is_json:
-            raise error_of(refused) from refused
-        print_json(refused_as(refused))
-        return refused.exit_code
+        return _show_refused(refused, output_format, refused_as)
     if is_json:
         print_json(run_as(run))
     else:
         note(summary(run))
     return run.exit_code
+
+
+def _show_refused(refused: Refused, output_format: str, refused_as: Callable[[Refused], dict[str, Any]]) -> int:
+    if output_format != "json":
+        raise error_of(refused) from refused
+    print_json(refused_as(refused))
+    return refused.exit_code
 
 
 def warn(text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from awf_core.cli.run_inputs import parse_pairs, prompt_dirs, read_inputs_file
 from awf_core.cli.step_types import step_types_here
@@ -19,7 +19,8 @@ from awf_core.engine.records.open_records import open_records
 from awf_core.engine.records.paths import record_paths
 from awf_core.engine.run.engine import Engine
 from awf_core.engine.run.events import Events
-from awf_core.errors import AwfError, ConfigError, InputError
+from awf_core.engine.run.run_end import exit_class
+from awf_core.errors import AwfError, ConfigError, ExecutionError, InputError, SystemFailure, WorkflowError
 from awf_core.extensions.agents import UserInput
 from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.environment import read_environment
@@ -32,6 +33,9 @@ from awf_core.lang.load import load_workflow
 from awf_core.lang.model import Workflow
 from awf_core.lang.problems import LoadError
 from awf_core.lang.step_types import StepTypes
+
+if TYPE_CHECKING:
+    from awf_core.engine.plan.plan import Plan
 
 Phase = Literal["config", "inputs", "load"]
 
@@ -83,6 +87,62 @@ def run_here(
 
     `user_input` answers conversations with agents; without it they get no answer.
     """
+    found = _find(request, cwd=cwd, env=env, warn=warn)
+    project, discovery, inputs = found.project, found.discovery, found.inputs
+    record_places = record_paths(env, storage=request.storage)
+    if found.executor is not None:
+        storage = record_places.storage
+        execution = ExecutionRequest(
+            workflow=request.name, path=found.path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=storage
+        )
+        with phase("inputs"):
+            return found.executor.execute(execution)
+    with phase("config"):
+        step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
+    workflow = _loaded(found.path, step_types, inputs, warn)
+    find, recorder = Catalogue(discovery, step_types).get, open_records(record_places, warn=warn)
+    engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
+    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=request.run_id)
+
+
+def plan_here(request: RunRequest, *, cwd: Path, env: Mapping[str, str], warn: Callable[[str], None]) -> Plan:
+    """What `run_here` would do with `request`. Raises Refused for an error that stops it before its first state."""
+    from awf_core.engine.plan.plan import plan_run
+
+    found = _find(request, cwd=cwd, env=env, warn=warn)
+    with phase("config"):
+        if found.executor is not None:
+            text = f"another executor runs workflow {request.name!r}; --dry-run plans the runs of the built-in engine"
+            raise ConfigError(text, hint="Unset `executor` for this workflow in .awf/config.yaml to see a plan.")
+        step_types = step_types_here(env, notify_backend=found.project.notify_backend)
+    workflow = _loaded(found.path, step_types, found.inputs, warn)
+    try:
+        find = Catalogue(found.discovery, step_types).get
+        return plan_run(workflow, found.inputs, step_types=step_types, cwd=cwd, env=env, find=find)
+    except AwfError as problem:
+        # The exit code is that of the run, which goes by the text where there is no structured code.
+        refused_inputs = isinstance(problem, InputError)
+        text = problem.message if refused_inputs else f"expand templates: {problem.message}"
+        kind = _BY_EXIT_CLASS[exit_class(text, None if refused_inputs else problem.code)]
+        error = kind(text, hint=problem.hint, code=problem.code)
+        raise Refused("inputs" if refused_inputs else "load", error) from problem
+
+
+_BY_EXIT_CLASS: Mapping[int, type[AwfError]] = {1: InputError, 2: WorkflowError, 3: ExecutionError, 4: SystemFailure}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a request means: the project, the file, the given inputs, and what runs it (None: the built-in engine)."""
+
+    project: Project
+    discovery: Discovery
+    path: Path
+    inputs: dict[str, Any]
+    executor: Executor | None
+
+
+def _find(request: RunRequest, *, cwd: Path, env: Mapping[str, str], warn: Callable[[str], None]) -> _Found:
     with phase("config"):
         project = load_project(cwd=cwd, env=env)
         executor = _executor(project, request.name, cwd=cwd, env=env)
@@ -90,23 +150,10 @@ def run_here(
         warn(warning)
     with phase("inputs"):
         inputs = {**project.inputs, **_inputs(request, cwd, env)}
-    record_places = record_paths(env, storage=request.storage)
     discovery = Discovery(cwd, env)
     with phase("load"):
         path = discovery.resolve(request.name, allow_paths=True)
-    if executor is not None:
-        storage = record_places.storage
-        execution = ExecutionRequest(
-            workflow=request.name, path=path, inputs=inputs, cwd=cwd, env=env, cancel=cancel, storage=storage
-        )
-        with phase("inputs"):
-            return executor.execute(execution)
-    with phase("config"):
-        step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
-    workflow = _loaded(path, step_types, inputs, warn)
-    find, recorder = Catalogue(discovery, step_types).get, open_records(record_places, warn=warn)
-    engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
-    return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=request.run_id)
+    return _Found(project=project, discovery=discovery, path=path, inputs=inputs, executor=executor)
 
 
 @contextmanager

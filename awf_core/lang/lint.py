@@ -16,7 +16,7 @@ from awf_core.lang.control_flow import ControlFlow
 from awf_core.lang.expressions import Expression, ExpressionError, compile_expression
 from awf_core.lang.lint_references import Written, certain_inputs, reference_problems
 from awf_core.lang.load import load_workflow
-from awf_core.lang.model import State, Workflow
+from awf_core.lang.model import TERMINAL, State, Workflow
 from awf_core.lang.problems import LoadError, Problem
 from awf_core.lang.step_types import StepTypes
 from awf_core.lang.templates import Template
@@ -30,9 +30,13 @@ _CALL = re.compile(r"\b(?P<name>[A-Za-z_]\w*)\s*\(")
 _TEXT_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
 _PORTABLE_FUNCTIONS = frozenset({"has_prefix", "has_suffix", "and", "or", "not", "in"})
 """What may stand before a parenthesis in a `when` everywhere: two functions and the operators that are words."""
-_LOOP_TYPES = frozenset({"for_each", "while"})
-_LOOP_KEYS = {"limit": "max_iterations", "condition": "while"}
-"""Fields of a loop's spec that have another name than their key."""
+_KEYS = {
+    **{(loop, "limit"): "max_iterations" for loop in ("for_each", "while")},
+    ("while", "condition"): "while",
+    ("parallel", "branches"): "parallel",
+    (TERMINAL, "exit_code"): "exitcode",
+}
+"""Fields of specs, by step type, that have another name than their key."""
 
 
 def lint_file(path: Path, step_types: StepTypes, *, given_inputs: Collection[str] = ()) -> list[Problem]:
@@ -125,7 +129,7 @@ def _texts(workflow: Workflow, written: Sequence[Written]) -> Iterator[tuple[int
         yield state.line, f"states.{state.name}.transitions", when.text
     for state in workflow.states.values():
         for key, expression in _inside("", state.spec, Expression):
-            yield state.line, f"states.{state.name}.{_key(state, key)}", expression.text
+            yield state.line, f"states.{state.name}.{written_key(state, key)}", expression.text
 
 
 def _written(workflow: Workflow) -> Iterator[Written]:
@@ -135,15 +139,15 @@ def _written(workflow: Workflow) -> Iterator[Written]:
             yield Written(key=action.kind, template=action.text, hook=f"workflow_{name}")
     for state in workflow.states.values():
         for key, template in _inside("", state.spec, Template):
-            yield Written(key=_key(state, key), template=template, state=state)
+            yield Written(key=written_key(state, key), template=template, state=state)
         for name in ("pre", "post"):
             for action in getattr(state, name):
                 yield Written(key=action.kind, template=action.text, state=state, hook=name)
 
 
-def _key(state: State, name: str) -> str:
+def written_key(state: State, name: str) -> str:
     """The key of the workflow file that the field `name` of a spec was read from."""
-    return _LOOP_KEYS.get(name, name) if state.type in _LOOP_TYPES else name
+    return _KEYS.get((state.type, name), name)
 
 
 def _inside(key: str, value: object, kind: type[T]) -> Iterator[tuple[str, T]]:

@@ -44,20 +44,25 @@ class ChildRuns:
     start: Start
 
     def named(self, name: str, *, caller: Workflow) -> Workflow:
-        """The workflow that a step of `caller` calls `name`; raises as `find` does.
-
-        In a pack, a name that is found nowhere else may be that of another workflow of the pack.
-        """
+        """The workflow that a step of `caller` calls `name`; see `find_called`."""
         if self.find is None:
             raise WorkflowNotFound(f"workflow not found: {name}", hint="Nothing here can look up workflows.")
-        pack = pack_of(caller.source)
-        if pack is None or "/" in name:
-            return self.find(name)
+        return find_called(self.find, name, caller=caller)
+
+
+def find_called(find: Find, name: str, *, caller: Workflow) -> Workflow:
+    """The workflow that a step of `caller` calls `name`; raises as `find` does.
+
+    In a pack, a name that is found nowhere else may be that of another workflow of the pack.
+    """
+    pack = pack_of(caller.source)
+    if pack is None or "/" in name:
+        return find(name)
+    try:
+        return find(name)
+    except WorkflowNotFound:
         try:
-            return self.find(name)
+            return find(f"{pack}/{name}")
         except WorkflowNotFound:
-            try:
-                return self.find(f"{pack}/{name}")
-            except WorkflowNotFound:
-                pass
-            raise
+            pass
+        raise
