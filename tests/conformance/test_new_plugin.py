@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from clean_venv import clean_python, install
 
-from awf_core.cli.new_plugin import new_command, renamed, template_files
+from awf_core.cli.new_plugin import EXTENSIONS, new_command, renamed, renamed_extension, template_files
 from awf_core.errors import SystemFailure, UsageError
 
 ROOT = Path(__file__).parents[2]
+AWF = Path(sys.executable).with_name("awf")
 
 
-def write(name: str, directory: Path) -> None:
-    new_command.main([name, str(directory)], standalone_mode=False)
+def write(name: str, directory: Path, *options: str) -> None:
+    new_command.main([name, str(directory), *options], standalone_mode=False)
 
 
 def contents(directory: Path) -> dict[str, str]:
@@ -66,6 +68,62 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
 
     with pytest.raises(SystemFailure, match="file"):
         write("acme", tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("kind", EXTENSIONS)
+def test_a_new_extension_has_its_name_everywhere_and_is_valid_python(kind: str, tmp_path: Path) -> None:
+    write("my-thing", tmp_path / "here", "--kind", kind)
+
+    written = contents(tmp_path / "here")
+    assert f"src/awf_plugin_my_thing/{kind}.py" in written
+    assert 'name = "awf-plugin-my-thing"' in written["pyproject.toml"]
+    assert 'my-thing = "awf_plugin_my_thing"' in written["pyproject.toml"]
+    assert not [path for path, text in written.items() if "sample" in (path + text).lower()]
+    for path, text in written.items():
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+    assert renamed_extension("sample, awf_plugin_sample", "a-b") == "a-b, awf_plugin_a_b"
+
+
+@pytest.mark.parametrize("kind", EXTENSIONS)
+def test_a_name_that_no_plugin_can_have_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'builtin' is taken"):
+        write("builtin", tmp_path / "x", "--kind", kind)
+    with pytest.raises(UsageError, match="'My' can't be the name of a plugin"):
+        write("My", tmp_path / "x", "--kind", kind)
+
+
+def test_new_extensions_pass_their_own_tests_where_they_are_installed(tmp_path: Path) -> None:
+    """All four kinds beside each other, so that one installation and one run of pytest do."""
+    projects = [tmp_path / f"awf-plugin-my-{kind}" for kind in EXTENSIONS]
+    for kind, project in zip(EXTENSIONS, projects, strict=True):
+        made = subprocess.run(
+            [AWF, "plugins", "new", f"my-{kind}", "--kind", kind], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (made.returncode, made.stdout) == (0, f"{project.name}\n"), made.stderr
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
+            "--disable-pip-version-check", "--target", "site", *projects,
+        ],
+        cwd=tmp_path, check=True, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env |= {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)}
+
+    tests = [project / "tests" for project in projects]
+    options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", projects[0] / "pyproject.toml"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    doctor = subprocess.run([AWF, "plugins", "doctor"], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-1000:]
+    assert "17 passed" in ended.stdout
+    assert [line.split()[1] for line in doctor.stdout.splitlines() if " my-" in line] == [
+        f"my-{kind}" for kind in sorted(EXTENSIONS)
+    ]
 
 
 @pytest.mark.timeout(300)
