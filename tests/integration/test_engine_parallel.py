@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from engine_kit import Kit, branch_threads, failing, until
 
+from awf_core.engine.run.branches import Branches
 from awf_core.extensions.conversation import Tokens
 from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.steps import StepContext, StepResult
@@ -171,6 +172,39 @@ def test_answers_and_tokens_of_branches_are_lost_after_the_step(tmp_path: Path) 
 
     record = run.states["b"]
     assert (record.output, record.json, record.response, record.tokens, record.attempt) == ("o", None, None, None, 1)
+
+
+@pytest.mark.parametrize(("at_once", "begun"), [(3, ["x", "y", "z"]), (2, ["x", "y"]), (1, ["x"])])
+def test_as_many_branches_as_may_run_at_once_begin_however_fast_the_first_decides(
+    at_once: int, begun: list[str]
+) -> None:
+    for _ in range(50):
+        seen: list[str] = []
+        branches = Branches[str](run=lambda name, _, seen=seen: seen.append(name) or name, decides=lambda _: True)
+
+        outcomes = branches.run_all(["x", "y", "z"], at_once=at_once, parent=Cancel(), label="awf-branch-t")
+
+        assert sorted(seen) == begun
+        assert sorted(name for name, _ in outcomes) == begun
+
+
+@pytest.mark.parametrize("started", [1, 2])
+def test_every_branch_runs_on_a_machine_that_has_no_more_threads(started: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, count = threading.Thread.start, [0]
+
+    def start_few(thread: threading.Thread) -> None:
+        count[0] += 1
+        if count[0] > started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        thread.join()  # it has ended, and found nothing to do, before the next one could not be started
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    branches = Branches[str](run=lambda name, _: name, decides=lambda _: False)
+
+    outcomes = branches.run_all(["x", "y", "z"], at_once=3, parent=Cancel(), label="awf-branch-t")
+
+    assert sorted(name for name, _ in outcomes) == ["x", "y", "z"]
 
 
 def test_a_terminal_as_a_branch_starts_and_fails(kit: Kit) -> None:

@@ -38,7 +38,8 @@ class Branches(Generic[T]):
     def run_all(self, names: Iterable[str], *, at_once: int, parent: Cancel, label: str) -> list[tuple[str, T]]:
         """Run them, at most `at_once` at a time, in the order given; the outcomes in the order they came.
 
-        A branch that had not begun when the rest was stopped has none. Returns when every thread has ended, whose
+        The first `at_once` begin in any case, with their token asked if one of them has decided the step already. A
+        later one that had not begun when the rest was stopped has no outcome. Returns when every thread has ended; their
         names begin with `label`. Raises what `run` raised, after stopping the rest.
         """
         self._waiting.extend(names)
@@ -49,6 +50,9 @@ class Branches(Generic[T]):
             self._start(threads, count, cancel, label)
             for thread in threads:
                 thread.join()
+            # Left where a thread could not be started after the others had ended.
+            while (left := self._next(cancel)) is not None:
+                self._work(left, cancel)
         except BaseException:
             self._stop(cancel)
             for thread in threads:
@@ -61,26 +65,34 @@ class Branches(Generic[T]):
         return self._outcomes
 
     def _start(self, threads: list[threading.Thread], count: int, cancel: Cancel, label: str) -> None:
-        for number in range(count):
+        # Given out before any of them runs: which branches begin must not depend on how fast the first one is.
+        firsts = [self._waiting.popleft() for _ in range(count)]
+        for number, first in enumerate(firsts):
             # A copy of its own, so that log lines of a branch carry what those of its run do.
             run = contextvars.copy_context().run
-            thread = threading.Thread(target=run, args=(self._work, cancel), name=f"{label}-{number}", daemon=True)
+            arguments = (self._work, first, cancel)
+            thread = threading.Thread(target=run, args=arguments, name=f"{label}-{number}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:
                 if not threads:
                     raise
-                return  # the machine has no more threads: the started ones run all branches
+                # The machine has no more threads: the started ones run all branches, or the caller's own.
+                with self._lock:
+                    self._waiting.extendleft(reversed(firsts[number:]))
+                return
             threads.append(thread)
 
-    def _work(self, cancel: Cancel) -> None:
+    def _work(self, first: str, cancel: Cancel) -> None:
+        name: str | None = first
         try:
-            while (name := self._next(cancel)) is not None:
+            while name is not None:
                 outcome = self._run(name, cancel)
                 with self._lock:
                     self._outcomes.append((name, outcome))
                 if self._decides(outcome):
                     self._stop(cancel)
+                name = self._next(cancel)
         except BaseException as error:  # noqa: BLE001 - raised again where the branches were started
             with self._lock:
                 self._error = self._error or error
