@@ -50,8 +50,12 @@ def safe_parts(name: str) -> tuple[str, ...]:
 
 
 def copy_directory(source: Path, target: Path) -> None:
-    """Copy the files of `source`, `.git` excepted. Raises InvalidPack, OSError."""
+    """Copy the files of `source`, except `.git` and the directory that `target` lies in. Raises InvalidPack, OSError.
+
+    The latter matters to a pack that is installed into a project of its own directory: `awf pack install .`.
+    """
     writer = _Writer(target)
+    around = set(target.resolve().parents)
     waiting: list[tuple[Path, tuple[str, ...]]] = [(source, ())]
     while waiting:
         directory, parts = waiting.pop()
@@ -60,7 +64,7 @@ def copy_directory(source: Path, target: Path) -> None:
             if item.is_symlink():
                 _refuse("/".join(inner), "it is a link")
             if item.is_dir(follow_symlinks=False):
-                if item.name not in _SKIPPED:
+                if item.name not in _SKIPPED and Path(item.path).resolve() not in around:
                     waiting.append((Path(item.path), inner))
             elif item.is_file(follow_symlinks=False):
                 # O_NOFOLLOW: a link that has just replaced the file is no file of the pack.

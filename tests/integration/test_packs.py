@@ -176,6 +176,17 @@ def test_a_zip_and_a_directory_are_installed_for_the_user_by_the_command(shell: 
     assert names_in(root) == ["demo"]
 
 
+def test_a_pack_can_be_installed_into_a_project_of_its_own_directory(tmp_path: Path) -> None:
+    source = write_directory(tmp_path / "source")
+    root = source / ".awf/workflow-packs"
+
+    install_pack(source, root)
+    again = install_pack(source, root, may_replace=True)
+
+    assert again.replaced == "1.2.0"
+    assert names_in(root / "demo") == ["README.md", "manifest.yaml", "scripts", "state.json", "workflows"]
+
+
 def test_the_command_says_what_is_wrong_with_a_source(shell: Shell, tmp_path: Path) -> None:
     archive = tmp_path / "demo.tgz"
     archive.write_bytes(pack_tar())

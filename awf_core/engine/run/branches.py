@@ -39,8 +39,8 @@ class Branches(Generic[T]):
         """Run them, at most `at_once` at a time, in the order given; the outcomes in the order they came.
 
         The first `at_once` begin in any case, with their token asked if one of them has decided the step already. A
-        later one that had not begun when the rest was stopped has no outcome. Returns when every thread has ended; their
-        names begin with `label`. Raises what `run` raised, after stopping the rest.
+        later one that had not begun when the rest was stopped has no outcome. Returns when every thread has ended. The
+        names of the threads begin with `label`. Raises what `run` raised, after stopping the rest.
         """
         self._waiting.extend(names)
         cancel, unfollow = follow(parent)
