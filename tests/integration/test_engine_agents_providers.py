@@ -288,6 +288,16 @@ def test_without_a_session_the_joined_text_is_the_answer(place: Place, provider:
     assert record.tokens == Tokens(used=0, output=0, estimated=True)
 
 
+@pytest.mark.parametrize(("keys", "used"), [({}, 9), ({"conversation": {}}, 3)])
+def test_with_a_session_the_tokens_used_are_those_read_and_written(
+    place: Place, keys: dict[str, Any], used: int
+) -> None:
+    stats = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 9}
+    place.stand_in("gemini", *GEMINI, {"type": "result", "stats": stats})
+
+    assert ask(place, "gemini", **keys).tokens == Tokens(used=used, input=1, output=2)
+
+
 @pytest.mark.parametrize("keys", [{}, {"conversation": {}}])
 def test_copilot_output_without_a_message_event_is_not_trimmed(place: Place, keys: dict[str, Any]) -> None:
     place.stand_in("copilot", "\n  plain \n\n")

@@ -128,7 +128,9 @@ class CliProvider:
     def _tokens(self, request: AgentRequest, raw: str, output: str) -> Tokens:
         usage = self._dialect.usage(raw)
         if usage is not None:
-            return Tokens(used=usage.total, input=usage.input, output=usage.output)
+            # With a session the original adds up the two; the agent's own total may count more.
+            used = usage.total if request.conversation is None else usage.input + usage.output
+            return Tokens(used=used, input=usage.input, output=usage.output)
         written = estimate_tokens(output)
         if request.conversation is None:
             return Tokens(used=written, output=written, estimated=True)
