@@ -47,6 +47,7 @@ CONCURRENCY = 4
 RESET_EVERY_S = 2.0
 LONGEST_PAUSE_S = 3 * LEASE_S
 LONGEST_STEP_S = 3600
+LONGEST_RUN_S = 6.0
 START_S = 30.0
 
 
@@ -205,13 +206,14 @@ def run(
     seconds: float,
     limit_s: float,
     seed: int,
+    longest_run_s: float = LONGEST_RUN_S,
 ) -> Report:
     """One round in `directory`: faults for `seconds`, then the rest is done in peace, within `limit_s`."""
     dice = random.Random(seed)
     side = BROKERS[broker](directory / "broker")
     chaos = Chaos(directory, side, workers=workers, dice=dice)
     started_s = time.monotonic()
-    ids = [f"m-{number}-{dice.randint(5, 60)}" for number in range(messages)]
+    ids = [f"m-{number}-{dice.randint(5, round(longest_run_s * 10))}" for number in range(messages)]
     try:
         chaos.start()
         with chaos.mq() as mq:

@@ -23,11 +23,12 @@ def test_every_second_start_has_a_reason_though_workers_are_stopped_and_killed(t
         tmp_path / "round",
         broker="embedded",
         faults=("pause", "kill"),
-        messages=16,
+        messages=12,
         workers=2,
-        seconds=6.0,
+        seconds=4.0,
         limit_s=40.0,
         seed=7,
+        longest_run_s=3.0,
     )
 
     assert report.is_good, report
@@ -41,11 +42,12 @@ def test_steps_of_the_hosts_clock_start_nothing_twice(tmp_path: Path) -> None:
         tmp_path / "round",
         broker="embedded",
         faults=("clock",),
-        messages=16,
+        messages=12,
         workers=2,
-        seconds=6.0,
+        seconds=4.0,
         limit_s=40.0,
         seed=7,
+        longest_run_s=3.0,
     )
 
     assert report.is_good, report

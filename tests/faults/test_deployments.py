@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from awf_core.testing.process import LoggedProcess
 
 DEFER = {DEFER_UNKNOWN: "24s"}
-IDS = [f"m-{number:02}" for number in range(20)]
+MESSAGES = 6
+"""Of each workflow."""
 
 
 def _truncated(path: Path) -> None:
@@ -40,10 +41,17 @@ def _directory(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.fixture(params=[_truncated, _emptied, _without_states, _no_text, _directory])
-def corrupt(request: pytest.FixtureRequest) -> Callable[[Path], None]:
-    """Make a workflow file what a deployment may leave there for a moment."""
-    return request.param
+CORRUPT = (_truncated, _emptied, _without_states, _no_text, _directory)
+"""Each makes a workflow file what a deployment may leave there for a moment."""
+
+
+@pytest.fixture
+def workflows(project: EmbeddedFaults) -> dict[str, list[str]]:
+    """A good workflow to corrupt in each of these ways, and the ids of its messages."""
+    names = [corrupt.__name__.strip("_") for corrupt in CORRUPT]
+    for name in names:
+        project.step(name, "true")
+    return {name: [f"{name}-{number}" for number in range(MESSAGES)] for name in names}
 
 
 def restore(path: Path, text: str) -> None:
@@ -60,40 +68,58 @@ def about(message_id: str, *, holds: str) -> Callable[[dict[str, Any]], bool]:
     return lambda line: line.get("message_id") == message_id and holds in str(line)
 
 
+def corrupt_all(project: EmbeddedFaults, workflows: dict[str, list[str]]) -> dict[Path, str]:
+    """Corrupt each workflow in its own way; the files and what they were."""
+    paths = [project.workflows / f"{name}.yaml" for name in workflows]
+    good = {path: path.read_text() for path in paths}
+    for corrupt, path in zip(CORRUPT, paths, strict=True):
+        corrupt(path)
+    return good
+
+
+def put_all(project: EmbeddedFaults, workflows: dict[str, list[str]]) -> list[str]:
+    """Put the messages of each workflow; all their ids, sorted."""
+    for name, message_ids in workflows.items():
+        project.put(*message_ids, workflow=name)
+    return sorted(message_id for message_ids in workflows.values() for message_id in message_ids)
+
+
 def test_messages_of_a_workflow_that_can_not_be_loaded_wait_for_it(
-    project: EmbeddedFaults, corrupt: Callable[[Path], None]
+    project: EmbeddedFaults, workflows: dict[str, list[str]]
 ) -> None:
-    path = project.workflows / "short.yaml"
-    good = path.read_text()
-    corrupt(path)
+    good = corrupt_all(project, workflows)
     worker = project.worker(project.embedded(retry=DEFER))
-    project.put(*IDS, workflow="short")
-    worker.await_line(SETTLED, count=len(IDS))
+    ids = put_all(project, workflows)
+    worker.await_line(SETTLED, count=len(ids))
 
     dead_meanwhile = project.dead()
-    restore(path, good)
+    for path, text in good.items():
+        restore(path, text)
 
     assert dead_meanwhile == []
-    assert project.await_results(len(IDS), within_s=40) == IDS
-    project.assert_ran_once(*IDS)
+    assert project.await_results(len(ids), within_s=40) == ids
+    project.assert_ran_once(*ids)
     assert worker.stop() == 0
-    for message_id in IDS:
+    for message_id in ids:
         assert warnings_of(worker, about(message_id, holds="workflow")), f"{message_id} was deferred without a warning"
 
 
 def test_the_last_good_version_of_a_workflow_runs_where_the_configuration_says_so(
-    project: EmbeddedFaults, corrupt: Callable[[Path], None]
+    project: EmbeddedFaults, workflows: dict[str, list[str]]
 ) -> None:
     worker = project.worker(project.embedded(reload="last_good", retry=DEFER))
-    project.put("first", workflow="short")
-    project.await_results(1)
+    first = [f"first-{name}" for name in workflows]
+    for message_id, name in zip(first, workflows, strict=True):
+        project.put(message_id, workflow=name)
+    project.await_results(len(first))
 
-    corrupt(project.workflows / "short.yaml")
-    project.put(*IDS, workflow="short")
+    corrupt_all(project, workflows)
+    ids = put_all(project, workflows)
 
-    assert project.await_results(len(IDS) + 1) == ["first", *IDS]
-    project.assert_ran_once(*IDS)
-    assert warnings_of(worker, lambda line: "short" in str(line)), "the bad file is named"
+    assert project.await_results(len(first) + len(ids)) == sorted([*first, *ids])
+    project.assert_ran_once(*ids)
+    for name in workflows:
+        assert warnings_of(worker, lambda line, name=name: name in str(line)), f"{name}: the bad file is named"
     assert worker.stop() == 0
 
 

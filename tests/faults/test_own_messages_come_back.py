@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from embedded_faults import EmbeddedFaults
     from set_clock import SetClock
 
-PAUSES = 6
+PAUSES = 3
 STEPS = 8
 """More than the crashes after which a message is dead-lettered."""
 

@@ -55,6 +55,11 @@ class RabbitMqFaults(FaultProject):
         """How many messages wait in a queue; on a replicated one that may be late by half a second."""
         return int(self.channel.queue_declare(queue, passive=True).method.message_count)
 
+    def is_abandoned(self) -> bool:
+        """Whether the queue has no consumer any more, and messages."""
+        found = self.channel.queue_declare(self.queue, passive=True).method
+        return found.consumer_count == 0 and found.message_count > 0
+
     def results(self) -> list[dict[str, Any]]:
         """All results so far, oldest first."""
         while (got := self.channel.basic_get(self.reply_to, auto_ack=True))[0] is not None:

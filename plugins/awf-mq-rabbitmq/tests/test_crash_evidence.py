@@ -69,7 +69,7 @@ def test_releases_are_no_crashes_and_hide_none(
     for _ in range(FREE_DEATHS + 2):
         die()
 
-    for number in range(12):
+    for number in range(6):
         delivery = take(backend, queue)
         assert delivery.crashes == 2
         assert backend.awf_mq_nack([Nack(delivery=delivery, counted=False, delay_s=number % 2)]) == [None]

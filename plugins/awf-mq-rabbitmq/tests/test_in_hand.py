@@ -89,9 +89,11 @@ def test_a_worker_that_was_stopped_past_its_heartbeat_goes_on_with_the_run_it_ha
 
     for number in range(1, 3):
         worker.signal(signal.SIGSTOP)
-        eventually(lambda: project.ready(project.queue) == 1, 15, what="the broker took the message back")
+        eventually(project.is_abandoned, 30, what="the broker closed the connection and took the message back")
         worker.signal(signal.SIGCONT)
         project.probe(number, beside="m")
+        # A probe whose acknowledgement has not left the stopped worker would be taken back, and run, as well.
+        worker.await_line(SETTLED, message_id=f"probe-{number}")
     project.open_gate()
 
     assert project.await_results(3).count("m") == 1

@@ -30,11 +30,12 @@ def test_every_second_start_has_a_reason(tmp_path: Path, broker: str, workers: i
         tmp_path / "round",
         broker=broker,
         faults=faults,
-        messages=16,
+        messages=12,
         workers=workers,
-        seconds=8.0,
+        seconds=4.0,
         limit_s=40.0,
         seed=7,
+        longest_run_s=3.0,
     )
 
     assert report.is_good, report
