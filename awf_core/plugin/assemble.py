@@ -19,7 +19,7 @@ from awf_core.errors import ConfigError
 from awf_core.mq import Mq
 from awf_core.plugin.construct import construct
 from awf_core.plugin.environment import backend_from_environment, refuse_unclaimed, variables_of
-from awf_core.plugin.loader import entries, load_backend
+from awf_core.plugin.loader import entries, load_backend, metadata_read_once
 from awf_core.plugin.manager import DISABLE_VARIABLE, Plugins, build_plugins, is_disabled_backend
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def choose_backend(config: Config) -> Choice:
     return Choice(name=name, origin=origin, label=label, backend=backend, filled=filled, warnings=warnings)
 
 
+@metadata_read_once()
 def assemble(
     config: Config,
     *,
