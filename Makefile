@@ -13,6 +13,8 @@ DEV := $(VENV)/.dev-installed
 PLUGINS := $(wildcard plugins/*)
 # Two processes, because the suite waits a lot. `worksteal` hands tests out one by one, so no process gets all the slow ones.
 PYTEST_ARGS ?= -n 2 --dist worksteal
+# The suite starts hundreds of processes: with this set, each of them would compile the whole of awf_core.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10

@@ -45,7 +45,8 @@ class Limits:
         large = bytes(range(256)) * 8 if mq.capabilities.binary_bodies else b"large " * 400
         send(whole, kit.names.work, large, b"small")
 
-        small, stub = sorted(take(mq, kit.names.work, 2, within_s=BEHIND_S), key=lambda delivery: delivery.body_bytes or 0)
+        deliveries = take(mq, kit.names.work, 2, within_s=BEHIND_S)
+        small, stub = sorted(deliveries, key=lambda delivery: delivery.body_bytes or 0)
 
         _assert_stub(stub, len(large))
         assert small.body == b"small", f"expected the message behind the large one, got {small.body[:80]!r}"
