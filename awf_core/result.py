@@ -97,14 +97,20 @@ def as_document(outcome: Outcome) -> dict[str, object]:
 
 
 def cut(text: str, max_bytes: int) -> str:
-    """`text` if it fits `max_bytes` of UTF-8, else its beginning and a note that says how much there was."""
+    """`text` if it fits `max_bytes` of UTF-8, else its beginning and its end, half of `max_bytes` each.
+
+    A line between them says how many bytes were left out. No character is cut in two.
+    """
     if len(text) * 4 <= max_bytes:
         return text
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= max_bytes:
         return text
-    kept = encoded[:max_bytes].decode("utf-8", "ignore")
-    return f"{kept}\n[cut by awf: the first {max_bytes} of {len(encoded)} bytes]"
+    head_bytes = max_bytes // 2
+    head = encoded[:head_bytes].decode("utf-8", "ignore")
+    tail = encoded[len(encoded) - (max_bytes - head_bytes) :].decode("utf-8", "ignore")
+    left_out = len(encoded) - len(head.encode()) - len(tail.encode())
+    return f"{head}\n[cut by awf: {left_out} of {len(encoded)} bytes left out]\n{tail}"
 
 
 def first_line(text: str) -> str:

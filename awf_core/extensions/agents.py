@@ -53,12 +53,14 @@ class AgentAnswer:
     output      the answer itself, code fences included: the step applies `output_format`
     response    what the provider reports beyond the text, None = nothing
     session_id  what a later request continues, empty where the provider has no sessions
+    output_cut_bytes   how much of what the agent wrote was not kept (see `OutwardContext.max_output_bytes`)
     """
 
     output: str
     tokens: Tokens
     response: Mapping[str, Any] | None = None
     session_id: str = ""
+    output_cut_bytes: int = 0
 
 
 class AgentFailed(Exception):

@@ -29,6 +29,7 @@ class ExecutionRequest:
     env        the environment of the run, with the variables for steps (`AWF_MESSAGE_ID`, ...)
     cancel     requested when the run has to stop; stop it then, with all it started
     storage    the directory for records of the run, None = keep none
+    max_output_bytes   how much of what a program prints to keep in memory, None = all
     """
 
     workflow: str
@@ -38,6 +39,7 @@ class ExecutionRequest:
     env: Mapping[str, str]
     cancel: Cancel
     storage: Path | None = None
+    max_output_bytes: int | None = None
 
 
 @runtime_checkable

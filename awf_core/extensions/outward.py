@@ -30,6 +30,7 @@ class OutwardContext:
     log          a line for the run's log: ("info" | "warn", text)
     on_output    gets output as it comes; None = the caller does not watch
     settings     the project's settings for built-in operations, by key: `notify.default_backend`
+    max_output_bytes   how much of each output of a program to keep, its beginning and its end; None = all
     """
 
     step: str
@@ -40,3 +41,4 @@ class OutwardContext:
     log: Log
     on_output: OnOutput | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    max_output_bytes: int | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from awf_core.clock import Clock, SystemClock
+from awf_core.engine.process.captured import OutputLimit
 from awf_core.engine.process.run_process import run_process
 from awf_core.engine.records.paths import data_dir
 from awf_core.errors import ConfigError, InputError, SystemFailure
@@ -80,6 +81,7 @@ class AwfCli:
                 cwd=str(request.cwd),
                 timeout_s=None,
                 cancel=request.cancel,
+                output_limit=OutputLimit(max_bytes=request.max_output_bytes),
             )
             if finished.end == "not_started":
                 raise SystemFailure(f"executor 'awf-cli': {finished.problem}", hint=f"Is {program} a program?")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from awf_core.clock import Clock
+from awf_core.engine.process.captured import SETTING
 from awf_core.engine.process.run_process import Finished
 from awf_core.engine.records.history import COLUMNS, connect
 from awf_core.engine.records.state_file import RunState, run_state
@@ -24,6 +25,8 @@ from awf_core.extensions.results import Run, RunError, RunStatus
 from awf_core.ids import new_id
 
 MAX_SHOWN_CHARS = 2000
+STATE_PER_OUTPUT = 16
+"""A state file has the outputs of all steps: so many times the bytes that a worker keeps of one are read of it."""
 _HISTORY = "history.db"
 
 
@@ -46,7 +49,8 @@ class ReportedError:
 
 def run_of(request: ExecutionRequest, finished: Finished, states: Path, timing: Timing) -> Run:
     """The run. `states` is the directory of its state files; it may be missing when nothing ran."""
-    saved = _saved(states)
+    most = None if request.max_output_bytes is None else STATE_PER_OUTPUT * request.max_output_bytes
+    saved, unread_bytes = _saved(states, most)
     status = _status(request, finished, saved)
     records = dict(saved.states) if saved is not None else {}
     by_start = sorted(records, key=lambda name: records[name].started_at)
@@ -62,7 +66,7 @@ def run_of(request: ExecutionRequest, finished: Finished, states: Path, timing: 
         path=(*by_start, *((final,) if final and final not in records else ())),
         states=records,
         inputs=saved.inputs if saved is not None else request.inputs,
-        output=last.output if last is not None else "",
+        output=last.output if last is not None else _unread(unread_bytes),
         error=None if status == "completed" else _error(status, finished, final),
         cancel_reason=request.cancel.reason if status == "cancelled" else None,
         started_at=timing.started_at,
@@ -71,16 +75,28 @@ def run_of(request: ExecutionRequest, finished: Finished, states: Path, timing: 
     )
 
 
-def _saved(states: Path) -> RunState | None:
-    """The state of the run itself; runs that its steps started have files of their own."""
+def _saved(states: Path, max_bytes: int | None) -> tuple[RunState | None, int]:
+    """The state of the run itself, and how many bytes of files were too large to be read.
+
+    Runs that its steps started have files of their own.
+    """
+    unread_bytes = 0
     for path in sorted(states.glob("*.json")):
         try:
+            size = path.stat().st_size
+            if max_bytes is not None and size > max_bytes:
+                unread_bytes += size
+                continue
             saved = run_state(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if not saved.parent_run_id:
-            return saved
-    return None
+            return saved, 0
+    return None, unread_bytes
+
+
+def _unread(unread_bytes: int) -> str:
+    return f"[cut: the tool's records of {unread_bytes} bytes are not read, see {SETTING}]" if unread_bytes else ""
 
 
 def _status(request: ExecutionRequest, finished: Finished, saved: RunState | None) -> RunStatus:

@@ -230,6 +230,7 @@ def make_external_executor(
         env=env,
         storage=record_paths(env).storage if config.mq.records else None,
         clock=parts.clock,
+        max_output_bytes=config.mq.max_output_bytes,
     )
 
 

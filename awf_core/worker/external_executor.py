@@ -47,6 +47,7 @@ class ExternalExecutor:
         env: Mapping[str, str],
         storage: Path | None,
         clock: Clock,
+        max_output_bytes: int | None = None,
     ) -> None:
         self._executors = executors
         self._default = default
@@ -57,6 +58,7 @@ class ExternalExecutor:
         self._env = env
         self._storage = storage
         self._clock = clock
+        self._max_output_bytes = max_output_bytes
 
     def plan(self, message: Message) -> Plan | Rejection | None:
         """The plan for `message`; None where our own engine runs its workflow."""
@@ -91,6 +93,7 @@ class ExternalExecutor:
             env={**self._env, **extra_env},
             cancel=cancel,
             storage=self._storage,
+            max_output_bytes=self._max_output_bytes,
         )
         began = self._clock.now()
         try:

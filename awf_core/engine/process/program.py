@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from awf_core.engine.process.captured import SETTING, OutputLimit
 from awf_core.engine.process.run_process import Finished, run_process
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def run_program(
 ) -> Finished:
     """Run `argv` in the run's directory with empty standard input; at most `limit_s`, None = the step's own limit.
 
+    Of each output, `context.max_output_bytes` are kept; a line in it and a warning in the run's log name the cut.
     Raises ProgramMissing. What the program does is in the result, never an exception.
     """
     path = _found(argv[0], context)
@@ -43,7 +45,10 @@ def run_program(
         timeout_s=min(times_s) if times_s else None,
         cancel=context.deadline.cancel,
         on_output=on_output,
+        output_limit=OutputLimit(max_bytes=context.max_output_bytes),
     )
+    if finished.cut_bytes:
+        context.log("warn", f"{argv[0]}: {finished.cut_bytes} bytes of its output left out, see {SETTING}")
     return replace(finished, problem=finished.problem.replace(f"fork/exec {path}", f"fork/exec {argv[0]}"))
 
 

@@ -49,6 +49,11 @@ class Finished:
     problem: str = ""
 
     @property
+    def cut_bytes(self) -> int:
+        """How many bytes were left out of both outputs."""
+        return self.stdout_cut_bytes + self.stderr_cut_bytes
+
+    @property
     def failure(self) -> str | None:
         """Why there is no exit code to go by, in the words of the workflow language.
 

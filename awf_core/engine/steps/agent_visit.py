@@ -114,6 +114,7 @@ def _completed(answer: AgentAnswer, context: StepContext) -> StepResult:
         output=mask(answer.output, context.execution.secrets),
         response=None if answer.response is None else dict(answer.response),
         tokens=answer.tokens,
+        output_cut_bytes=answer.output_cut_bytes,
     )
 
 

@@ -65,4 +65,5 @@ def outward_context(step: str, context: StepContext, settings: Mapping[str, str]
         log=context.log,
         on_output=context.on_output,
         settings=settings,
+        max_output_bytes=execution.environment.max_output_bytes,
     )

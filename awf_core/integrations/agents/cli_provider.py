@@ -1,7 +1,7 @@
 """Ask an agent through its command line. One class for all of them; a `Dialect` holds what differs.
 
-Registered by `awf_core.integrations`. The program gets the process's environment and no input. Its
-output is read whole.
+Registered by `awf_core.integrations`. The program gets the process's environment and no input. A worker keeps
+`mq.max_output_bytes` of its output; a line that is cut is no event of the agent any more.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from awf_core.integrations.agents.parse import Usage, misspelt
 Options = Mapping[str, Any]
 _NOTHING_SAID = " "
 """The answer of an agent that wrote nothing, as in the original: an empty one would appear to be a failure."""
+_LONGEST_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +80,15 @@ class CliProvider:
             context.log("warn", f"option '{spelt}' is ignored; {dialect.name} reads '{meant}'")
         if (rejection := dialect.rejection(request.options)) is not None:
             raise AgentFailed(rejection)
-        raw = self._output([dialect.program, *dialect.arguments(request)], context, is_json=_wants_json(request))
+        finished = self._finished([dialect.program, *dialect.arguments(request)], context, is_json=_wants_json(request))
+        raw = text_of(finished.stdout) + text_of(finished.stderr)
         output = self._answer(raw, has_session=request.conversation is not None)
         return AgentAnswer(
             output=output,
             tokens=self._tokens(request, raw, output),
             response=dialect.response(raw) if _wants_json(request) else None,
             session_id=dialect.session(raw),
+            output_cut_bytes=finished.cut_bytes,
         )
 
     def _answer(self, raw: str, *, has_session: bool) -> str:
@@ -96,7 +99,7 @@ class CliProvider:
             return answer
         return (raw.strip() if has_session else raw) or _NOTHING_SAID
 
-    def _output(self, argv: list[str], context: OutwardContext, *, is_json: bool) -> str:
+    def _finished(self, argv: list[str], context: OutwardContext, *, is_json: bool) -> Finished:
         watched = _ShownLines(self._dialect.shown, context.on_output, is_raw=is_json) if context.on_output else None
         try:
             finished = run_program(argv, context, on_output=watched)
@@ -105,7 +108,7 @@ class CliProvider:
         if watched is not None:
             watched.flush()
         self._check(argv[0], finished)
-        return text_of(finished.stdout) + text_of(finished.stderr)
+        return finished
 
     def _check(self, program: str, finished: Finished) -> None:
         match finished.end:
@@ -144,13 +147,14 @@ def _wants_json(request: AgentRequest) -> bool:
 
 
 class _ShownLines:
-    """Passes on what the lines of a running agent show."""
+    """Passes on what the lines of a running agent show. A line longer than `_LONGEST_LINE_BYTES` shows nothing."""
 
     def __init__(self, shown: Callable[[str], str], pass_on: Callable[[str, bytes], None], *, is_raw: bool) -> None:
         self._shown = shown
         self._pass_on = pass_on
         self._is_raw = is_raw
         self._rest = b""
+        self._is_too_long = False
 
     def __call__(self, stream: str, data: bytes) -> None:
         if stream != "stdout" or self._is_raw:
@@ -159,6 +163,8 @@ class _ShownLines:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._show(line)
+        if len(self._rest) > _LONGEST_LINE_BYTES:
+            self._rest, self._is_too_long = b"", True
 
     def flush(self) -> None:
         """The last line, which may have no end."""
@@ -166,5 +172,8 @@ class _ShownLines:
         self._rest = b""
 
     def _show(self, line: bytes) -> None:
+        if self._is_too_long:
+            self._is_too_long = False
+            return
         if line and (text := self._shown(text_of(line))):
             self._pass_on("stdout", f"{text}\n".encode("utf-8", "surrogateescape"))

@@ -140,8 +140,8 @@ def test_outputs_over_the_configured_size_are_cut_and_say_so(project: Project, w
     work()
 
     (result,) = project.results()
-    assert result["output"] == "ééééé\n[cut by awf: the first 10 of 16 bytes]"
-    assert result["outputs"]["o"] == "ééééé\n[cut by awf: the first 10 of 16 bytes]"
+    assert result["output"] == "éé\n[cut by awf: 8 of 16 bytes left out]\néé"
+    assert result["outputs"]["o"] == "éé\n[cut by awf: 8 of 16 bytes left out]\néé"
 
 
 def test_steps_see_the_message_the_run_and_the_attempt(project: Project, work: Work) -> None:
