@@ -51,6 +51,9 @@ def doctor_command(*, output_format: str) -> int:
                 for f in facts
             ],
         )
+        for fact in facts:
+            if fact.notice:
+                note(fact.notice)
     problems = [fact for fact in facts if fact.problem]
     note(f"{len(facts)} entry points, {len(problems)} with problems")
     return PROBLEMS_FOUND if problems else 0

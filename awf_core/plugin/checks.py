@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from awf_core.config.backend_names import twin
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.contract import API_VERSION, Capabilities
 from awf_core.hookspecs import PROJECT, REQUIRED_HOOKS, SPEC_CLASSES, BackendSpecs, EventSpecs, RegistrationSpecs
@@ -110,6 +111,22 @@ def _settings_complaint(cls: type) -> str | None:
     if settings.model_config.get("extra") != "forbid":
         return 'has Settings that accept unknown keys (expected: `model_config = ConfigDict(extra="forbid")`).'
     return None
+
+
+ADDRESSES = ("url", "queue_url", "path")
+"""Settings in which the core looks for the address of a broker: environment variables, and the conformance kit."""
+
+
+def address_notice(cls: Any, name: str) -> str | None:
+    """A word about a checked backend class without any of ADDRESSES in its settings; None where there is one."""
+    keys = {info.alias or field for field, info in cls.Settings.model_fields.items()}
+    if keys & set(ADDRESSES):
+        return None
+    return (
+        f"has Settings without an address called {' or '.join(ADDRESSES)} (settings: {', '.join(sorted(keys))}). "
+        f"{twin('mq', name, 'url')} in the environment can't select this backend, and the conformance kit skips the "
+        "cases of a server."
+    )
 
 
 def plugin_complaints(plugin: object) -> Iterator[str]:

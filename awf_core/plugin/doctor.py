@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from awf_core.config.backend_names import BACKEND_GROUP, PLUGIN_GROUP, VARIABLE_GROUP
 from awf_core.errors import ConfigError
 from awf_core.plugin.checks import (
+    address_notice,
     backend_complaint,
     implemented_hooks,
     missing_hooks,
@@ -40,7 +41,8 @@ class PluginFacts:
 
     None = not checked, or not applicable.
 
-    `import_ms` is wall time in milliseconds, next to nothing where the module was imported before.
+    `import_ms` is wall time in milliseconds, next to nothing where the module was imported before. `notice` is what is
+    unusual and no problem: the start refuses nothing because of it.
     """
 
     group: str
@@ -54,6 +56,7 @@ class PluginFacts:
     missing_hooks: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     problem: str | None = None
+    notice: str | None = None
 
 
 def list_plugins() -> tuple[PluginFacts, ...]:
@@ -80,7 +83,8 @@ def _diagnosed_backends() -> list[PluginFacts]:
         fact, loaded = _imported(entry, partial(import_entry, entry, alone))
         if fact.imports:
             problem = _named(entry, backend_complaint(loaded)) or construction_problem(loaded, label=str(entry))
-            fact = replace(fact, problem=problem)
+            notice = None if problem else address_notice(loaded, entry.name)
+            fact = replace(fact, problem=problem, notice=_named(entry, notice))
         if isinstance(loaded, type):
             fact = replace(
                 fact,

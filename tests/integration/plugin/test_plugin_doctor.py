@@ -89,6 +89,24 @@ def test_what_the_start_refuses_is_a_problem_in_the_same_words(packages, changed
     assert caught.value.message.endswith(problem)
 
 
+@pytest.mark.parametrize("address", ["uri", "endpoint"])
+def test_settings_that_name_their_address_otherwise_get_a_word_that_is_no_problem(packages, changed, address):
+    packages.install("awf-mq-odd", source=changed('    url: str = "fake', f'    {address}: str = "fake'), mq="odd-one")
+
+    fact = facts_of("odd-one")
+
+    assert fact.problem is None
+    assert "has Settings without an address called url or queue_url or path" in (fact.notice or "")
+    assert f"(settings: {', '.join(sorted((address, 'lease', 'queue')))})" in (fact.notice or "")
+    assert "AWF_MQ_ODD_ONE_URL in the environment can't select this backend" in (fact.notice or "")
+
+
+def test_an_address_called_url_gets_no_word(packages):
+    packages.install("awf-mq-fake", mq="fake")
+
+    assert facts_of("fake").notice is None
+
+
 def test_a_broken_plugin_does_not_hide_the_others(packages):
     packages.install("awf-broken", source="raise SystemExit(1)", value="{module}", plugins="broken")
     source = "from awf_core import hookimpl\n@hookimpl\ndef awf_worker_started(worker): pass\n"
