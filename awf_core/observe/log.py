@@ -125,6 +125,11 @@ def configure_logging(
         root.addHandler(_HANDLER)
 
 
+def flush_log() -> None:
+    """Wait until all lines so far are written, FLUSH_S at most. For a process that ends without Python's own exit."""
+    _HANDLER.flush()
+
+
 def _unformattable(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
     """What is logged for a call whose arguments don't fit its text. Never the arguments: they may hold a password.
 

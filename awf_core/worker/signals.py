@@ -13,6 +13,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from awf_core.observe.log import flush_log
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
@@ -71,7 +73,10 @@ class SignalPipe:
 
 
 class StopSignals(SignalPipe):
-    """Counts requests to stop: the caller acts on the first and the second, the third ends the process at once."""
+    """Counts requests to stop: the caller acts on the first and the second, the third ends the process at once.
+
+    At once: without waiting for anything but the log, for two seconds at most.
+    """
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -88,6 +93,8 @@ class StopSignals(SignalPipe):
             self._count += 1
             self._unseen += 1
             if self._count >= 3:
+                # What the worker logged last says why it was hard to stop.
+                flush_log()
                 os._exit(128 + number)
         if not self._unseen:
             return False

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from fault_project import is_signal_pending
 
 from awf_core.testing.eventually import eventually
 
 if TYPE_CHECKING:
     from embedded_faults import EmbeddedFaults
 
-TERM_BIT = 1 << (signal.SIGTERM - 1)
 ENDED_WITHIN_S = 15.0
 """What an end by force takes at most; the grace is far longer."""
-
-
-def is_pending(pid: int) -> bool:
-    """Whether a TERM was sent to a process and not yet taken by it."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return any(int(line.split()[1], 16) & TERM_BIT for line in lines if line.startswith(("SigPnd", "ShdPnd")))
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -31,8 +24,7 @@ def test_stop_signals_in_quick_succession_are_counted_one_by_one(project: Embedd
     project.await_starts(1, "m")
 
     for _ in range(count):
-        # The kernel keeps one signal of a kind: the next is sent as soon as the process has taken the last.
-        eventually(lambda: not is_pending(worker.pid), 5)
+        eventually(lambda: not is_signal_pending(worker.pid, signal.SIGTERM), 5)
         worker.signal(signal.SIGTERM)
     code = worker.end(ENDED_WITHIN_S)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_project import is_signal_pending
 
 from awf_core.testing.eventually import eventually
 
@@ -93,6 +95,32 @@ def test_what_the_log_dropped_is_counted_in_it(project: EmbeddedFaults, start_un
     assert len(settled) < MANY_MESSAGES
     assert dropped[0]["level"] == "warning"
     assert read[-1]["event"] == "worker.stopped"
+
+
+def test_a_third_stop_signal_ends_the_process_after_its_log_is_written(
+    project: EmbeddedFaults, start_unread: Any
+) -> None:
+    config = project.embedded(grace="1h")
+    project.worker(config, "--burst").end()
+    project.nothing("nothing")
+    project.put(*[f"m-{number}" for number in range(MESSAGES)], workflow="nothing")
+    worker, reading = start_unread(config)
+    eventually(lambda: project.count("work") == 0, 20, what="all is settled")
+    project.put("long")
+    project.await_starts(1)
+
+    for _ in range(3):
+        eventually(lambda: not is_signal_pending(worker.pid, signal.SIGTERM), 5)
+        worker.send_signal(signal.SIGTERM)
+    read: list[dict[str, Any]] = []
+    reader = threading.Thread(target=_read_into, args=(read, reading))
+    reader.start()
+    code = worker.wait(10)
+    reader.join(10)
+
+    assert code == 128 + signal.SIGTERM
+    assert sum(line["event"] == "message.settled" for line in read) == MESSAGES
+    assert [line["message_id"] for line in read if line["event"] == "message.claimed"][-1] == "long"
 
 
 def test_work_whose_results_can_be_stored_nowhere_is_bounded_and_not_repeated(project: EmbeddedFaults) -> None:

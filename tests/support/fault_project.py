@@ -188,6 +188,13 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_signal_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal was sent to a process and not yet taken by it: the kernel keeps one of a kind."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    sets = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
+    return any(pending & 1 << (number - 1) for pending in sets)
+
+
 def status_kb(pid: int, key: str) -> int:
     """A figure of /proc/PID/status in KiB, e.g. VmHWM (peak resident memory)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
