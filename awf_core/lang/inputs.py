@@ -68,7 +68,10 @@ def _reasons(definition: InputDefinition, values: Mapping[str, Any], cwd: Path |
     if value is None:
         return
     converted, refusal = _convert(value, definition.type)
-    found = (refusal,) if refusal else _rule_reasons(definition, converted, cwd)
+    if not definition.type:
+        found: Iterable[str] = _untyped_reasons(definition, value, cwd)
+    else:
+        found = (refusal,) if refusal else _rule_reasons(definition, converted, cwd)
     yield from (f"inputs.{name}: {reason}" for reason in found)
 
 
@@ -76,7 +79,7 @@ def _convert(value: Any, wanted: str) -> tuple[Any, str]:
     """The value as the declared type, and why it can't be (empty when it can)."""
     match wanted:
         case "":
-            return value, ""
+            return value, ""  # its rules decide, see `_untyped_reasons`
         case "string":
             return _as_text(value), ""
         case "integer":
@@ -112,6 +115,24 @@ def _as_flag(value: Any) -> tuple[bool | None, str]:
     return None, f"cannot convert {_shown(value)} to boolean"
 
 
+def _untyped_reasons(definition: InputDefinition, value: Any, cwd: Path | None) -> Iterable[str]:
+    """What is wrong with a value of an input without a type.
+
+    Any value passes where there are no rules. Where there are, only text, numbers and booleans pass, and every rule is
+    applied to them as they print: a list or a map would reach the shell as text that no rule has seen.
+    """
+    has_text_rules = bool(definition.pattern or definition.enum or definition.file_exists or definition.file_extension)
+    has_range = definition.minimum is not None or definition.maximum is not None
+    if not has_text_rules and not has_range:
+        return []
+    if not isinstance(value, (str, int, float)):
+        return [f"a {type_name(value)} is not allowed: the rules of this input are for text, numbers and booleans"]
+    reasons = [*_rule_reasons(definition, _as_text(value), cwd)] if has_text_rules else []
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        reasons += _range_reasons(definition, value)  # as in the original, text without a type has no range
+    return reasons
+
+
 def _rule_reasons(definition: InputDefinition, value: Any, cwd: Path | None) -> Iterable[str]:
     if isinstance(value, str):
         checks = (
@@ -143,11 +164,11 @@ def _enum_reason(allowed: tuple[str, ...], value: str) -> str:
     return f"value {_shown(value)} not in allowed values {printed(allowed)}"
 
 
-def _range_reasons(definition: InputDefinition, value: int) -> list[str]:
+def _range_reasons(definition: InputDefinition, value: float) -> list[str]:
     if definition.minimum is not None and value < definition.minimum:
-        return [f"value {value} is below minimum {definition.minimum}"]
+        return [f"value {printed(value)} is below minimum {definition.minimum}"]
     if definition.maximum is not None and value > definition.maximum:
-        return [f"value {value} exceeds maximum {definition.maximum}"]
+        return [f"value {printed(value)} exceeds maximum {definition.maximum}"]
     return []
 
 

@@ -174,16 +174,43 @@ def test_a_pattern_takes_linear_time_and_any_text():
     assert 'does not match pattern "^(a+)+$"' in message
 
 
-def test_patterns_and_enums_check_numbers_only_where_a_string_is_declared():
-    rules = "validation: {pattern: '^[a-z]+$', enum: [a]}"
+@pytest.mark.parametrize("type_", ["", "type: string, "])
+def test_patterns_and_enums_check_numbers_with_and_without_a_type(type_):
+    workflow = workflow_with(f"{{name: x, {type_}validation: {{pattern: '^[a-z]+$', enum: [a]}}}}")
 
-    check_inputs(workflow_with(f"{{name: x, {rules}}}"), {"x": 5})
+    message = reasons(workflow, {"x": 5})
 
-    message = reasons(workflow_with(f"{{name: x, type: string, {rules}}}"), {"x": 5})
     assert message == (
         'input validation failed: 2 errors:\n  - inputs.x: value "5" does not match pattern "^[a-z]+$"\n'
         '  - inputs.x: value "5" not in allowed values [a]'
     )
+
+
+@pytest.mark.parametrize("rules", ["enum: [prod]", "pattern: '^[a-z]+$'", "file_extension: [.py]", "min: 1"])
+@pytest.mark.parametrize(("value", "kind"), [(["prod"], "[]interface {}"), ({"prod": 1}, "map[string]interface {}")])
+def test_an_input_without_a_type_takes_no_list_or_map_where_it_has_rules(rules, value, kind):
+    workflow = workflow_with(f"{{name: x, validation: {{{rules}}}}}")
+
+    message = reasons(workflow, {"x": value})
+
+    assert message == (
+        f"input validation failed: inputs.x: a {kind} is not allowed: "
+        "the rules of this input are for text, numbers and booleans"
+    )
+
+
+@pytest.mark.parametrize(("value", "is_refused"), [(5, False), (11, True), (10.5, True), ("11", False), (True, False)])
+def test_a_range_without_a_type_checks_numbers(value, is_refused):
+    workflow = workflow_with("{name: x, validation: {min: 5, max: 10}}")
+
+    if is_refused:
+        assert f"value {value} exceeds maximum 10" in reasons(workflow, {"x": value})
+    else:
+        check_inputs(workflow, {"x": value})
+
+
+def test_an_input_without_a_type_and_without_rules_takes_any_value():
+    check_inputs(workflow_with("{name: x}"), {"x": [1, {"a": None}]})
 
 
 @pytest.mark.parametrize(

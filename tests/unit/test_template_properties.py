@@ -170,7 +170,7 @@ def test_integers_are_padded_to_their_width(number: int, width: int) -> None:
     )
 
 
-@given(text=st.text(st.characters(exclude_categories=("Cs", "Cc", "Z"), exclude_characters="#"), max_size=20))
+@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=20))
 def test_an_escaped_text_is_one_shell_word(text: str) -> None:
     assert shlex.split(rendered("{{escape .inputs.x}}", x=text)) == [text]
 

@@ -97,18 +97,19 @@ def _accessor(name: str) -> Function:
     return Function(call=read, needs_scope=True)
 
 
-_SHELL_SPECIAL = re.compile(r"[ \t\n\"'\\$`!*?\[\](){}<>|&;]")
+_BARE_WORD = re.compile(r"[A-Za-z0-9_@%+:,./-]+")
 _HTML = str.maketrans({'"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "\0": "�"})
 _JS_SPECIAL = re.compile(r"""[\\'"<>&=\x00-\x1f]|[^\x00-\x7f]""")
 _JS_SHORT = {"\\": "\\\\", "'": "\\'", '"': '\\"'}
 
 
 def shell_word(text: str) -> str:
-    """`text` as one word of a POSIX shell, in single quotes where it needs them.
+    """`text` as one word of a POSIX shell: in single quotes, unless no character of it can mean anything to a shell.
 
-    The original leaves `#`, `~` and `=` bare, and so does this: workflows compare these texts.
+    The original tool quotes fewer characters. It leaves `#`, `~` and `=` bare, so that a value that begins with `#`
+    comments out the rest of the line.
     """
-    if text and not _SHELL_SPECIAL.search(text):
+    if _BARE_WORD.fullmatch(text):
         return text
     return "'" + text.replace("'", "'\\''") + "'"
 
