@@ -110,18 +110,22 @@ def resume_here(
         warn(warning)
     record_places = record_paths(env, storage=request.storage)
     with phase("inputs"):
-        directories = prompt_dirs(cwd, env, read_environment(env).awf["prompts_dir"])
+        environment = read_environment(env)
+        directories = prompt_dirs(cwd, env, environment.awf["prompts_dir"])
         overrides = parse_pairs(request.pairs, prompt_dirs=directories)
         saved = read_state(record_places, request.run_id)
         resumed = resumption(saved, origin=request.origin, overrides=overrides)
     catalogue = Catalogue(Discovery(cwd, env), step_types)
     with phase("load"):
         workflow = catalogue.get(saved.workflow)
-    for warning in (*workflow.warnings, *_template_warnings(workflow)):
+    shell_notes = (environment.shell_note,) if environment.shell_note else ()
+    for warning in (*shell_notes, *workflow.warnings, *_template_warnings(workflow)):
         warn(warning)
     events.run_logged(saved.run_id, workflow.name, "info", RESUMING)
     recorder = open_records(record_places, warn=warn)
-    engine = Engine(step_types=step_types, events=events, env=env, find=catalogue.get, recorder=recorder)
+    engine = Engine(
+        step_types=step_types, events=events, environment=environment, find=catalogue.get, recorder=recorder
+    )
     return engine.execute(workflow, {}, cancel=cancel, cwd=cwd, run_id=saved.run_id, resumption=resumed)
 
 

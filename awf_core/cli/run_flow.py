@@ -101,7 +101,10 @@ def run_here(
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     workflow = _loaded(found.path, step_types, inputs, warn)
     find, recorder = Catalogue(discovery, step_types).get, open_records(record_places, warn=warn)
-    engine = Engine(step_types=step_types, events=events, env=env, find=find, recorder=recorder)
+    environment = read_environment(env)
+    if environment.shell_note:
+        warn(environment.shell_note)
+    engine = Engine(step_types=step_types, events=events, environment=environment, find=find, recorder=recorder)
     return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=request.run_id)
 
 

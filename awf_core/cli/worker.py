@@ -81,8 +81,15 @@ def _serve(config: Config, options: WorkerOptions) -> int:
     from awf_core.worker.build import build_worker
     from awf_core.worker.checks import workflow_warnings
     from awf_core.worker.startup import log_started
+    from awf_core.worker.step_environment import shown, step_environment
 
     worker, assembly = build_worker(config, options, cwd=Path.cwd(), env=os.environ)
-    log_started(config, assembly, burst=options.burst, warnings=workflow_warnings(Path.cwd(), os.environ))
+    log_started(
+        config,
+        assembly,
+        burst=options.burst,
+        step_env=shown(step_environment(os.environ, config.mq)),
+        warnings=workflow_warnings(Path.cwd(), os.environ),
+    )
     reap_in_background()
     return worker.serve()

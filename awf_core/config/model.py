@@ -8,8 +8,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from awf_core.config.shells import DEFAULT_SHELL, checked_shell
 from awf_core.contract import Declare
 from awf_core.units import DurationS
 
@@ -22,6 +23,7 @@ def _refuse_bool(value: object) -> object:
 
 Count = Annotated[int, BeforeValidator(_refuse_bool)]
 Number = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
+Shell = Annotated[str, AfterValidator(checked_shell)]
 QueueName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -72,6 +74,12 @@ class ResultSettings(_Settings):
     max_output_bytes: Count = Field(64 * 1024, ge=0)
 
 
+class EnvSettings(_Settings):
+    """Which variables of its own environment a worker passes on to steps, beside those that every step gets."""
+
+    pass_: list[str] = Field([], alias="pass")
+
+
 class WorkflowSettings(_Settings):
     """What is different for the workflows of one name or glob; only the keys that are given count.
 
@@ -91,6 +99,10 @@ class MqSettings(_Settings):
     can't be loaded.
 
     `max_output_bytes`: how much of each output of a command a worker keeps, the beginning and the end.
+
+    `shell` runs commands. `env`: what steps see of the worker's environment. `unsafe_inputs`: what becomes of a message
+    whose input would be inserted into shell text where a character of it means something to the shell. `orphans`: what
+    becomes of processes that a finished step leaves.
 
     `records`: whether a worker keeps state files, history, audit and transcripts of its runs, as `awf run` does.
     """
@@ -112,6 +124,10 @@ class MqSettings(_Settings):
     max_depth: Count = Field(64, ge=1, le=500)
     max_output_bytes: Count = Field(1024 * 1024, ge=0)
     result: ResultSettings = ResultSettings()
+    shell: Shell = DEFAULT_SHELL
+    env: EnvSettings = EnvSettings()
+    unsafe_inputs: Literal["refuse", "allow"] = "refuse"
+    orphans: Literal["kill", "keep"] = "kill"
     records: bool = False
     workflows: dict[str, WorkflowSettings] = {}
 

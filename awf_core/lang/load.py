@@ -21,7 +21,7 @@ from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import type_name
 from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import MISSING_FIELD, FieldProblem, LoadError, Problem
-from awf_core.lang.sections import read_inputs, read_outputs, read_workflow_hooks
+from awf_core.lang.sections import read_inputs, read_outputs, read_unsafe_inputs, read_workflow_hooks
 from awf_core.lang.states import ReadState, read_state
 from awf_core.lang.step_types import StepTypes
 from awf_core.lang.yaml_decode import MAX_BYTES, WrongShape, as_any, is_null, read_yaml
@@ -105,7 +105,7 @@ class _Loading:
 
     def _header(self) -> dict[str, Any]:
         root = self._root
-        root.list_of_text("env")
+        env = root.list_of_text("env")
         check_plugins(root.text_mapping("plugins"), root, self._findings)
         return {
             "name": root.text("name"),
@@ -115,6 +115,8 @@ class _Loading:
             "tags": root.list_of_text("tags"),
             "inputs": read_inputs(root, self._findings),
             "hooks": read_workflow_hooks(root),
+            "env": env,
+            "allows_unsafe_inputs": read_unsafe_inputs(root, self._findings),
         }
 
     def _initial(self, states_fields: Fields | None, *, has_name: bool) -> str:

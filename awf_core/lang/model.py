@@ -121,7 +121,11 @@ class OutputDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
-    """A workflow as it can be run. `uses_templates`: states have a `template` still to be filled in."""
+    """A workflow as it can be run. `uses_templates`: states have a `template` still to be filled in.
+
+    `env`: the variables that it wants beside those that every step gets. `allows_unsafe_inputs`: inputs from a message
+    may be inserted into shell text whatever they hold.
+    """
 
     name: str
     source: Path
@@ -135,4 +139,6 @@ class Workflow:
     outputs: tuple[OutputDefinition, ...] = ()
     hooks: WorkflowHooks = field(default_factory=WorkflowHooks)
     warnings: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    allows_unsafe_inputs: bool = False
     uses_templates: bool = False

@@ -1,7 +1,8 @@
-"""The sections of a workflow file beside its states: `inputs:`, `outputs:`, `hooks:`.
+"""The sections of a workflow file beside its states: `inputs:`, `outputs:`, `hooks:`, `unsafe_inputs:`.
 
 Called by the loader, which compiles the templates here and runs nothing. What a definition of an input demands of a
-value is in `inputs.py`. `outputs:` is an extension of the language: another shape of it is ignored with a warning.
+value is in `inputs.py`. `outputs:` and `unsafe_inputs:` are extensions of the language: another shape of them is
+ignored with a warning.
 """
 
 from __future__ import annotations
@@ -89,6 +90,14 @@ def _output_definition(entry: Any, states: Collection[str]) -> tuple[OutputDefin
     if parts[1] not in states:
         return None, f"'{source}' names the unknown state '{parts[1]}'"
     return OutputDefinition(name=name, source=parts), ""
+
+
+def read_unsafe_inputs(fields: Fields, findings: Findings) -> bool:
+    """Whether the workflow lets a message insert anything into its shell text: `unsafe_inputs: allow`."""
+    written = fields.raw("unsafe_inputs")
+    if written not in (None, "allow", "refuse"):
+        findings.warn("unsafe_inputs: ignored: expected `allow` or `refuse`", line=fields.line_of("unsafe_inputs"))
+    return bool(written == "allow")
 
 
 _ACTION = "repository.yamlHookAction"

@@ -38,6 +38,7 @@ from awf_core.worker.pipeline import Pipeline, Rules
 from awf_core.worker.plan import Plan, Planner, Rejection
 from awf_core.worker.serve import Serving, Worker
 from awf_core.worker.settlers import Settlers
+from awf_core.worker.step_environment import executor_environment, step_environment
 from awf_core.worker.undeliverable import UndeliverableResults
 
 if TYPE_CHECKING:
@@ -202,10 +203,9 @@ def make_planner(parts: Parts, policy_for: Callable[[str], WorkflowPolicy]) -> C
         step_types=step_types,
         clock=parts.clock,
         events=parts.observers,
-        env=parts.env,
+        environment=step_environment(parts.env, config.mq),
         find=catalogue.get,
         recorder=make_recorder(config, parts.env),
-        max_output_bytes=config.mq.max_output_bytes,
     )
     own = Planner(catalogue=catalogue, engine=engine, policy_for=policy_for, project_inputs=config.inputs, cwd=cwd)
     external = make_external_executor(parts, policy_for, discovery) if names_executors(config) else None
@@ -227,7 +227,7 @@ def make_external_executor(
         project_inputs=config.inputs,
         discovery=discovery,
         cwd=cwd,
-        env=env,
+        env=executor_environment(env, config.mq),
         storage=record_paths(env).storage if config.mq.records else None,
         clock=parts.clock,
         max_output_bytes=config.mq.max_output_bytes,

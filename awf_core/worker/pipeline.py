@@ -10,6 +10,7 @@ workflow file. Every delivery leaves here with exactly one settlement, whatever 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -224,10 +225,17 @@ class Pipeline:
         return replace(settlement, replies=(reply,), unsafe=reply_fault(message.reply_to, rules.reply))
 
 
+def message_key(queue: str, message_id: str) -> str:
+    """What stands for a message in file names, keys and commands: 64 hexadecimal digits, the same for every attempt."""
+    named = f"{len(queue)}:{queue}{message_id}"
+    return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _extra_env(received: Received) -> dict[str, str]:
     # A NUL can't be in an environment value; a producer's id may hold one.
     return {
         "AWF_MESSAGE_ID": received.message.id.replace("\0", ""),
+        "AWF_MESSAGE_KEY": message_key(received.delivery.queue, received.message.id),
         "AWF_ATTEMPT": str(received.delivery.attempt),
     }
 

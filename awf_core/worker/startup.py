@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-def log_started(config: Config, assembly: Assembly, *, burst: bool, warnings: Sequence[str] = ()) -> None:
-    """Log what an operator needs in a bug report; warn of what loses data by choice or is ignored."""
+def log_started(
+    config: Config, assembly: Assembly, *, burst: bool, step_env: Sequence[str] = (), warnings: Sequence[str] = ()
+) -> None:
+    """Log what an operator needs in a bug report; warn of what loses data by choice or is ignored.
+
+    `step_env`: the names of the variables that every step gets.
+    """
     mq = config.mq
     log.info(
         events.WORKER_STARTED,
@@ -43,6 +48,10 @@ def log_started(config: Config, assembly: Assembly, *, burst: bool, warnings: Se
         dead_letters=mq.dead_letter.queue if mq.dead_letter.enabled else None,
         grace=format_duration(mq.grace_s),
         burst=burst,
+        shell=mq.shell,
+        step_env=list(step_env),
+        unsafe_inputs=mq.unsafe_inputs,
+        orphans=mq.orphans,
     )
     for warning in (*assembly.warnings, *warnings):
         log.warning(events.CONFIG_WARNING, warning=warning)

@@ -23,7 +23,7 @@ from awf_core.engine.run.run_end import Ending, aborted, after, arrive, make_run
 from awf_core.engine.run.visit import Visitor
 from awf_core.errors import AwfError, InputError
 from awf_core.extensions.deadline import Cancel, Deadline
-from awf_core.extensions.environment import read_environment
+from awf_core.extensions.environment import Environment, read_environment
 from awf_core.extensions.outward import Level
 from awf_core.extensions.results import Run
 from awf_core.extensions.steps import StepAborted
@@ -40,9 +40,9 @@ class Engine:
     """Runs workflows. One engine serves any number of threads; a run uses the thread that called `execute`.
 
     env        the environment that runs see, copied now; None = `os.environ`
+    environment   the same as it has been read already, in place of `env`
     find       looks up the workflows that steps call by name; None = no workflow can be called
     recorder   writes records of its runs; None = no records
-    max_output_bytes   how much of each output of a command is kept, None = all
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Engine:
         events: Events | None = None,
         rng: random.Random | None = None,
         env: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         find: Find | None = None,
         recorder: Recorder | None = None,
-        max_output_bytes: int | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._step_types = step_types
         self._templates = StepTemplates()
         self._events = events or NoEvents()
         self._recorder = recorder or Recorder()
-        self._environment = read_environment(os.environ if env is None else env, max_output_bytes=max_output_bytes)
+        self._environment = environment or read_environment(os.environ if env is None else env)
         self._visitor = Visitor(
             step_types=step_types,
             clock=self._clock,

@@ -180,7 +180,9 @@ class Execution:
         return secret_values(self.inputs)
 
     def _added_env(self) -> dict[str, str]:
-        return {**self.extra_env, "AWF_RUN_ID": self.run_id}
+        offered = self.environment.offered
+        wanted = {name: offered[name] for name in self.workflow.env if name in offered}
+        return {**wanted, **self.extra_env, "AWF_RUN_ID": self.run_id}
 
 
 def _is_name(name: str) -> bool:
