@@ -1,0 +1,106 @@
+"""Whether a value is harmless where it stands in shell text. Pure. Called by the tokenizer for each value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from awf_core.lang.shell.context import NAMES, SHELLS, Frame, base, not_numeric, not_plain, syntax_in, words
+
+CODE_COMMANDS: Final = words("eval trap ssh let alias [[")
+"""Commands that read an argument as shell text, or as an expression that may hold some."""
+NAMING_COMMANDS: Final = words("declare typeset local readonly export unset read mapfile")
+"""Commands that read an argument as the name of a variable, in which some shells run the index of an array."""
+PREFIXES: Final = words("command builtin exec sudo doas env nohup nice")
+"""Commands whose first argument may be another command."""
+_DASH_C: Final = re.compile(r"-[A-Za-z]*c")
+_INTEGER_OPTION: Final = re.compile(r"[-+][A-Za-z]*i[A-Za-z]*")
+_ARITHMETIC_TEST: Final = re.compile(r"-(?:eq|ne|lt|le|gt|ge|v)\b")
+
+UNKNOWN = "where AWF can't tell how a shell reads the text before it"
+OTHER_SHELL = "in what another shell reads"
+END_MARK = "where it completes the end mark of a here-document"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a value stands.
+
+    frames    the contexts that are open, the innermost last
+    behind    the `$` or `\\` right before it, else empty
+    before    the character right behind it, else empty
+    text      the whole shell text
+    is_lost   the text before it could not be followed
+    """
+
+    frames: Sequence[Frame]
+    behind: str
+    before: str
+    text: str
+    is_lost: bool
+
+
+def fault(value: str, place: Place, *, is_escaped: bool) -> tuple[str, str] | None:
+    """The first character of `value` that a shell reads as syntax and the name of the place; None = harmless.
+
+    The character is empty where the place alone is the reason.
+    """
+    return next(((char[:1], where) for is_bad, char, where in _faults(value, place, is_escaped) if is_bad), None)
+
+
+def _faults(value: str, place: Place, is_escaped: bool) -> Iterator[tuple[bool, str, str]]:  # noqa: FBT001
+    top = place.frames[-1]
+    yield place.is_lost, "", UNKNOWN
+    yield top.kind == "delimiter", "", NAMES["delimiter"]
+    yield top.kind == "parameter" and _is_name(top.word or ""), "", NAMES["parameter"]
+    yield place.behind == "$", "", "behind a $"
+    yield _found(not_plain(value) if place.behind else "", "behind a backslash")
+    yield from _of_code(value, place)
+    kinds = [frame.kind for frame in place.frames]
+    if "backquote" in kinds:
+        yield _found(next((char for char in value if char in "`\\"), ""), NAMES["backquote"])
+    yield "here_document" in kinds[:-1] and "\n" in value, "\n", NAMES["here_document"]
+    if top.is_commands and place.before in ("<", ">"):
+        yield ((top.word or "") + value).isdigit(), value, "before a redirection"
+    if not (is_escaped and top.is_commands):
+        yield _found(syntax_in(value, top), NAMES[top.kind])
+
+
+def _found(char: str, where: str) -> tuple[bool, str, str]:
+    return bool(char), char, where
+
+
+def _of_code(value: str, place: Place) -> Iterator[tuple[bool, str, str]]:
+    """Faults of a value in what is read once more, by another shell or as an expression."""
+    commands = [frame for frame in place.frames if frame.is_commands]
+    feeds_shell = any(frame.mark is not None and frame.mark.feeds_shell for frame in place.frames)
+    if feeds_shell or any(map(reads_code, commands)):
+        yield _found(not_plain(value), OTHER_SHELL)
+    is_test = any(frame.is_test for frame in commands) and _ARITHMETIC_TEST.search(place.text)
+    if is_test or any(command_of(frame) == "let" for frame in commands):
+        yield _found(not_numeric(value), NAMES["arithmetic"])
+
+
+def command_of(frame: Frame) -> str:
+    """The name of the command that is being read in `frame`; empty where none is."""
+    names = (base(word) for word in frame.words if not word.startswith("-"))
+    return next((name for name in names if name not in PREFIXES), "")
+
+
+def reads_code(frame: Frame) -> bool:
+    """Whether the command being read takes the argument being read for shell text or for a name."""
+    name = command_of(frame)
+    if name in CODE_COMMANDS:
+        return True
+    if name in NAMING_COMMANDS:
+        return "=" not in (frame.word or "") or any(map(_INTEGER_OPTION.fullmatch, frame.words))
+    if SHELLS.isdisjoint(map(base, frame.words)):
+        return False
+    last = frame.words[-2:-1] if frame.words[-1] == "--" else frame.words[-1:]
+    return any(map(_DASH_C.fullmatch, last))
+
+
+def _is_name(text: str) -> bool:
+    return all(char.isalnum() or char in "_!#" for char in text)
