@@ -158,8 +158,18 @@ class StateRunner(Protocol):
 class WorkflowRunner(Protocol):
     """Runs another workflow as a run of its own."""
 
-    def __call__(self, workflow: Workflow, inputs: Mapping[str, str], *, deadline: Deadline) -> Run:
-        """Run it to its end, or until the deadline is over. What the workflow does is never an exception."""
+    def __call__(
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, str],
+        *,
+        deadline: Deadline,
+        from_message: frozenset[str] | None = None,
+    ) -> Run:
+        """Run it to its end, or until the deadline is over. What the workflow does is never an exception.
+
+        from_message   the names of inputs that hold something of the message of this run, None = all of them
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,9 +50,10 @@ def undeclared(workflow: Workflow, given: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_untrusted(workflow: Workflow, given: Mapping[str, Any]) -> None:
-    """Raises InputError for undeclared and for dangerous names, each named with the reason."""
+    """Raises InputError for undeclared and for dangerous names, and for text that no program can be given."""
     dangers = _dangers(given)
     reasons = _reasons(dangers)
+    reasons += [f"inputs.{_shown(name)}: holds a NUL" for name in sorted(given) if _has_nul(given[name])]
     extra = (name for name in undeclared(workflow, given) if name not in dangers)
     reasons += [f"inputs.{_shown(name)}: not declared by workflow {quoted(workflow.name)}" for name in extra]
     refuse(reasons)
@@ -61,6 +62,20 @@ def check_untrusted(workflow: Workflow, given: Mapping[str, Any]) -> None:
 def check_names(given: Iterable[str]) -> None:
     """Raises InputError for dangerous names only: for workflows that declare nothing that could be read here."""
     refuse(_reasons(_dangers(given)))
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether a text has a NUL, at any depth: every step has the inputs in its environment, which can't hold one."""
+    open_values = [value]
+    while open_values:
+        each = open_values.pop()
+        if isinstance(each, str) and "\0" in each:
+            return True
+        if isinstance(each, Mapping):
+            open_values += [*each.keys(), *each.values()]
+        elif isinstance(each, (list, tuple)):
+            open_values += each
+    return False
 
 
 def _dangers(given: Iterable[str]) -> dict[str, str]:

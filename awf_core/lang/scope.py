@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from awf_core.lang.untrusted import Untrusted
+
 
 @dataclass(slots=True, kw_only=True)
 class Scope:
@@ -22,6 +24,7 @@ class Scope:
     context    {WorkingDir, User, Hostname}
     awf        {config_dir, data_dir, scripts_dir, prompts_dir, workflows_dir, plugins_dir, ...}
     loop       {Item, Index, Index1, First, Last, Length, Parent} inside a loop body, else None
+    untrusted  what of it comes from a message; None = nothing, or no one asks
     error      {Message, State, ExitCode, Type} inside workflow_error hooks, else None
     """
 
@@ -33,3 +36,4 @@ class Scope:
     awf: Mapping[str, str] = field(default_factory=dict)
     loop: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
+    untrusted: Untrusted | None = None

@@ -207,7 +207,14 @@ def make_planner(parts: Parts, policy_for: Callable[[str], WorkflowPolicy]) -> C
         find=catalogue.get,
         recorder=make_recorder(config, parts.env),
     )
-    own = Planner(catalogue=catalogue, engine=engine, policy_for=policy_for, project_inputs=config.inputs, cwd=cwd)
+    own = Planner(
+        catalogue=catalogue,
+        engine=engine,
+        policy_for=policy_for,
+        project_inputs=config.inputs,
+        cwd=cwd,
+        allows_unsafe_inputs=config.mq.unsafe_inputs == "allow",
+    )
     external = make_external_executor(parts, policy_for, discovery) if names_executors(config) else None
     return own.plan if external is None else lambda message: external.plan(message) or own.plan(message)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from awf_core.lang.untrusted import UNSAFE_INPUT
 from awf_core.result import first_line
 from awf_core.worker.outcome import LEASE_LOST
 from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, INVALID_WORKFLOW, UNKNOWN_WORKFLOW
@@ -97,6 +98,8 @@ def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, since_clai
     if run.cancel_reason in RELEASED_FOR:
         return release(str(run.cancel_reason))
     code = run.error.code if run.error is not None else None
+    if code == UNSAFE_INPUT:
+        return _dead("unsafe_input", run.error.message if run.error is not None else "")
     error = run.error.message if run.error is not None else f"run {run.status}"
     if code is not None and code.startswith(PERMANENT_CODES):
         return _dead("permanent_failure", error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.lang.input_names import check_untrusted
 from awf_core.lang.names import InvalidWorkflowName
+from awf_core.lang.untrusted import untrusted_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,12 +72,14 @@ class Planner:
         policy_for: Callable[[str], WorkflowPolicy],
         project_inputs: Mapping[str, Any],
         cwd: Path,
+        allows_unsafe_inputs: bool = False,
     ) -> None:
         self._catalogue = catalogue
         self._engine = engine
         self._policy_for = policy_for
         self._project_inputs = project_inputs
         self._cwd = cwd
+        self._allows_unsafe_inputs = allows_unsafe_inputs
 
     def plan(self, message: Message) -> Plan | Rejection:
         """The plan for `message`. Its producer is untrusted: `workflow` is a name, never a path."""
@@ -88,7 +91,8 @@ class Planner:
             inputs = self._engine.prepare_inputs(workflow, given)
         except AwfError as exc:
             return rejected(exc)
-        execute = partial(self._engine.execute, workflow, inputs, cwd=self._cwd, is_prepared=True)
+        untrusted = untrusted_inputs(message.inputs, is_allowed=self._allows_unsafe_inputs)
+        execute = partial(self._engine.execute, workflow, inputs, cwd=self._cwd, is_prepared=True, untrusted=untrusted)
         return Plan(policy=self._policy_for(message.workflow), execute=execute)
 
 

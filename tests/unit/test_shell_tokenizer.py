@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from awf_core.lang.shell.tokenizer import Refusal, Value, first_unsafe
+from awf_core.lang.shell.cursor import Value
+from awf_core.lang.shell.tokenizer import Refusal, first_unsafe
 from awf_core.lang.templates.functions import shell_word
 
 _MARK = re.compile("«(raw|esc)»")

@@ -30,7 +30,14 @@ _nonce = os.urandom(6).hex().encode()
 
 
 class StartFailed(Exception):
-    """The operating system refused to start the process; the text names the program and why."""
+    """The operating system refused to start the process; the text names the program and why.
+
+    `is_unpassable`: because of what the process was to be given: too much of it, or a NUL in it.
+    """
+
+    def __init__(self, text: str, *, is_unpassable: bool) -> None:
+        super().__init__(text)
+        self.is_unpassable = is_unpassable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,8 @@ def start(argv: Sequence[str], *, env: Mapping[bytes, bytes], cwd: str | None, t
     except (OSError, ValueError) as problem:
         for descriptor in descriptors:
             os.close(descriptor)
-        raise StartFailed(f"fork/exec {argv[0]}: {_reason(problem)}") from problem
+        text = f"fork/exec {argv[0]}: {_reason(problem)}"
+        raise StartFailed(text, is_unpassable=_is_unpassable(problem)) from problem
     os.close(out_write)
     os.close(err_write)
     return Started(popen=popen, out_fd=out_fd, err_fd=err_fd)
@@ -118,6 +126,11 @@ def _popen(
             if problem.errno != errno.ETXTBSY or attempt == _BUSY_ATTEMPTS:
                 raise
             attempt += 1
+
+
+def _is_unpassable(problem: OSError | ValueError) -> bool:
+    # A ValueError means a zero byte in an argument, in the environment or in the directory.
+    return not isinstance(problem, OSError) or problem.errno in (errno.E2BIG, errno.ENAMETOOLONG)
 
 
 def _reason(problem: OSError | ValueError) -> str:

@@ -37,6 +37,7 @@ class Finished:
 
     exit_code   0-255; -1 after a signal or when it was stopped; 0 when it did not start or its pipes stayed open
     ..._cut_bytes   how many bytes were left out where a limit was given; a line in the output says so too
+    is_unpassable   it did not start because of its arguments or environment: too large, or with a NUL in them
     problem     why it did not start (`fork/exec /bin/sh: no such file or directory`), else empty
     """
 
@@ -47,6 +48,7 @@ class Finished:
     stdout_cut_bytes: int = 0
     stderr_cut_bytes: int = 0
     problem: str = ""
+    is_unpassable: bool = False
 
     @property
     def cut_bytes(self) -> int:
@@ -99,7 +101,7 @@ def run_process(
         started = start(argv, env=with_token(env, token), cwd=cwd, token=token)
         return _finish(started, token, timeout_s, cancel, on_output, output_limit)
     except StartFailed as problem:
-        return Finished(end="not_started", problem=str(problem))
+        return Finished(end="not_started", problem=str(problem), is_unpassable=problem.is_unpassable)
     finally:
         guard.close(slot)
 

@@ -32,8 +32,9 @@ class Start(Protocol):
         step: str,
         deadline: Deadline,
         depth: int,
+        from_message: frozenset[str] | None = None,
     ) -> Run:
-        """Run it. `depth`: how many states it runs inside of."""
+        """Run it. `depth`: how many states it runs inside of; `from_message`: see `WorkflowRunner`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

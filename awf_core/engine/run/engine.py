@@ -32,6 +32,7 @@ from awf_core.lang import inputs as input_rules
 from awf_core.lang.model import State, TerminalSpec, Workflow
 from awf_core.lang.step_templates import StepTemplates
 from awf_core.lang.step_types import StepTypes
+from awf_core.lang.untrusted import Untrusted
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 
@@ -82,12 +83,14 @@ class Engine:
         run_id: str | None = None,
         extra_env: Mapping[str, str] = _NO_ENV,
         is_prepared: bool = False,
+        untrusted: Untrusted | None = None,
         resumption: Resumption | None = None,
     ) -> Run:
         """Run `workflow` to its end.
 
         `inputs` are the given ones, unless `is_prepared`: then `prepare_inputs` returned them. `extra_env` is
-        added to the environment of steps, where `AWF_RUN_ID` always is. `cwd` None = this process's. With a
+        added to the environment of steps, where `AWF_RUN_ID` always is. `cwd` None = this process's. `untrusted`:
+        what comes from a message, None = the run is not for a message. With a
         `resumption` the run continues where that says, with its inputs; `inputs` are ignored. Raises nothing for what
         a workflow does; inputs it rejects are a failed run too.
         """
@@ -99,6 +102,7 @@ class Engine:
             extra_env=extra_env,
             environment=self._environment,
             clock=self._clock,
+            untrusted=untrusted,
         )
         if resumption is not None:
             execution.restore(resumption)
@@ -114,7 +118,9 @@ class Engine:
         step: str,
         deadline: Deadline,
         depth: int,
+        from_message: frozenset[str] | None = None,
     ) -> Run:
+        names = frozenset(inputs) if from_message is None else from_message
         execution = Execution(
             workflow=workflow,
             run_id=new_id(),
@@ -130,6 +136,7 @@ class Engine:
                 ends_at=deadline.ends_at,
                 depth=depth,
             ),
+            untrusted=None if parent.untrusted is None else parent.untrusted.in_child(inputs, names),
         )
         self._recorder.child_started(parent, execution)
         run = self._complete(execution, inputs, is_prepared=False)

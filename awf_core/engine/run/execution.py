@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from awf_core.lang.go.durations import SECOND_NS, duration_text
 from awf_core.lang.model import Workflow
 from awf_core.lang.packs import pack_of
 from awf_core.lang.scope import Scope
+from awf_core.lang.untrusted import Untrusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,10 @@ class Resumption:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Execution:
-    """One run of `workflow`. `extra_env` is added to what steps and hooks get and to what templates see."""
+    """One run of `workflow`. `extra_env` is added to what steps and hooks get and to what templates see.
+
+    `untrusted`: what comes from a message, None = the run is not for a message.
+    """
 
     workflow: Workflow
     run_id: str
@@ -72,6 +76,7 @@ class Execution:
     environment: Environment
     clock: Clock
     caller: Caller | None = None
+    untrusted: Untrusted | None = None
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
@@ -141,7 +146,13 @@ class Execution:
             awf=self.awf,
             loop=loop,
             error=error,
+            untrusted=self._untrusted_in(loop),
         )
+
+    def _untrusted_in(self, loop: Mapping[str, Any] | None) -> Untrusted | None:
+        if self.untrusted is None or not self.workflow.allows_unsafe_inputs:
+            return None if self.untrusted is None else self.untrusted.in_loop(loop)
+        return replace(self.untrusted.in_loop(loop), is_allowed=True)
 
     @cached_property
     def env(self) -> Mapping[str, str]:

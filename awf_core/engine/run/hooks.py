@@ -6,7 +6,7 @@ failed action is logged. Only a failing `workflow_start` hook ends the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from awf_core.engine.process.captured import OutputLimit
@@ -16,9 +16,12 @@ from awf_core.engine.run.run_end import Ending, cancelled, error_type
 from awf_core.errors import AwfError
 from awf_core.extensions.deadline import Cancel, Deadline
 from awf_core.extensions.outward import Log
-from awf_core.extensions.steps import RunView
+from awf_core.extensions.steps import RunView, StepAborted
 from awf_core.lang.model import HookAction
 from awf_core.lang.scope import Scope
+from awf_core.lang.shell_text import UnsafeInput, render_shell
+from awf_core.lang.templates import Template
+from awf_core.lang.untrusted import UNPASSABLE_INPUT
 
 CANCEL_HOOK_S = 10.0
 """The longest a cancelled run's `workflow_cancel` hooks may take together: the canceller waits for them."""
@@ -35,7 +38,7 @@ def run_start_hooks(execution: Execution, log: Log) -> Ending | None:
         message = f"workflow_start hook failed: {problem}"
         if execution.cancel.requested:
             return cancelled(execution, message)
-        return Ending(status="failed", message=message, is_quiet=True)
+        return Ending(status="failed", message=message, code=problem.code, is_quiet=True)
     return None
 
 
@@ -74,7 +77,7 @@ def _run_logged(
     if not actions:
         return
     scope = execution.scope(execution.current, error=error)
-    run_hook(actions, name=name, execution=execution, scope=scope, deadline=deadline, log=log)
+    run_hook(actions, name=name, execution=execution, scope=scope, deadline=deadline, log=log, is_last_word=True)
 
 
 def _error_seen(execution: Execution, message: str) -> Mapping[str, Any]:
@@ -83,7 +86,14 @@ def _error_seen(execution: Execution, message: str) -> Mapping[str, Any]:
 
 
 class HookFailed(Exception):
-    """An action that failed; the text says why, in the words of the workflow language."""
+    """An action that failed; the text says why, in the words of the workflow language.
+
+    `code`: that of a fault of the message, None for any other failure.
+    """
+
+    def __init__(self, text: str, *, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def run_hook(
@@ -94,10 +104,12 @@ def run_hook(
     scope: Scope,
     deadline: Deadline,
     log: Log,
+    is_last_word: bool = False,
 ) -> None:
-    """Run `actions` one after the other. A failing one is logged as a warning, and the next one runs.
+    """Run the `actions` of a state one after the other. A failing one is logged as a warning, and the next one runs.
 
-    `name` names the hook in the log. Stops when `deadline` is over.
+    Raises StepAborted for a fault of the message, unless `is_last_word`: the run is over anyway. `name` names the hook
+    in the log. Stops when `deadline` is over.
     """
     for action in actions:
         if (stop_reason := deadline.stop_reason()) is not None:
@@ -107,6 +119,8 @@ def run_hook(
             _run_action(action, execution, scope, deadline, log)
         except HookFailed as problem:
             log("warn", f"hook action failed | {problem}")
+            if problem.code is not None and not is_last_word:
+                raise StepAborted(f"{name}: {problem}", code=problem.code) from problem
 
 
 def run_strict_hook(
@@ -121,19 +135,22 @@ def run_strict_hook(
 
 def _run_action(action: HookAction, execution: RunView, scope: Scope, deadline: Deadline, log: Log) -> None:
     if action.kind == "log":
-        log("info", _rendered(action, scope, "log message"))
+        log("info", _rendered(Template.render, action, scope, "log message"))
     else:
-        _run_command(_rendered(action, scope, "command"), execution, deadline)
+        command = _rendered(render_shell, action, scope, "command")
+        _run_command(command, execution, deadline, is_for_message=scope.untrusted is not None)
 
 
-def _rendered(action: HookAction, scope: Scope, what: str) -> str:
+def _rendered(render: Callable[[Template, Scope], str], action: HookAction, scope: Scope, what: str) -> str:
     try:
-        return action.text.render(scope)
+        return render(action.text, scope)
+    except UnsafeInput as problem:
+        raise HookFailed(f"interpolate {what}: {problem.message}", code=problem.code) from problem
     except AwfError as problem:
         raise HookFailed(f"interpolate {what}: {problem.message}") from problem
 
 
-def _run_command(command: str, execution: RunView, deadline: Deadline) -> None:
+def _run_command(command: str, execution: RunView, deadline: Deadline, *, is_for_message: bool) -> None:
     finished = run_process(
         [execution.environment.shell, "-c", command],
         env=execution.hook_env,
@@ -143,7 +160,8 @@ def _run_command(command: str, execution: RunView, deadline: Deadline) -> None:
         output_limit=OutputLimit(max_bytes=execution.environment.max_output_bytes),
     )
     if finished.failure is not None:
-        raise HookFailed(f"hook {finished.failure}")
+        code = UNPASSABLE_INPUT if finished.is_unpassable and is_for_message else None
+        raise HookFailed(f"hook {finished.failure}", code=code)
     if finished.exit_code:
         stderr = finished.stderr.decode("utf-8", "surrogateescape")
         raise HookFailed(f"hook command exited with code {finished.exit_code}: {stderr}")

@@ -71,8 +71,8 @@ class Visitor:
         execution.path.append(state.name)
         self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
         self.recorder.step_started(execution, state, loop)
-        self._hook(state.pre, "pre-hook", context)
         try:
+            self._hook(state.pre, "pre-hook", context)
             result = self._run(step_type, state, context)
         except StepAborted as abort:
             if abort.result is not None:
@@ -82,9 +82,11 @@ class Visitor:
             raise
         execution.record(state.name, _record(result, started_at, self.clock.now()))
         context.scope.states = execution.states
-        if not result.cause or context.outer.stop_reason() is None:
-            self._hook(state.post, "post-hook", context)
-        self._finished(execution, state, result.status, started, loop, execution.records.get(state.name))
+        try:
+            if not result.cause or context.outer.stop_reason() is None:
+                self._hook(state.post, "post-hook", context)
+        finally:
+            self._finished(execution, state, result.status, started, loop, execution.records.get(state.name))
         return Visit(result=result, step_type=step_type, scope=context.scope)
 
     def log(self, execution: Execution, level: Level, text: str) -> None:

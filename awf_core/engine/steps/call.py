@@ -18,7 +18,9 @@ from awf_core.lang.go.quoting import quoted
 from awf_core.lang.go.text import printed
 from awf_core.lang.model import State, Workflow
 from awf_core.lang.problems import LoadError, Problem, StepProblem
+from awf_core.lang.shell_text import render_traced
 from awf_core.lang.templates import Template, compile_template
+from awf_core.lang.untrusted import MESSAGE_FAULTS
 
 DEFAULT_TIMEOUT_S = 300
 MAX_DEPTH = 10
@@ -76,11 +78,13 @@ class CallStep(StepType):
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the child. See `StepType.run`; a child that calls in a circle ends this run too."""
         spec = _spec(state)
-        inputs = {name: _rendered(state, name, template, context) for name, template in spec.inputs.items()}
+        rendered = {name: _rendered(state, name, template, context) for name, template in spec.inputs.items()}
+        inputs = {name: text for name, (text, _) in rendered.items()}
+        from_message = frozenset(name for name, (_, is_from_message) in rendered.items() if is_from_message)
         deadline = context.deadline
         if not state.timeout_s:
             deadline = deadline.no_later_than(deadline.clock.monotonic() + DEFAULT_TIMEOUT_S)
-        run = context.run_workflow(_child(state, context), inputs, deadline=deadline)
+        run = context.run_workflow(_child(state, context), inputs, deadline=deadline, from_message=from_message)
         return _succeeded(spec, run) if run.error is None else _failed(state, spec, run, context)
 
 
@@ -101,9 +105,9 @@ def _child(state: State, context: StepContext) -> Workflow:
         ) from problem
 
 
-def _rendered(state: State, name: str, template: Template, context: StepContext) -> str:
+def _rendered(state: State, name: str, template: Template, context: StepContext) -> tuple[str, bool]:
     try:
-        return template.render(context.scope)
+        return render_traced(template, context.scope)
     except AwfError as problem:
         raise StepAborted(f"step {state.name}: resolve input {quoted(name)}: {problem.message}") from problem
 
@@ -128,8 +132,9 @@ def _failed(state: State, spec: CallSpec, run: Run, context: StepContext) -> Ste
         code=run.error.code,
         is_structural=run.error.is_structural,
     )
-    if run.error.is_structural:
-        raise StepAborted(message, code=run.error.code, is_structural=True, result=result)
+    if run.error.is_structural or run.error.code in MESSAGE_FAULTS:
+        is_structural = run.error.is_structural
+        raise StepAborted(message, code=run.error.code, is_structural=is_structural, result=result)
     return result
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from awf_core.engine.process.captured import OutputLimit
 from awf_core.engine.process.run_process import Finished, run_process
@@ -21,10 +22,16 @@ from awf_core.extensions.deadline import DEADLINE_TEXT
 from awf_core.extensions.results import Cause
 from awf_core.extensions.steps import Routing, StepAborted, StepContext, StepResult, StepType
 from awf_core.lang.fields import StateFields
+from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import RetryRule, State
 from awf_core.lang.problems import StepProblem
+from awf_core.lang.scope import Scope
+from awf_core.lang.shell_text import UnsafeInput, render_script, render_script_name, render_shell
 from awf_core.lang.step_templates import Filled
 from awf_core.lang.templates import Template, compile_template
+from awf_core.lang.untrusted import UNPASSABLE_INPUT
+
+Render: TypeAlias = "Callable[[Template, Scope], str]"
 
 _LONGEST_MS = 2**63 / 1e6
 _START_FAILURE_CODE = 1
@@ -81,14 +88,15 @@ class CommandStep(StepType):
 def _argv(spec: CommandSpec, context: StepContext) -> Iterator[Sequence[str]]:
     environment = context.execution.environment
     if spec.command is not None:
-        command = _localised(_rendered(spec.command, "command", context), context)
+        command = _localised(_filled_in(render_shell, spec.command, "command", context), context)
         yield [environment.shell, "-c", command]
         return
     assert spec.script_file is not None
     workflow_file = context.execution.workflow.source
-    written = _localised(_rendered(spec.script_file, "script_file", context), context)
+    written = _localised(_filled_in(render_script_name, spec.script_file, "script_file", context), context)
     content = read_script(script_path(written, workflow_file=workflow_file, home=environment.home))
-    with script_command(_rendered(script_template(content), "script", context), environment) as argv:
+    filled_in = _filled_in(render_script, script_template(content), "script", context)
+    with script_command(filled_in, environment) as argv:
         yield argv
 
 
@@ -96,13 +104,15 @@ def _directory(spec: CommandSpec, context: StepContext) -> str:
     cwd = context.execution.cwd
     if spec.dir is None:
         return str(cwd)
-    written = _localised(_rendered(spec.dir, "dir", context), context)
+    written = _localised(_filled_in(Template.render, spec.dir, "dir", context), context)
     return str(cwd / Path(written)) if written else str(cwd)
 
 
-def _rendered(template: Template, what: str, context: StepContext) -> str:
+def _filled_in(render: Render, template: Template, what: str, context: StepContext) -> str:
     try:
-        return template.render(context.scope)
+        return render(template, context.scope)
+    except UnsafeInput as problem:
+        raise StepAborted(f"interpolate {what}: {problem.message}", code=problem.code) from problem
     except AwfError as problem:
         raise StepAborted(f"interpolate {what}: {problem.message}") from problem
 
@@ -117,6 +127,8 @@ def _attempts(state: State, argv: Sequence[str], directory: str, context: StepCo
     while True:
         attempt += 1
         finished = _once(argv, directory, context)
+        if finished.is_unpassable and context.scope.untrusted is not None:
+            raise StepAborted(f"step {state.name}: {unpassable_text(finished, context)}", code=UNPASSABLE_INPUT)
         result = _result(finished, attempt, context)
         if not _wants_retry(state, finished, attempt):
             return result
@@ -138,6 +150,15 @@ def _once(argv: Sequence[str], directory: str, context: StepContext) -> Finished
         on_output=context.on_output,
         output_limit=OutputLimit(max_bytes=context.execution.environment.max_output_bytes, secrets=secrets),
     )
+
+
+def unpassable_text(finished: Finished, context: StepContext) -> str:
+    """Why no process can be started with the text and the inputs of this run."""
+    texts = {name: value for name, value in context.execution.inputs.items() if isinstance(value, str)}
+    sizes = {name: len(value.encode("utf-8", "surrogatepass")) for name, value in texts.items()}
+    largest = max(sizes, key=lambda name: sizes[name], default=None)
+    shown = "" if largest is None else f"; the largest input is {quoted(largest)} with {sizes[largest]} bytes"
+    return f"{finished.failure}: a text or an input is too large for a process, or holds a NUL{shown}"
 
 
 def _wants_retry(state: State, finished: Finished, attempt: int) -> bool:

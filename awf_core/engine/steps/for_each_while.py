@@ -20,6 +20,8 @@ from awf_core.lang.fields import StateFields
 from awf_core.lang.go.text import trim_space
 from awf_core.lang.model import State
 from awf_core.lang.scope import Scope
+from awf_core.lang.shell_text import render_traced
+from awf_core.lang.untrusted import FROM_MESSAGE
 
 _LIMIT_REACHED = "loop reached maximum iterations"
 
@@ -96,13 +98,14 @@ def _unhandled_text(state: State, why: Breakdown, context: StepContext) -> str:
 def _for_each(state: State, spec: LoopSpec, context: StepContext) -> Rounds:
     assert spec.items is not None
     try:
-        items = _parse_items(spec.items.render(context.scope))
+        text, is_from_message = render_traced(spec.items, context.scope)
     except AwfError as problem:
         raise LoopFailed(Breakdown(message=f"resolve items: {problem.message}")) from problem
-    items = items[: _limit(spec, context)]
+    items = _parse_items(text)[: _limit(spec, context)]
     rounds = Rounds()
     for index, item in enumerate(items):
         loop = _loop(index, context, item=item, length=len(items))
+        loop[FROM_MESSAGE] = is_from_message
         if not _goes_on(state, spec, rounds, loop, context):
             break
     return rounds

@@ -16,6 +16,7 @@ from awf_core.extensions.results import Cause
 from awf_core.extensions.steps import StepAborted, StepContext, StepResult, StepType, Visit
 from awf_core.lang.fields import StateFields
 from awf_core.lang.model import State, TerminalSpec
+from awf_core.lang.untrusted import MESSAGE_FAULTS
 
 _UNSUPPORTED = "step type provider not configured"
 """Why a state can't run inside another one, in the words of the workflow language."""
@@ -77,7 +78,7 @@ def run_inside(
     loop: Mapping[str, Any] | None,
     is_supported: bool = True,
 ) -> Inner:
-    """Run `state` inside the step that has `context`. Never raises for what the state does.
+    """Run `state` inside the step that has `context`. A fault of the message is raised, nothing else the state does.
 
     outer          its deadline besides its own time limit
     loop           what its templates see as `.loop`
@@ -87,6 +88,8 @@ def run_inside(
     try:
         visit = context.run_state(state, outer=outer, loop=loop, run_as=None if can_run else _UNSUPPORTED_STEP)
     except StepAborted as abort:
+        if abort.code in MESSAGE_FAULTS:
+            raise
         breakdown = Breakdown(message=abort.message, code=abort.code, is_structural=abort.is_structural)
         return Inner(state=state, result=abort.result, breakdown=breakdown)
     result = visit.result

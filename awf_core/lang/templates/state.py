@@ -37,9 +37,25 @@ class Runnable(Protocol):
 
 
 class State:
-    """The state of one rendering. `variables` are [name, value] pairs, the innermost last."""
+    """The state of one rendering. `variables` are [name, value] pairs, the innermost last.
 
-    __slots__ = ("depth", "name", "node", "parts", "root", "size", "source", "steps_left", "templates", "variables")
+    `inserted` None = it is not asked for: start, end and pipeline of what was printed, and whether that stood at the
+    root of the data.
+    """
+
+    __slots__ = (
+        "depth",
+        "inserted",
+        "name",
+        "node",
+        "parts",
+        "root",
+        "size",
+        "source",
+        "steps_left",
+        "templates",
+        "variables",
+    )
 
     def __init__(self, source: str, templates: Mapping[str, Runnable], root: Root) -> None:
         self.source = source
@@ -49,6 +65,7 @@ class State:
         self.node: Located | None = None
         self.variables: list[list[Value]] = [["$", root]]
         self.parts: list[str] = []
+        self.inserted: list[tuple[int, int, Located, bool]] | None = None
         self.size = 0
         self.depth = 0
         self.steps_left = MAX_STEPS

@@ -82,7 +82,11 @@ class Action(Statement):
     def execute(self, state: State, dot: Value) -> int:
         value = self.pipeline.value(state, dot)
         if not self.pipeline.names:
+            start = state.size
             state.write(printed(value))
+            if state.inserted is not None:
+                is_at_root = dot is state.root and not state.depth
+                state.inserted.append((start, state.size, self.pipeline, is_at_root))
         return GO_ON
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from awf_core.lang.scope import Scope
 from awf_core.lang.templates.calls import Command, Operand
 from awf_core.lang.templates.errors import PREFIX, LimitError, TemplateError
+from awf_core.lang.templates.insertions import Insertion
 from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
 from awf_core.lang.templates.operands import Chain, Identifier, Path, Pipeline, Variable
 from awf_core.lang.templates.parser import MAIN, parse
@@ -48,10 +50,22 @@ class Template:
             raise self.error.again()
         if self._templates is None:
             return self.text
+        return self._rendered(self._templates, scope, None)
+
+    def render_inserted(self, scope: Scope) -> tuple[str, list[Insertion]]:
+        """The same, with what was inserted, in order. Raises as `render`."""
+        if self.error is not None or self._templates is None:
+            return self.render(scope), []
+        inserted: list[tuple[int, int, Any, bool]] = []
+        text = self._rendered(self._templates, scope, inserted)
+        return text, [Insertion(*each) for each in inserted]
+
+    def _rendered(self, templates: Mapping[str, Body], scope: Scope, inserted: list[Any] | None) -> str:
         root = Root(scope)
-        state = State(self.text, self._templates, root)
+        state = State(self.text, templates, root)
+        state.inserted = inserted
         try:
-            self._templates[MAIN].run(state, root)
+            templates[MAIN].run(state, root)
         except LimitError as error:
             state.fail(str(error))
         except RecursionError:
