@@ -77,11 +77,11 @@ def worker_command(
 
 
 def _serve(config: Config, options: WorkerOptions) -> int:
-    from awf_core.engine.process.orphans import reap_in_background
+    from awf_core.engine.process import orphans, own_environment
     from awf_core.worker.build import build_worker
     from awf_core.worker.checks import workflow_warnings
     from awf_core.worker.startup import log_started
-    from awf_core.worker.step_environment import shown, step_environment
+    from awf_core.worker.step_environment import SETTINGS, shown, step_environment
 
     worker, assembly = build_worker(config, options, cwd=Path.cwd(), env=os.environ)
     log_started(
@@ -91,5 +91,8 @@ def _serve(config: Config, options: WorkerOptions) -> int:
         step_env=shown(step_environment(os.environ, config.mq)),
         warnings=workflow_warnings(Path.cwd(), os.environ),
     )
-    reap_in_background()
+    own_environment.hide(SETTINGS.removesuffix("*"))
+    if config.mq.orphans == "kill":
+        orphans.adopt()
+    orphans.reap_in_background()
     return worker.serve()

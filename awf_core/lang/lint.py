@@ -15,6 +15,7 @@ from typing import TypeVar
 from awf_core.lang.control_flow import ControlFlow
 from awf_core.lang.expressions import Expression, ExpressionError, compile_expression
 from awf_core.lang.lint_references import Written, certain_inputs, reference_problems
+from awf_core.lang.lint_shell import shell_problems
 from awf_core.lang.load import load_workflow
 from awf_core.lang.model import TERMINAL, State, Workflow
 from awf_core.lang.problems import LoadError, Problem
@@ -61,6 +62,7 @@ def lint(workflow: Workflow, *, given_inputs: Collection[str] = ()) -> list[Prob
         *reference_problems(workflow, flow, written, given_inputs=given_inputs),
         *_name_problems(workflow, flow, written, given_inputs),
         *_of_specs(workflow),
+        *shell_problems(workflow, written),
     ]
     return sorted(found, key=lambda problem: (problem.line, problem.message))
 

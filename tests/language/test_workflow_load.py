@@ -531,7 +531,7 @@ states:
   initial: a
   a:
     type: step
-    command: echo {{.inputs.known}} {{inputs.other}} inputs.outside {{"inputs.quoted"}}
+    command: echo {{escape .inputs.known}} {{inputs.other}} inputs.outside {{"inputs.quoted"}}
     transitions: [{when: inputs.missing == 'x' && len(inputs.known) > 0, goto: done}]
   bad: {type: step, command: 'echo {{', on_success: done}
   done: {type: terminal}

@@ -19,7 +19,8 @@ import time
 from collections import deque
 from pathlib import Path
 
-from awf_core.engine.process import sweep
+from awf_core.engine.process import orphans, sweep
+from awf_core.engine.process.launch import unnumbered
 
 _log = logging.getLogger(__name__)
 _SLOTS = 4096
@@ -113,7 +114,9 @@ class Guardian:
                 os.close(self._pipe_fd)
             read_fd, self._pipe_fd = os.pipe()
             try:
-                self.pid = _spawn(read_fd, self._memory_fd)
+                with unnumbered():
+                    self.pid = _spawn(read_fd, self._memory_fd)
+                orphans.expect(self.pid)
             finally:
                 os.close(read_fd)
 

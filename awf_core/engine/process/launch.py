@@ -106,6 +106,13 @@ def _numbered(number: int) -> Iterator[None]:
             resource.setrlimit(_RTTIME, before)
 
 
+@contextmanager
+def unnumbered() -> Iterator[None]:
+    """Children started inside are no part of a step that is being started at the same moment."""
+    with _limiting:
+        yield
+
+
 def _popen(
     argv: Sequence[str], *, env: Mapping[bytes, bytes], cwd: str | None, out_write: int, err_write: int
 ) -> subprocess.Popen[bytes]:

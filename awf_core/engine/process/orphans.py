@@ -1,22 +1,29 @@
-"""Reap the orphans of steps where this process is process 1, as a worker in a container is: no other process does it.
+"""What steps leave behind: killed when their step ends, and reaped where this process is their parent.
 
-`launch.py` and `run_process.py` name the children that are waited for; a thread of the worker reaps what steps left.
-Children that plugins start carry no step's number, and are never touched: their exit codes are the plugins'.
+A worker becomes the parent of what its steps leave (`adopt`), so that the end of a step costs a check of its own
+children and no search through all processes. `launch.py` and `run_process.py` name the children that are waited for; a
+thread of the worker reaps the others. Children that plugins start carry no step's number, and are never touched: their
+exit codes are the plugins'.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-from awf_core.engine.process.sweep import is_of_a_step
+from awf_core.engine.process.sweep import is_marked, is_of_a_step, kill_marked, kill_tree
 
 CHECK_S = 1.0
 """A zombie seen in two checks is reaped: a step's own process is waited for by then."""
+_PR_SET_CHILD_SUBREAPER = 36
+_TASKS = Path("/proc/self/task")
 
 _expected: set[int] = set()
+_adopted_by: int | None = None
 
 
 def expect(pid: int) -> None:
@@ -29,9 +36,30 @@ def forget(pid: int) -> None:
     _expected.discard(pid)
 
 
+def adopt() -> None:
+    """From now on kill what a step of this process has left when it ends. Linux only; elsewhere it does nothing."""
+    global _adopted_by  # noqa: PLW0603 - being the parent of orphans is a property of the process
+    if sys.platform != "linux" or not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        return
+    if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        _adopted_by = os.getpid()
+
+
+def end_step(token: bytes) -> None:
+    """Kill what the step with `token`, whose own process has ended, has left, if this process has adopted it."""
+    if _adopted_by != os.getpid():
+        return
+    # An orphan was given to this process before its parent could be waited for, and what it started is below it.
+    left = [pid for pid in _children() if pid not in _expected and is_marked(pid, token)]
+    for pid in left:
+        kill_tree(pid)
+    if left:
+        kill_marked((token,))
+
+
 def reap_in_background() -> None:
-    """Reap orphans from now on, if this is process 1."""
-    if os.getpid() == 1:
+    """Reap orphans from now on, if they become children of this process."""
+    if os.getpid() in (1, _adopted_by):
         threading.Thread(target=_reap_for_ever, name="awf-orphans", daemon=True).start()
 
 
@@ -52,13 +80,17 @@ def _reap_for_ever() -> None:
         zombies = reap(zombies)
 
 
-def _zombies() -> list[int]:
-    found = []
-    for task in Path("/proc/self/task").iterdir():
+def _children() -> list[int]:
+    """The children of this process, which the system lists by thread."""
+    found: list[int] = []
+    for task in _TASKS.iterdir():
         with suppress(OSError):
-            children = (task / "children").read_text().split()
-            found += [int(pid) for pid in children if _is_zombie(pid) and is_of_a_step(int(pid))]
+            found += map(int, (task / "children").read_text().split())
     return found
+
+
+def _zombies() -> list[int]:
+    return [pid for pid in _children() if _is_zombie(str(pid)) and is_of_a_step(pid)]
 
 
 def _is_zombie(pid: str) -> bool:

@@ -134,6 +134,7 @@ def _finish(
     finally:
         watch.close()
         orphans.forget(popen.pid)
+        orphans.end_step(token)
     stdout, stdout_cut_bytes = watch.output("stdout")
     stderr, stderr_cut_bytes = watch.output("stderr")
     return Finished(

@@ -102,6 +102,11 @@ def is_of_a_step(pid: int) -> bool:
     return number.isdigit() and int(number) >= 1 << 62
 
 
+def is_marked(pid: int, token: bytes) -> bool:
+    """Whether the process carries `token` and has not ended."""
+    return _carries(pid, (token,)) or _is_limited(pid, {b"%d" % limit_of(token)})
+
+
 def _is_limited(pid: int, limits: set[bytes]) -> bool:
     return _limit(pid) in limits and not _has_ended(pid)
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from awf_core.lang.shell.context import Frame
-from awf_core.lang.shell.cursor import ENDS_WORD, Cursor, Value, read_mark
+from awf_core.lang.shell.cursor import ENDS_WORD, Value, read_mark
+from awf_core.lang.shell.expansions import Expansions
 from awf_core.lang.shell.judge import END_MARK, Place, fault
 
 _SPECIAL = frozenset(" \t\n;&|<>()\\'\"`$#")
@@ -22,8 +23,6 @@ _ORDINARY = {
     "comment": re.compile(r"[^\n`]+"),
     "here_document": re.compile(r"[^\n\\$`]+"),
 }
-_JOINS = frozenset("$<({&|;")
-"""Characters that may form an operator with what follows a line continuation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Refusal:
 
 def first_unsafe(text: str, values: Sequence[Value]) -> Refusal | None:
     """The first of `values`, which are in order and don't overlap, that is not harmless in `text`; None = all are."""
-    reader = _Reader(text, {value.start: value for value in values if value.end > value.start})
+    reader = Reader(text, {value.start: value for value in values if value.end > value.start})
     return reader.read()
 
 
@@ -52,7 +51,9 @@ class _Refused(Exception):
         self.refusal = refusal
 
 
-class _Reader(Cursor):
+class Reader(Expansions):
+    """Reads shell text once. `read` says what is refused."""
+
     def read(self) -> Refusal | None:
         """Read to the end, or to the first value that is not harmless."""
         try:
@@ -63,17 +64,37 @@ class _Reader(Cursor):
                 elif self.is_lost:
                     self.at += 1
                 else:
-                    _READ[self.frames[-1].kind](self)
+                    self._step()
         except _Refused as refused:
             return refused.refusal
         return None
 
-    # --- values
+    def _step(self) -> None:
+        """Read on in the innermost context."""
+        match self.frames[-1].kind:
+            case "command" | "backquote":
+                self._command()
+            case "double":
+                self._double()
+            case "single":
+                self._single()
+            case "dollar_single":
+                self._dollar_single()
+            case "comment":
+                self._comment()
+            case "parameter":
+                self._parameter()
+            case "arithmetic":
+                self._arithmetic()
+            case "here_document":
+                self._here_document()
+            case "delimiter":
+                raise AssertionError("a value stands in an end mark, and none passes there")
 
     def _value(self, value: Value) -> None:
         text, top = self.text[value.start : value.end], self.frames[-1]
         self.last = value
-        found = fault(text, self._place(value), is_escaped=value.is_escaped)
+        found = self.fault_of(value, text)
         if found is not None:
             raise _Refused(Refusal(value, *found))
         self.behind = ""
@@ -85,7 +106,12 @@ class _Reader(Cursor):
             self.grow(text)
         self.at = value.end
 
-    def _place(self, value: Value) -> Place:
+    def fault_of(self, value: Value, text: str) -> tuple[str, str] | None:
+        """What is wrong with `value`, which stands here and holds `text`; None = nothing."""
+        return fault(text, self.place(value), is_escaped=value.is_escaped)
+
+    def place(self, value: Value) -> Place:
+        """Where `value` stands, which begins here."""
         before = self.text[value.end : value.end + 1]
         return Place(frames=self.frames, behind=self.behind, before=before, text=self.text, is_lost=self.is_lost)
 
@@ -98,57 +124,7 @@ class _Reader(Cursor):
                 frame.line += char
         frame.is_mixed = True
 
-    # --- reading
-
-    def backslash(self) -> None:
-        following = self.peek()
-        if any(frame.kind == "backquote" for frame in self.frames):
-            self.is_lost = True
-        elif self.at + 1 in self.values:
-            self.skip()
-            self.behind = "\\"
-        elif following == "\n":
-            self.is_lost = self.text[self.at - 1 : self.at] in _JOINS
-            self.skip(2)
-        else:
-            self.grow(following)
-            self.skip(2)
-
-    def backquote(self) -> None:
-        if self.frames[-1].kind == "backquote":
-            self.is_lost = bool(self.frames[-1].marks)
-            self.pop()
-        elif any(frame.kind == "backquote" for frame in self.frames):
-            self.is_lost = True
-        else:
-            self.grow("")
-            self.push(Frame("backquote"), 1)
-
-    def dollar(self) -> None:
-        following, top = self.peek(), self.frames[-1]
-        if following == "(" and self.peek(2) == "(":
-            self.grow("")
-            self.push(Frame("arithmetic"), 3)
-        elif following == "(":
-            self.grow("")
-            self.push(Frame("command"), 2)
-        elif following == "{":
-            self.grow("$")
-            self.push(Frame("parameter"), 2)
-        elif following == "'" and top.is_commands:
-            self.grow("")
-            self.push(Frame("dollar_single"), 2)
-        elif following == "[" or (following == "\\" and self.peek(2) == "\n"):
-            self.is_lost = True
-        else:
-            self.grow("$")
-            is_before_value = self.at + 1 in self.values
-            self.skip()
-            self.behind = "$" if is_before_value else ""
-
-    # --- one context each
-
-    def command(self) -> None:
+    def _command(self) -> None:
         char, top = self.char(), self.frames[-1]
         if char not in _SPECIAL or (char == "#" and top.word is not None):
             ordinary = self.run(_ORDINARY["command"])
@@ -162,7 +138,7 @@ class _Reader(Cursor):
             top.word = top.word or ""
             self.push(Frame("single" if char == "'" else "double"), 1)
         else:
-            _COMMON[char](self)
+            self.expansion(char)
 
     def _operator(self, char: str, top: Frame) -> None:
         if char == "(" and top.word is None and self.peek() == "(" and top.words in ([], ["for"]):
@@ -170,7 +146,7 @@ class _Reader(Cursor):
             return
         if char in "<>" and (top.word or "").isdigit():
             top.word = None  # the number of what is redirected
-        self.finish_word(top)
+        self._finish_word(top)
         if char == "(":
             self.push(Frame("command"), 1)
         elif char == ")":
@@ -191,7 +167,7 @@ class _Reader(Cursor):
         before = self.text[self.at - 1 : self.at]
         return before in ("<", ">") or (char == "&" and self.peek() == ">")
 
-    def finish_word(self, top: Frame) -> None:
+    def _finish_word(self, top: Frame) -> None:
         is_first = not top.words
         word = top.end_word()
         if word == "case" and len(self.frames) > 1:
@@ -236,18 +212,18 @@ class _Reader(Cursor):
             self.frames.append(Frame("delimiter"))
         self.frames[-1].marks.append(mark)
 
-    def double(self) -> None:
+    def _double(self) -> None:
         char = self.char()
         if char == '"':
             self.pop()
         elif char in "\\$`":
-            _COMMON[char](self)
+            self.expansion(char)
         else:
             ordinary = self.run(_ORDINARY["double"])
             self.grow(ordinary)
             self.skip(len(ordinary))
 
-    def single(self) -> None:
+    def _single(self) -> None:
         char = self.char()
         if char == "'":
             self.pop()
@@ -257,23 +233,23 @@ class _Reader(Cursor):
         self.grow(ordinary)
         self.skip(len(ordinary))
 
-    def dollar_single(self) -> None:
+    def _dollar_single(self) -> None:
         if self.char() == "\\":
             if self.peek() == "'":
                 self.is_lost = True
                 return
-            self.backslash()
+            self.expansion("\\")
             return
-        self.single()
+        self._single()
 
-    def comment(self) -> None:
+    def _comment(self) -> None:
         if self.char() == "\n":
             self.frames.pop()
             return
         self.is_lost = self.char() == "`" and any(frame.kind == "backquote" for frame in self.frames)
         self.skip(len(self.run(_ORDINARY["comment"])))
 
-    def parameter(self) -> None:
+    def _parameter(self) -> None:
         char = self.char()
         if char == "}":
             self.pop()
@@ -283,15 +259,15 @@ class _Reader(Cursor):
             self.grow(char)
             self.push(Frame("single" if char == "'" else "double"), 1)
         elif char in "\\$`":
-            _COMMON[char](self)
+            self.expansion(char)
         else:
             self.grow(char)
             self.skip()
 
-    def arithmetic(self) -> None:
+    def _arithmetic(self) -> None:
         char, top = self.char(), self.frames[-1]
         if char == "$":
-            self.dollar()
+            self.expansion("$")
             return
         if char == ")" and not top.depth:
             self.is_lost = self.peek() != ")"
@@ -301,10 +277,7 @@ class _Reader(Cursor):
         top.depth += (char == "(") - (char == ")")
         self.skip()
 
-    def delimiter(self) -> None:
-        self.skip()  # not reached: a value is what stands here, and it is refused
-
-    def here_document(self) -> None:
+    def _here_document(self) -> None:
         char, top = self.char(), self.frames[-1]
         assert top.mark is not None
         if char == "\n":
@@ -313,10 +286,10 @@ class _Reader(Cursor):
         elif char == "\\" and not top.mark.is_quoted:
             following = self.peek()
             top.line += "" if following == "\n" else char + following
-            self.backslash()
+            self.expansion("\\")
         elif char in "$`" and not top.mark.is_quoted:
             top.line += char
-            _COMMON[char](self)
+            self.expansion(char)
         else:
             ordinary = self.run(_ORDINARY["here_document"])
             top.line += ordinary
@@ -330,18 +303,3 @@ class _Reader(Cursor):
             self.frames.pop()
             self.heredocs -= 1
         frame.line, frame.is_mixed = "", False
-
-
-_COMMON = {"\\": _Reader.backslash, "$": _Reader.dollar, "`": _Reader.backquote}
-_READ = {
-    "command": _Reader.command,
-    "backquote": _Reader.command,
-    "double": _Reader.double,
-    "single": _Reader.single,
-    "dollar_single": _Reader.dollar_single,
-    "comment": _Reader.comment,
-    "parameter": _Reader.parameter,
-    "arithmetic": _Reader.arithmetic,
-    "delimiter": _Reader.delimiter,
-    "here_document": _Reader.here_document,
-}

@@ -20,7 +20,7 @@ from awf_core.lang.templates.namespaces import ROOT_NAMES, Root
 from awf_core.lang.templates.operands import Chain, Identifier, Path, Pipeline, Variable
 from awf_core.lang.templates.parser import MAIN, parse
 from awf_core.lang.templates.state import State
-from awf_core.lang.templates.statements import Action, Body, Choice, Include, Range
+from awf_core.lang.templates.statements import Action, Body, Choice, Include, Range, Text
 
 MAX_TEMPLATE_CHARS = 2 * 1024 * 1024
 
@@ -72,6 +72,16 @@ class Template:
             state.fail("the values are nested too deeply")
         return "".join(state.parts)
 
+    def pieces(self) -> Iterator[str | Insertion]:
+        """The template as it is written: text, and what is inserted, in order, branches and bodies one after another.
+
+        Insertions have no extent. Nothing for a template that does not compile.
+        """
+        if self._templates is not None:
+            yield from _pieces(self._templates[MAIN], is_at_root=True)
+        elif self.error is None:
+            yield self.text
+
     def references(self) -> Iterator[Reference]:
         """What every rendering looks up; nothing for a template that does not compile."""
         if self._templates is not None:
@@ -92,6 +102,24 @@ def compile_template(text: str) -> Template:
     except RecursionError:  # called from a deep stack; the parser's own bound is far below Python's
         reason = "nested too deeply"
         return Template(text, error=TemplateError(f"{PREFIX}template: cmd:1: {reason}", line=1, column=1))
+
+
+def _pieces(body: Body, *, is_at_root: bool) -> Iterator[str | Insertion]:
+    for statement in body.statements:
+        match statement:
+            case Text(content=content):
+                yield content
+            case Action(pipeline=pipeline) if not pipeline.names:
+                yield Insertion(0, 0, pipeline, is_at_root)
+            case Choice(branches=branches, otherwise=otherwise, moves_dot=moves_dot):
+                for _, inner in branches:
+                    yield from _pieces(inner, is_at_root=is_at_root and not moves_dot)
+                if otherwise is not None:
+                    yield from _pieces(otherwise, is_at_root=is_at_root)
+            case Range(body=inner, otherwise=otherwise):
+                yield from _pieces(inner, is_at_root=False)
+                if otherwise is not None:
+                    yield from _pieces(otherwise, is_at_root=is_at_root)
 
 
 _LAZY = frozenset({"and", "or"})
