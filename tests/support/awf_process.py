@@ -19,8 +19,8 @@ MARK = "TEST_PROJECT"
 
 
 def environment(directory: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process of this project; `MARK` is inherited by everything it starts."""
-    return {**os.environ, MARK: str(directory), **(extra or {})}
+    """The environment of a process of this project; `MARK` is inherited by everything it starts, steps too."""
+    return {**os.environ, MARK: str(directory), "AWF_MQ_ENV_PASS": f"[{MARK}]", **(extra or {})}
 
 
 def awf(directory: Path, *arguments: str, env: dict[str, str] | None = None, stdin: str = "", timeout_s: float = 30):

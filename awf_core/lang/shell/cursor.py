@@ -47,19 +47,26 @@ class Cursor:
             return ""
         return self.text[self.at + ahead : self.at + ahead + 1]
 
+    def before(self) -> str:
+        """The character before this one; empty at the start."""
+        return self.text[self.at - 1 : self.at]
+
     def char(self) -> str:
         """The character here."""
         return self.text[self.at]
 
     def run(self, ordinary: re.Pattern[str]) -> str:
         """The `ordinary` characters from here on, at least the one here, up to a value."""
-        at = bisect.bisect_right(self.starts, self.at)
-        end = self.starts[at] if at < len(self.starts) else len(self.text)
-        found = ordinary.match(self.text, self.at, end)
+        found = ordinary.match(self.text, self.at, self._next_start())
         return found[0] if found else self.char()
 
+    def _next_start(self) -> int:
+        at = bisect.bisect_right(self.starts, self.at)
+        return self.starts[at] if at < len(self.starts) else len(self.text)
+
     def skip(self, count: int = 1) -> None:
-        """Go on. A line end inside of something in a here-document may end that: such text is not followed."""
+        """Go on, past no value. A line end inside of something in a here-document may end that: it is not followed."""
+        count = min(count, self._next_start() - self.at)
         if self.heredocs and self.frames[-1].kind != "here_document":
             self.is_lost = self.is_lost or "\n" in self.text[self.at : self.at + count]
         self.behind = ""

@@ -30,7 +30,7 @@ class Expansions(Cursor):
             self.skip()
             self.behind = "\\"
         elif following == "\n":
-            self.is_lost = self.text[self.at - 1 : self.at] in _JOINS
+            self.is_lost = self.before() in _JOINS
             self.skip(2)
         else:
             self.grow(following)

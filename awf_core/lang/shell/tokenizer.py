@@ -133,6 +133,7 @@ class Reader(Expansions):
         elif char in ENDS_WORD:
             self._operator(char, top)
         elif char == "#":
+            self.is_lost = self.before() in ("<", ">")  # an operator in some shells
             self.push(Frame("comment"), 1)
         elif char in "'\"":
             top.word = top.word or ""
@@ -146,8 +147,10 @@ class Reader(Expansions):
             return
         if char in "<>" and (top.word or "").isdigit():
             top.word = None  # the number of what is redirected
+        is_allowed = self._may_open(top)
         self._finish_word(top)
         if char == "(":
+            self.is_lost = not is_allowed
             self.push(Frame("command"), 1)
         elif char == ")":
             self._close(top)
@@ -162,10 +165,18 @@ class Reader(Expansions):
                 top.end_command()
             self.skip()
 
+    def _may_open(self, top: Frame) -> bool:
+        """Whether all shells read a parenthesis here as that of commands, of a function or of an array.
+
+        Behind other words it belongs to a pattern in some shells, where `#` begins no comment.
+        """
+        if top.word is not None:
+            return self.peek() == ")" or top.word.endswith("=")
+        return not top.words or top.is_test or self.before() in ("<", ">")
+
     def _redirects(self, char: str) -> bool:
         """Whether `&` or `|` is a part of `>&`, `<&`, `&>` or `>|`."""
-        before = self.text[self.at - 1 : self.at]
-        return before in ("<", ">") or (char == "&" and self.peek() == ">")
+        return self.before() in ("<", ">") or (char == "&" and self.peek() == ">")
 
     def _finish_word(self, top: Frame) -> None:
         is_first = not top.words
