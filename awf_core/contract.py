@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 API_VERSION = 1
 """The version of this contract. A backend states the one it was written for as a literal `api_version = 1`."""
 
+RESULT_TYPE = "awf.result"
+"""The `type` of a result's JSON object. No message has it; a body that has it is never run."""
+
 Role = Literal["work", "dead", "reply"]
 Declare = Literal["auto", "passive", "never"]
 ItemState = Literal["ready", "delayed", "in_flight", "dead"]

@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from awf_core.contract import RESULT_TYPE
 from awf_core.ids import new_id
+from awf_core.json_text import depth_of, strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,11 +71,13 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
     if reason is None:
         reason = _first_fault(document)
     fields: Mapping[str, Any] = document if isinstance(document, dict) else {}
+    is_result = is_a_result(fields)
     own_id = _text_or_none(fields.get("id"), MAX_ID_CHARS)
     given_id = _text_or_none(delivery.message_id, MAX_ID_CHARS) or _text_or_none(delivery.id, MAX_ID_CHARS)
     message_id = own_id or given_id or f"gen-{new_id()}"
     metadata = _metadata(fields.get("metadata"), delivery.headers)
-    reply_to = _text_or_none(fields.get("reply_to")) or delivery.reply_to
+    # A result is never answered: two workers would answer each other for ever.
+    reply_to = None if is_result else _text_or_none(fields.get("reply_to")) or delivery.reply_to
     correlation_id = (
         delivery.correlation_id or _text_or_none(metadata.get("correlation_id"), MAX_ID_CHARS) or message_id
     )
@@ -96,6 +100,15 @@ def decode(delivery: Delivery, limits: Limits) -> Message | Malformed:
         expires_in_s=delivery.expires_in_s,
         priority=delivery.priority,
     )
+
+
+def is_a_result(document: Mapping[str, Any]) -> bool:
+    """Whether the object is a result of AWF, of any version, and therefore never a message.
+
+    A result names a workflow, too. If a worker accepted it, a `reply_to` would let a producer run workflows through the
+    queue of another worker.
+    """
+    return document.get("type") == RESULT_TYPE or ("message_id" in document and "status" in document)
 
 
 def _metadata(given: object, headers: Mapping[str, str]) -> Mapping[str, Any]:
@@ -125,7 +138,10 @@ def encode(
     reply_to: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The body of a message, compact UTF-8 JSON without the keys that are not set."""
+    """The body of a message, compact UTF-8 JSON without the keys that are not set.
+
+    Raises ValueError for NaN and infinities, which JSON doesn't have.
+    """
     document = {
         "id": message_id,
         "workflow": workflow,
@@ -134,7 +150,7 @@ def encode(
         "metadata": dict(metadata or {}),
     }
     body = {key: value for key, value in document.items() if value not in (None, {})}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _parse(body: bytes, limits: Limits) -> tuple[str | None, object]:
@@ -150,7 +166,7 @@ def _parse(body: bytes, limits: Limits) -> tuple[str | None, object]:
     if depth_of(text, limits.max_depth) > limits.max_depth:
         return f"JSON is nested deeper than max_depth ({limits.max_depth})", None
     try:
-        document = _from_json(text)
+        document = strict_json(text)
     except json.JSONDecodeError as exc:
         return f"body is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}", None
     except (ValueError, RecursionError) as exc:
@@ -179,45 +195,16 @@ def _lenient(body: bytes) -> object:
     if depth_of(text, Limits().max_depth) > Limits().max_depth:
         return None
     try:
-        return json.loads(text)
+        return strict_json(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-# Made once: json.loads with an option would make a decoder for every message.
-_from_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
-
-
-# The closing quote is optional and the body possessive, so that an unterminated string is one match to the end of the
-# text: otherwise every escaped quote in it would start a scan of its own, and a 1 MiB body of them takes hours.
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
-
-
-def depth_of(text: str, limit: int) -> int:
-    """How deep `[` and `{` nest in JSON `text`; stops counting just past `limit`. Linear, without recursion."""
-    if text.count("[") + text.count("{") <= limit:
-        return 0
-    depth = deepest = 0
-    for token in _STRUCTURE.finditer(text):
-        first = token.group()[0]
-        if first in "[{":
-            depth += 1
-            if depth > deepest:
-                deepest = depth
-                if deepest > limit:
-                    return deepest
-        elif first in "]}":
-            depth -= 1
-    return deepest
 
 
 def _first_fault(document: object) -> str | None:
     """Why the object is no message, or None."""
     assert isinstance(document, dict)
+    if is_a_result(document):
+        return "body is a result (it has 'message_id' and 'status'), and results are never run"
     workflow = document.get("workflow")
     if workflow is None:
         return "'workflow' is missing"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import to_json
 
 from awf_core.clock import iso_utc
-from awf_core.contract import Formatted
+from awf_core.contract import RESULT_TYPE, Formatted
+from awf_core.json_text import finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,15 +69,16 @@ def format_result(delivery: Delivery, message: Message | None, outcome: Outcome)
     """The result as compact UTF-8 JSON. Lone surrogates, which no UTF-8 has, become `?`; NaN and infinities, null."""
     document = as_document(outcome)
     try:
-        return Formatted(body=to_json(document, fallback=str))
+        return Formatted(body=to_json(document, fallback=str, inf_nan_mode="null"))
     except ValueError:
-        return Formatted(body=_slow_json(document).encode("utf-8", "replace"))
+        return Formatted(body=_slow_json(finite(document)).encode("utf-8", "replace"))
 
 
 def as_document(outcome: Outcome) -> dict[str, object]:
     """The result's object, keys in the order readers are shown them."""
     error = outcome.error
     return {
+        "type": RESULT_TYPE,
         "id": outcome.id,
         "message_id": outcome.message_id,
         "workflow": outcome.workflow,
@@ -143,5 +145,5 @@ def cut_value(value: object, max_bytes: int) -> object:
         return cut(value, max_bytes)
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(finite(value), ensure_ascii=False, default=str)
     return value if len(text.encode("utf-8", "replace")) <= max_bytes else cut(text, max_bytes)

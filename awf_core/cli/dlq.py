@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from awf_core.cli.items import dead_message_as_json, message_id_of, moment, shortened, workflow_of
+from awf_core.cli.items import dead_message_as_json, first_line, message_id_of, moment, workflow_of
 from awf_core.cli.options import duration_option, format_option, queue_options
-from awf_core.cli.output import note, print_count, print_json, print_table, print_text, value_text
+from awf_core.cli.output import SHOWN_CHARS, note, print_count, print_json, print_table, print_text, value_text
 from awf_core.cli.queues import browse, connected
 from awf_core.errors import UsageError
 
@@ -61,6 +61,7 @@ def list_command(
         print_table(
             ("ID", "MESSAGE", "QUEUE", "WORKFLOW", "REASON", "ATTEMPTS", "DEAD_AT", "ERROR"),
             [_row(item) for item in found],
+            max_chars=SHOWN_CHARS,
         )
     else:
         note("no dead-lettered messages")
@@ -155,7 +156,7 @@ def _row(item: QueueItem) -> tuple[object, ...]:
         item.reason,
         item.attempt,
         moment(item.dead_at),
-        shortened(item.error),
+        first_line(item.error),
     )
 
 

@@ -6,10 +6,9 @@ import base64
 import json
 from typing import Any
 
+from awf_core.cli.output import SHOWN_CHARS, shortened
 from awf_core.clock import iso_utc
 from awf_core.contract import QueueItem
-
-SHOWN_CHARS = 60
 
 
 def body_fields(body: bytes) -> dict[str, str]:
@@ -78,12 +77,11 @@ def moment(epoch_s: float | None) -> str | None:
     return None if epoch_s is None else iso_utc(epoch_s)
 
 
-def shortened(text: str | None, limit: int = SHOWN_CHARS) -> str:
-    """The first line of `text`, cut to `limit` characters."""
-    line = (text or "-").partition("\n")[0]
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+def first_line(text: str | None) -> str:
+    """The first line of `text`, the beginning of it."""
+    return shortened((text or "-").partition("\n")[0])
 
 
 def body_preview(body: bytes) -> str:
     """The beginning of the first line of a body."""
-    return shortened(body[: SHOWN_CHARS * 4].decode("utf-8", "replace"))
+    return first_line(body[: SHOWN_CHARS * 4].decode("utf-8", "replace"))

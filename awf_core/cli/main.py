@@ -20,6 +20,7 @@ from click.exceptions import Abort, ClickException, Exit, UsageError
 
 from awf_core.config.backend_names import has_third_party_plugins
 from awf_core.errors import AwfError, redact_url
+from awf_core.visible_text import visible_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show the configuration with the origin of every value, or check it."),
@@ -145,7 +146,7 @@ def show(error: Exception, *, is_debug: bool) -> None:
     if is_debug or os.environ.get("AWF_DEBUG"):
         traceback.print_exception(error)
     # One write: other threads still log to this stream, and print() writes a line and its end separately.
-    sys.stderr.write("".join(f"{redact_url(line)}\n" for line in lines_of(error)))
+    sys.stderr.write("".join(f"{visible_lines(redact_url(line))}\n" for line in lines_of(error)))
 
 
 def lines_of(error: Exception) -> list[str]:

@@ -6,21 +6,28 @@ import json
 import sys
 from collections.abc import Sequence
 
+from awf_core.json_text import finite
+from awf_core.visible_text import visible, visible_json, visible_lines
+
+SHOWN_CHARS = 60
+"""How much of a text that a producer chose goes into a column."""
+
 
 def print_json(data: object) -> None:
-    """Print one JSON document, indented."""
-    print_text(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    """Print one JSON document, indented. What can't be seen in it, or drives a terminal, is a `\\u` escape."""
+    _write(visible_json(json.dumps(finite(data), indent=2, ensure_ascii=False, default=str)))
 
 
 def print_text(text: str) -> None:
-    """Print data. Characters that UTF-8 can't encode (lone surrogates) are escaped."""
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
-    sys.stdout.flush()
+    """Print data. Characters that can't be seen, or drive a terminal, are escaped; line feeds and tabs are not."""
+    _write(visible_lines(text))
 
 
 def value_text(value: object) -> str:
-    """`value` on a line: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """`value` on one line: a text with its hidden characters escaped, anything else as JSON."""
+    if isinstance(value, str):
+        return visible(value)
+    return visible_json(json.dumps(finite(value), ensure_ascii=False, default=str))
 
 
 def print_count(what: str, count: int | None, output_format: str) -> None:
@@ -32,21 +39,35 @@ def print_count(what: str, count: int | None, output_format: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a remark for the operator on stderr."""
-    sys.stderr.write(text + "\n")
+    """Print a remark for the operator on stderr, escaped as by `print_text`."""
+    sys.stderr.write(visible_lines(text) + "\n")
     sys.stderr.flush()
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print columns padded with spaces, without colours or boxes, so that cut and awk can read them."""
-    cells = [[str(heading) for heading in headings], *[[_cell(value) for value in row] for row in rows]]
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, max_chars: int | None = None) -> None:
+    """Print columns padded with spaces, without colours or boxes, so that cut and awk can read them.
+
+    `max_chars` cuts each value, None = whole. One long value would make its column as wide in every row.
+    """
+    cells = [[str(heading) for heading in headings], *[[_cell(value, max_chars) for value in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     for row in cells:
-        print_text("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        _write("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    text = str(value)
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+def shortened(text: str, limit: int = SHOWN_CHARS) -> str:
+    """`text`, cut to `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cell(value: object, max_chars: int | None) -> str:
+    text = "-" if value is None else str(value)
+    # Cut before and after: the escapes of a text are longer than the text.
+    text = text if max_chars is None else shortened(text, max_chars)
+    text = "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+    return visible(text) if max_chars is None else shortened(visible(text), max_chars)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

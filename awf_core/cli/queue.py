@@ -9,7 +9,7 @@ import rich_click as click
 
 from awf_core.cli.items import body_preview, item_as_json, message_id_of, moment
 from awf_core.cli.options import format_option, queue_options
-from awf_core.cli.output import note, print_count, print_json, print_table
+from awf_core.cli.output import SHOWN_CHARS, note, print_count, print_json, print_table
 from awf_core.cli.queues import browse, connected, dead_letter_queue
 from awf_core.errors import UsageError
 
@@ -54,6 +54,7 @@ def browse_command(*, config_path: str | None, mq_type: str | None, queue: str, 
         print_table(
             ("ID", "MESSAGE", "STATE", "ATTEMPT", "DUE", "BODY"),
             [(i.id, message_id_of(i), i.state, i.attempt, moment(i.due_at), body_preview(i.body)) for i in items],
+            max_chars=SHOWN_CHARS,
         )
     else:
         note(f"'{queue}' is empty")

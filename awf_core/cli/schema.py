@@ -51,6 +51,7 @@ MESSAGE: dict[str, Any] = {
 }
 
 _RESULT_PROPERTIES: dict[str, Any] = {
+    "type": {"const": "awf.result", "description": "Marks a result: no worker runs it as a message."},
     "id": {**TEXT, "description": "The result's own id."},
     "message_id": TEXT,
     "workflow": {**OPTIONAL_TEXT, "description": "As the message named it; null where it could not be read."},

@@ -14,6 +14,7 @@ from awf_core.cli.output import note, print_json, print_text
 from awf_core.cli.queues import load
 from awf_core.cli.run_inputs import parse_pairs, read_inputs_file
 from awf_core.errors import UsageError
+from awf_core.visible_text import visible_lines
 
 if TYPE_CHECKING:
     from awf_core.client import Client, Submission
@@ -120,7 +121,9 @@ def _print_result(result: Mapping[str, Any], output_format: str) -> int:
     if output_format == "json":
         print_json(result)
     elif result.get("output"):
-        sys.stdout.write(str(result["output"]))
+        output = str(result["output"])
+        # A program gets the bytes; a terminal would take orders from them.
+        sys.stdout.write(visible_lines(output) if sys.stdout.isatty() else output)
         sys.stdout.flush()
     error = result.get("error")
     if error:

@@ -13,11 +13,10 @@ from pathlib import Path
 from awf_core.config.did_you_mean import did_you_mean
 from awf_core.errors import WorkflowNotFound
 from awf_core.lang.go.quoting import quoted
-from awf_core.lang.names import MALFORMED, InvalidWorkflowName, WorkflowName, parse_name
+from awf_core.lang.names import MALFORMED, SUFFIX, InvalidWorkflowName, WorkflowName, parse_name
 from awf_core.lang.packs import FoundPack, find_packs, pack_candidates, pack_directories, pack_lists
 
 NOT_FOUND = "USER.FACADE.WORKFLOW_NOT_FOUND"
-SUFFIX = ".yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from awf_core.errors import UsageError
 from awf_core.lang.go.quoting import quoted
 
+SUFFIX = ".yaml"
 MAX_NAME_BYTES = 200
 """File systems take 255 for a component."""
 MALFORMED = "USER.FACADE.IDENTIFIER_MALFORMED"
@@ -52,8 +53,22 @@ def parse_name(name: str) -> WorkflowName:
     return WorkflowName(pack="", workflow=_plain(_bare(name)))
 
 
+def bare_name(name: str) -> str:
+    """`name` as a message has to give it: the name that policies are looked up by. Raises InvalidWorkflowName.
+
+    A second spelling of the same workflow would avoid the policy of the first.
+    """
+    if name.endswith(SUFFIX):
+        raise InvalidWorkflowName(
+            f"workflow name {_shown(name)} ends with {quoted(SUFFIX)}, and a message names a workflow, not a file",
+            code=MALFORMED,
+            hint=f"Leave the {SUFFIX} out.",
+        )
+    return name
+
+
 def _bare(name: str) -> str:
-    return name.removesuffix(".yaml")
+    return name.removesuffix(SUFFIX)
 
 
 def _plain(name: str) -> str:

@@ -18,12 +18,10 @@ from awf_core.clock import Clock, iso_utc
 from awf_core.config.secrets import MASK, is_secret
 from awf_core.errors import redact_url
 from awf_core.observe import events
+from awf_core.visible_text import visible, visible_json, visible_lines
 
 Fields = dict[str, Any]
 _LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
-_BIDI_AND_BREAKS = r"\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_CONTROL = re.compile(rf"[\x00-\x1f\x7f-\x9f{_BIDI_AND_BREAKS}]")
-_CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI_AND_BREAKS}]")
 _BARE = re.compile(r"[^\s\"'=\\]+")
 _KNOWN_KEYS: dict[str, bool] = {}
 _MAX_KNOWN_KEYS = 1000
@@ -47,9 +45,7 @@ class JsonLines(logging.Formatter):
         trace = _traceback(record)
         if trace is not None:
             line["exception"] = redact_url(trace)
-        text = _to_json(line)
-        # JSON itself escapes only what is below U+0020.
-        return text if text.isascii() and "\x7f" not in text else _CONTROL.sub(_escape_json, text)
+        return visible_json(_to_json(line))
 
 
 class TextLines(logging.Formatter):
@@ -66,13 +62,13 @@ class TextLines(logging.Formatter):
         """The line of `record`."""
         fields = " ".join(
             [
-                f"{_visible(key)}={_quoted(_safe(key, value))}"
+                f"{visible(key)}={_quoted(_safe(key, value))}"
                 for key, value in _fields(record).items()
                 if value is not None and key != "logger"
             ]
         )
         stamp = iso_utc(self._clock.now())
-        line = f"{stamp} {_level(record):<8}{_visible(redact_url(_event(record)))}  {fields}".rstrip()
+        line = f"{stamp} {_level(record):<8}{visible(redact_url(_event(record)))}  {fields}".rstrip()
         trace = _traceback(record)
         return line if trace is None else f"{line}\n{_indented(trace)}"
 
@@ -153,22 +149,10 @@ def _quoted(value: object) -> str:
         value = json.dumps(value, ensure_ascii=False, default=_plain)
     elif value is None or isinstance(value, bool):
         value = {None: "null", True: "true", False: "false"}[value]
-    text = _visible(str(value))
+    text = visible(str(value))
     return text if _BARE.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
 
 
-def _visible(text: str) -> str:
-    return text if text.isprintable() else _CONTROL.sub(_escape, text)
-
-
 def _indented(trace: object) -> str:
-    text = _CONTROL_BUT_LINES.sub(_escape, redact_url(str(trace)))
+    text = visible_lines(redact_url(str(trace)))
     return "\n".join("    " + line for line in text.split("\n"))
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"\\x{ord(match.group()):02x}" if ord(match.group()) < 256 else f"\\u{ord(match.group()):04x}"
-
-
-def _escape_json(match: re.Match[str]) -> str:
-    return f"\\u{ord(match.group()):04x}"

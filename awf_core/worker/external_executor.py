@@ -14,6 +14,7 @@ from awf_core.extensions.executors import BUILTIN, ExecutionRequest
 from awf_core.extensions.results import Run, RunError
 from awf_core.ids import new_id
 from awf_core.lang.input_names import check_names
+from awf_core.lang.names import bare_name
 from awf_core.worker.plan import Plan, Rejection, rejected
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ExternalExecutor:
         if executor is None:
             return None
         try:
+            bare_name(message.workflow)
             path = self._discovery.resolve(message.workflow, allow_paths=False)
             check_names(message.inputs)
         except AwfError as exc:

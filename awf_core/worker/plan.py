@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.lang.input_names import check_untrusted
-from awf_core.lang.names import InvalidWorkflowName
+from awf_core.lang.names import InvalidWorkflowName, bare_name
 from awf_core.lang.untrusted import untrusted_inputs
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Planner:
     def plan(self, message: Message) -> Plan | Rejection:
         """The plan for `message`. Its producer is untrusted: `workflow` is a name, never a path."""
         try:
-            workflow = self._catalogue.get(message.workflow)
+            workflow = self._catalogue.get(bare_name(message.workflow))
             if message.inputs:
                 check_untrusted(workflow, message.inputs)
             given = {**self._project_inputs, **message.inputs} if self._project_inputs else message.inputs

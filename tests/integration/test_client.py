@@ -160,7 +160,9 @@ def test_waiting_for_a_submission_that_asked_for_no_reply_is_refused(client: Cli
         ({"workflow": ""}, "message rejected: 'workflow' must be a non-empty text"),
         ({"workflow": "hello", "id": "x" * 256}, "'id' must be a text of 1 to 255 characters"),
         ({"workflow": "hello", "inputs": {"a": "x" * 2_000_000}}, "is over max_body_bytes (1048576)"),
-        ({"workflow": "hello", "inputs": {"a": float("nan")}}, "NaN is not a JSON value"),
+        ({"workflow": "hello", "inputs": {"a": float("nan")}}, "inputs or metadata that JSON can't represent: "),
+        ({"workflow": "hello", "metadata": {"a": [1e999]}}, "inputs or metadata that JSON can't represent: "),
+        ({"workflow": "hello", "inputs": {"a": 10**400}}, "body is not JSON: a number is too large"),
     ],
 )
 def test_a_message_that_every_worker_would_reject_is_refused_before_it_is_published(

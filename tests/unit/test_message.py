@@ -109,6 +109,12 @@ def test_without_any_id_one_is_generated_and_correlates():
         (b'{"workflow": "w", "inputs": {"a": NaN}}', "NaN is not a JSON value"),
         (b'{"workflow": "\\ud800"}', "body holds an unpaired surrogate"),
         (b'{"workflow": "w", "inputs": {"n": ' + b"9" * 5000 + b"}}", "body is not JSON: Exceeds the limit"),
+        (b'{"workflow": "w", "inputs": {"v": 1e999}}', "body is not JSON: a number is too large"),
+        (b'{"workflow": "w", "inputs": {"v": [-1E+400]}}', "body is not JSON: a number is too large"),
+        (b'{"workflow": "w", "metadata": {"v": ' + b"9" * 309 + b"}}", "body is not JSON: a number is too large"),
+        (b'{"workflow": "w", "metadata": {"v": ' + b"9" * 400 + b".0}}", "body is not JSON: a number is too large"),
+        (b'{"workflow": "w", "message_id": "m", "status": "rejected"}', "body is a result"),
+        (b'{"workflow": "w", "type": "awf.result"}', "body is a result"),
         (b"x" * 10_001, "body of 10001 bytes is over max_body_bytes (10000)"),
         (b'{"workflow":"w","inputs":{"a":' + b"[" * 20 + b"]" * 20 + b"}}", "JSON is nested deeper than max_depth (8)"),
         (b"[" * 9_000, "JSON is nested deeper than max_depth (8)"),
@@ -119,6 +125,35 @@ def test_what_is_no_message_is_refused_with_the_reason(body: bytes, reason: str)
 
     assert isinstance(message, Malformed)
     assert reason in message.reason
+
+
+@pytest.mark.parametrize(
+    "number", [b"1e308", b"-1.5e-400", b"0.1", b"9" * 308, b'"1e999"', b'"' + b"9" * 400 + b'"', b"1E-9"]
+)
+def test_a_number_with_a_finite_value_is_kept(number: bytes):
+    message = decode(delivery(b'{"workflow": "w", "inputs": {"v": ' + number + b"}}"), LIMITS)
+
+    assert isinstance(message, Message)
+    assert message.inputs == {"v": json.loads(number)}
+
+
+def test_a_key_of_a_result_alone_makes_no_result():
+    for other in ({"status": "new"}, {"message_id": "m"}, {"type": "order.created"}):
+        assert isinstance(read({"workflow": "w", **other}), Message)
+
+
+def test_a_result_has_no_reply_address_whoever_gives_one():
+    message = read({"message_id": "m", "status": "failed", "workflow": "w", "reply_to": "a"}, reply_to="b")
+
+    assert isinstance(message, Malformed)
+    assert message.reply_to is None
+
+
+def test_what_a_refused_body_is_answered_with_holds_no_number_without_a_value():
+    message = decode(delivery(b'{"workflow": "\xff", "reply_to": "a", "metadata": {"v": 1e999}}'), LIMITS)
+
+    assert isinstance(message, Malformed)
+    assert message.metadata == {}
 
 
 def test_a_refused_message_can_still_be_answered_where_its_address_can_be_read():

@@ -178,3 +178,21 @@ def test_an_invalid_age_is_rejected(cli: Callable[..., Ended]) -> None:
 
     assert ended.exit_code == 1
     assert ended.stderr.startswith("Error: --older-than: 'old' is not a duration")
+
+
+def test_no_value_of_a_message_makes_a_column_wide_or_reaches_the_terminal(
+    project: Project, cli: Callable[..., Ended]
+) -> None:
+    hostile = "\x1b]0;title\x07\u202e\u200b\U000e0041" + "x" * 200_000
+    body = json.dumps({"id": hostile, "workflow": hostile})
+    for _ in range(20):
+        project.sql(INSERT, body, hostile, hostile, hostile, DEAD_AT_MS, hostile, None)
+
+    table = cli("dlq", "list").stdout
+    whole = cli("dlq", "show", "1").stdout
+    document = cli("dlq", "show", "1", "--format", "json").stdout
+
+    assert len(table) < 20_000
+    for shown in (table, whole, document):
+        assert not set(shown) & {"\x1b", "\x07", "\u202e", "\u200b", "\U000e0041"}
+    assert json.loads(document)["workflow"] == hostile

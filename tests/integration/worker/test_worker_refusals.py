@@ -10,7 +10,20 @@ if TYPE_CHECKING:
     from .conftest import Work
 
 
-NAMES = ("../secret", "/etc/passwd", "a/../../b", "..", ".hidden", "hello\\x", "hello\nworld", "x" * 300, "a/b/c")
+NAMES = (
+    "../secret",
+    "/etc/passwd",
+    "a/../../b",
+    "..",
+    ".hidden",
+    "hello\\x",
+    "hello\nworld",
+    "x" * 300,
+    "a/b/c",
+    "hello.yaml",
+    "hello.yaml.yaml",
+    "demo/hello.yaml",
+)
 
 
 def test_a_name_that_could_leave_the_workflow_directories_is_never_resolved(project: Project, work: Work) -> None:
@@ -159,3 +172,35 @@ def test_inputs_of_a_message_keep_their_json_types_and_go_over_those_of_the_proj
     work()
 
     assert project.results()[0]["output"] == "staging 3 true\n"
+
+
+def test_a_result_is_never_run_and_never_answered(project: Project, work: Work) -> None:
+    project.workflow("wipe", "touch ran")
+    project.mq(concurrency=1)
+    result = {"message_id": "m", "workflow": "wipe", "status": "rejected", "reply_to": "results"}
+    project.put(result, {"type": "awf.result", "workflow": "wipe", "reply_to": "results"}, {"workflow": "absent"})
+
+    work()
+
+    reasons = [(dead["reason"], dead["error"][:17]) for dead in project.dead_messages()]
+    assert reasons == [
+        ("malformed", "body is a result "),
+        ("malformed", "body is a result "),
+        (
+            "unknown_workflow",
+            "workflow not foun",
+        ),
+    ]
+    assert not (project.directory / "ran").exists()
+    assert project.results() == []
+
+
+def test_a_second_spelling_of_a_name_does_not_avoid_the_policy_of_the_first(project: Project, work: Work) -> None:
+    project.workflow("slow", "sleep 30")
+    project.mq(workflows={"slow": {"max_run": "200ms", "retry": {"max_attempts": 1}}})
+    project.put(*({"workflow": name} for name in ("slow", "slow.yaml", "slow.yaml.yaml", "./slow", "slow/")))
+
+    work()
+
+    reasons = sorted(dead["reason"] for dead in project.dead_messages())
+    assert reasons == ["invalid_workflow_name"] * 4 + ["max_attempts"]

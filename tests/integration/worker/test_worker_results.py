@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .conftest import Work
 
 KEYS = [
-    "id", "message_id", "workflow", "status", "exit_code", "output", "outputs", "error", "attempt", "dead_lettered",
+    "type", "id", "message_id", "workflow", "status", "exit_code", "output", "outputs", "error", "attempt", "dead_lettered",
     "run_id", "started_at", "finished_at", "duration_ms", "worker", "metadata",
 ]  # fmt: skip
 
