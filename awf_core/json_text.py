@@ -13,6 +13,7 @@ from typing import Any
 
 MAX_INTEGER_DIGITS = 308
 """The longest integer: a longer one has no value as a floating-point number."""
+MAX_NOTED_DEPTH = 32
 
 # The closing quote is optional and the body possessive, so that an unterminated string is one match to the end of the
 # text: otherwise every escaped quote in it would start a scan of its own, and a 1 MiB body of them takes hours.
@@ -48,6 +49,19 @@ def strict_json(text: str) -> Any:
             f"a number is too large: at most {MAX_INTEGER_DIGITS} digits, or 1.7e308 with a decimal point or exponent"
         )
     return document
+
+
+def json_or_none(text: str) -> Any:
+    """The value of JSON `text`; None where it is no JSON, or nested deeper than MAX_NOTED_DEPTH.
+
+    For what is noted on a message, as histories and headers: any client may have written it.
+    """
+    if depth_of(text, MAX_NOTED_DEPTH) > MAX_NOTED_DEPTH:
+        return None
+    try:
+        return strict_json(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def is_finite(document: object) -> bool:

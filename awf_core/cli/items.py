@@ -10,6 +10,9 @@ from awf_core.cli.output import SHOWN_CHARS, shortened
 from awf_core.clock import iso_utc
 from awf_core.contract import QueueItem
 
+LAST_MOMENT_S = 253_402_300_799.0
+"""The end of the year 9999. Any client may have written a later time."""
+
 
 def body_fields(body: bytes) -> dict[str, str]:
     """`body` as text where it is UTF-8, else as base64, so that no byte is lost."""
@@ -73,8 +76,8 @@ def item_as_json(item: QueueItem) -> dict[str, Any]:
 
 
 def moment(epoch_s: float | None) -> str | None:
-    """UTC time in ISO 8601; None where it isn't known."""
-    return None if epoch_s is None else iso_utc(epoch_s)
+    """UTC time in ISO 8601; None where it isn't known. A time outside the calendar is shown as its nearest end."""
+    return None if epoch_s is None else iso_utc(min(max(epoch_s, 0.0), LAST_MOMENT_S))
 
 
 def first_line(text: str | None) -> str:

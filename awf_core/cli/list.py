@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from awf_core.cli.options import format_option
-from awf_core.cli.output import note, print_json, print_table
+from awf_core.cli.output import note, print_json, print_table, shortened
+
+MAX_ABOUT_CHARS = 200
 
 if TYPE_CHECKING:
     from awf_core.lang.pack_manifest import Manifest
@@ -86,7 +88,9 @@ def _list_workflows(output_format: str) -> None:
         try:
             row["description"] = load_workflow(found.path, step_types).description
         except AwfError as exc:
-            row["error"] = exc.message.partition("\n")[0]
+            row["error"] = _short(exc.message)
+        except Exception as exc:  # noqa: BLE001  (one file must not hide the others)
+            row["error"] = _short(f"internal error: {type(exc).__name__}: {exc}")
         rows.append(row)
     if output_format == "json":
         print_json(rows)
@@ -97,4 +101,8 @@ def _list_workflows(output_format: str) -> None:
 
 
 def _about(row: dict[str, str | None]) -> str:
-    return f"does not load: {row['error']}" if row["error"] else str(row["description"] or "").partition("\n")[0]
+    return f"does not load: {row['error']}" if row["error"] else _short(str(row["description"] or ""))
+
+
+def _short(text: str) -> str:
+    return shortened(text.partition("\n")[0], MAX_ABOUT_CHARS)

@@ -123,7 +123,7 @@ class _Loading:
         initial: str | None
         if states_fields is None:
             # Missing, or of a shape that is a problem already.
-            initial = "" if self._root.raw("states") is None else None
+            initial = "" if self._is_missing("states") else None
         else:
             read = states_fields.text
             initial = self._findings.attempt(lambda: read("initial"), Stage.SHAPE, states_fields)
@@ -132,6 +132,13 @@ class _Loading:
             line = states_fields.line if has_name and states_fields is not None else self._root.line
             self._findings.add(Stage.REQUIRED, Problem(message=MISSING_FIELD, line=line, field=field))
         return initial or ""
+
+    def _is_missing(self, key: str) -> bool:
+        try:
+            return self._root.raw(key) is None
+        except FieldProblem:
+            # It is there, and can't be decoded; that is a problem already.
+            return False
 
     def _read_states(self, states_fields: Fields) -> list[ReadState]:
         entries = [entry for entry in states_fields.entries() if entry[0] != "initial"]

@@ -114,7 +114,7 @@ class Backend:
 
     @hookimpl
     def awf_mq_open(self) -> None:
-        """Open the file. With `declare` auto, create it (its mode follows the umask) and its directory."""
+        """Open the file. With `declare` auto, create it and its directory, for their owner only."""
         schema.refuse_old_sqlite(sqlite3.sqlite_version_info)
         try:
             refuse_network(self.path)

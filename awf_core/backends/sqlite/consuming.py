@@ -14,8 +14,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from awf_core.backends.sqlite.connection import Connections, GaveUp, Waker
-from awf_core.backends.sqlite.messages import Receipt, crash_count, read_headers, read_history
-from awf_core.backends.sqlite.schema import WALL_MS
+from awf_core.backends.sqlite.messages import (
+    MAX_ROW_ID,
+    Receipt,
+    crash_count,
+    keep_ids_small,
+    read_headers,
+    read_history,
+)
+from awf_core.backends.sqlite.schema import WALL_MS, bounded
 from awf_core.contract import Delivery
 from awf_core.errors import BrokerUnavailable
 from awf_core.units import span_ms
@@ -32,14 +39,19 @@ _UNEXPIRED = "(expires IS NULL OR expires > :now)"
 _HEAD = f"""
 SELECT
   (SELECT due FROM message WHERE queue = :queue AND queue_time = 1 AND {_UNEXPIRED} ORDER BY due, id LIMIT 1),
-  EXISTS (SELECT 1 FROM message WHERE queue = :queue AND queue_time = 0)"""
+  EXISTS (SELECT 1 FROM message WHERE queue = :queue AND queue_time = 0),
+  (SELECT seq > {MAX_ROW_ID} FROM sqlite_sequence WHERE name = 'message')"""
+_DUE, _CREATED, _EXPIRES = bounded("due"), bounded("created"), bounded("expires")
+_DELIVERIES = bounded("deliveries")
+# A later time would make the message younger than it is, and switch its greatest age off.
+_FIRST_SEEN = "CASE WHEN first_seen BETWEEN 0 AND :now THEN first_seen ELSE :now END"
 # Times of an external producer become times of the queue's clock. A message that waited is as old there as by the wall
 # clock, and none waits longer than its own delay, though the wall clock was set back since.
 _ADOPT = f"""
 UPDATE message SET
-  due = :now + MIN(due - {WALL_MS}, MAX(due - created, 0)),
-  expires = :now + MIN(expires - {WALL_MS}, MAX(expires - created, 0)),
-  created = :now + MIN(created - {WALL_MS}, 0),
+  due = :now + MIN({_DUE} - {WALL_MS}, MAX({_DUE} - {_CREATED}, 0)),
+  expires = :now + MIN({_EXPIRES} - {WALL_MS}, MAX({_EXPIRES} - {_CREATED}, 0)),
+  created = :now + MIN({_CREATED} - {WALL_MS}, 0),
   queue_time = 1
 WHERE id IN (SELECT id FROM message WHERE queue = :queue AND queue_time = 0 ORDER BY due, id LIMIT {_ADOPTED})"""
 # `octet_length` needs SQLite 3.43; without it SQLite reads a long text to count its bytes. Python never does.
@@ -51,18 +63,19 @@ _BYTES = (
 # CAST: an external client's text is taken as the bytes it is, valid UTF-8 or not. A number in its place is the size of
 # a body that is too large.
 _READY = f"""
-SELECT id, attempt, deliveries + 1, crashes, owner, COALESCE(first_seen, :now), expires, message_id, reply_to,
+SELECT id, {bounded("attempt", 1)}, {_DELIVERIES} + 1, crashes, owner, {_FIRST_SEEN}, {_EXPIRES}, message_id, reply_to,
   correlation_id, headers, history,
   CASE WHEN {_BYTES} > :max_bytes THEN {_BYTES} ELSE CAST(body AS BLOB) END
 FROM message
 WHERE queue = :queue AND queue_time = 1 AND due <= :now AND {_UNEXPIRED} ORDER BY due, id LIMIT :limit"""
 # One statement for the batch: every step of SQLite releases Python's interpreter lock, and under load the thread waits
 # for it after each step.
-_CLAIM = """
+_CRASHES = "CASE WHEN json_valid(crashes) AND json_type(crashes) = 'array' THEN crashes ELSE '[]' END"
+_CLAIM = f"""
 UPDATE message SET
   crashes = CASE WHEN owner IS NULL OR owner = :owner THEN crashes
-    ELSE json_insert(CASE WHEN json_valid(crashes) THEN crashes ELSE '[]' END, '$[#]', deliveries) END,
-  deliveries = deliveries + 1, owner = :owner, first_seen = COALESCE(first_seen, :now), due = :due
+    ELSE json_insert({_CRASHES}, '$[#]', {_DELIVERIES}) END,
+  deliveries = {_DELIVERIES} + 1, owner = :owner, first_seen = {_FIRST_SEEN}, due = :due
 WHERE id IN (SELECT value FROM json_each(:ids))"""
 
 
@@ -138,8 +151,11 @@ class Consuming:
         # Without the write lock: an idle consumer disturbs no writer.
         with self._connections.reading(_CHECK) as connection:
             version, now_ms = connection.data_version(), connection.now_ms()
-            due_ms, has_external = connection.execute(_HEAD, {"queue": queue, "now": now_ms}).fetchall()[0]
-        if has_external:
+            due_ms, is_external, is_id_huge = connection.execute(_HEAD, {"queue": queue, "now": now_ms}).fetchall()[0]
+        if is_id_huge:
+            with self._connections.writing("give messages new ids") as connection:
+                keep_ids_small(connection)
+        if is_external:
             return version, 0.0
         return version, float("inf") if due_ms is None else float(due_ms - now_ms) / 1000
 
@@ -172,6 +188,9 @@ class Consuming:
         # Two statements in the write lock, not one UPDATE ... RETURNING: that returns rows in no order.
         values |= {"limit": limit, "max_bytes": self._claimant.max_body_bytes}
         rows = connection.execute(_READY, values).fetchall()
+        if any(row[0] > MAX_ROW_ID for row in rows):
+            keep_ids_small(connection)
+            rows = connection.execute(_READY, values).fetchall()
         if rows:
             ids = f"[{','.join([str(row[0]) for row in rows])}]"
             values = {"owner": self._claimant.owner, "now": claim.now_ms, "due": claim.due_ms, "ids": ids}

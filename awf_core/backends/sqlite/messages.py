@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from awf_core.backends.sqlite import queue_clock
 from awf_core.backends.sqlite.schema import WALL_MS
 from awf_core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable, LeaseLost, QueueMissing
+from awf_core.json_text import json_or_none
 from awf_core.units import MAX_SPAN_S, format_duration, span_ms
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ _SWEEP_STATE = """
 DELETE FROM state WHERE key IN (
   SELECT key FROM state INDEXED BY state_expires WHERE expires <= :now LIMIT :limit)"""
 _NEW_IDS = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'message' RETURNING seq"
+MAX_ROW_ID = 1 << 53
+"""A larger id was written by an external client; SQLite would soon have none left, and refuse every insert."""
+_FRESH_IDS = range(1 << 50, 1 << 52)
 _SWEEPS = (_SWEEP_MESSAGES, _SWEEP_EXTERNAL, _SWEEP_STATE)
 HELD = "id = ? AND deliveries = ? AND owner IS NOT NULL"
 """The fence: whether a row still is the delivery of (row_id, deliveries).
@@ -116,13 +120,33 @@ def insert(
     connection: QueueConnection, messages: Iterable[Outgoing], now_ms: int, *, keep_s: float | None = None
 ) -> None:
     """Store `messages` in the caller's transaction. Those without an expiry of their own expire after `keep_s`."""
-    connection.executemany(_INSERT, [_row(message, now_ms, keep_s) for message in messages])
+    rows = [_row(message, now_ms, keep_s) for message in messages]
+    if rows:
+        keep_ids_small(connection)
+        connection.executemany(_INSERT, rows)
 
 
 def new_ids(connection: QueueConnection, count: int) -> range:
     """`count` ids that no row has or had, for rows that change theirs in the caller's transaction."""
+    keep_ids_small(connection)
     last: int = connection.execute(_NEW_IDS, (count,)).fetchall()[0][0]
     return range(last - count + 1, last + 1)
+
+
+def keep_ids_small(connection: QueueConnection) -> None:
+    """Give rows with an id over MAX_ROW_ID another one, and let later ids follow it, in the caller's transaction.
+
+    The new ids are at a random place far beyond those in use, because an id must never be used twice. A delivery of
+    such a row is lost, and redelivered.
+    """
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'message'").fetchone()
+    if found is None or found[0] <= MAX_ROW_ID:
+        return
+    huge = [row_id for (row_id,) in connection.execute("SELECT id FROM message WHERE id > ?", (MAX_ROW_ID,))]
+    start = _FRESH_IDS.start + secrets.randbelow(len(_FRESH_IDS))
+    renamed = [(start + index, row_id) for index, row_id in enumerate(huge)]
+    connection.executemany("UPDATE message SET id = ? WHERE id = ?", renamed)
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'message'", (start + len(huge),))
 
 
 def expired_reply_queue(message: Outgoing, path: Path, now_ms: Callable[[], int]) -> BrokerError | None:
@@ -206,12 +230,7 @@ class Sweeper:
 
 def parsed(text: str | None) -> object:
     """The JSON in a column; None where it is none, since an external client may have written anything."""
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    return None if text is None else json_or_none(text)
 
 
 def _row(message: Outgoing, now_ms: int, keep_s: float | None) -> Row:

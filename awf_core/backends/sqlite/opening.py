@@ -124,8 +124,7 @@ def connect(path: Path, *, may_create: bool, busy_timeout_s: float, monotonic: C
     """
     if not path.exists():
         _check_may_create(path, may_create=may_create)
-        path.parent.mkdir(parents=True, exist_ok=True)
-    # The file gets the rights of the process's umask: several users or containers may share a queue.
+        _create_private(path)
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={'rwc' if may_create else 'rw'}",
         uri=True,
@@ -158,6 +157,17 @@ def _check_may_create(path: Path, *, may_create: bool) -> None:
             f"{path}: there is no queue file, and mq.declare forbids creating one",
             hint="set mq.declare to auto, run `awf queue ensure` with it once, or correct mq.sqlite.path",
         )
+
+
+def _create_private(path: Path) -> None:
+    """Create the file, and the directories that are missing, for their owner only.
+
+    Messages may hold what other users must not read. SQLite gives `-wal` and `-shm` the mode of the file.
+    """
+    for directory in reversed([each for each in path.parents if not each.exists()]):
+        directory.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare(connection: QueueConnection, path: Path, busy_timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from awf_core.backends.sqlite.messages import new_ids, read_headers, read_history, to_json
-from awf_core.backends.sqlite.schema import WALL_MS
+from awf_core.backends.sqlite.schema import WALL_MS, bounded
 from awf_core.contract import ItemState, Page, QueueItem, Stats
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ _NOW = f"CASE queue_time WHEN 1 THEN :now ELSE {WALL_MS} END"
 _UNEXPIRED = f"(expires IS NULL OR expires > {_NOW})"
 # By id, which never changes, so that no message is missed or shown twice when due times change between two pages.
 _PAGE = f"""
-SELECT id, due - {_NOW}, created - {_NOW}, attempt, deliveries, owner, message_id, reply_to, correlation_id,
-  headers, source, reason, error, history, dead_at - :now, CAST(body AS BLOB)
+SELECT id, {bounded("due")} - {_NOW}, {bounded("created")} - {_NOW}, attempt, deliveries, owner,
+  message_id, reply_to, correlation_id, headers, source, reason, error, history,
+  {bounded("dead_at")} - :now, CAST(body AS BLOB)
 FROM message WHERE id IN (
   SELECT id FROM message WHERE queue = :queue AND id > :after AND {_UNEXPIRED} ORDER BY id LIMIT :limit)
 ORDER BY id"""
@@ -46,7 +47,7 @@ SELECT
   (SELECT COUNT(*) FROM message WHERE {later}),
   (SELECT COUNT(*) FROM {unseen} AND {later} AND owner IS NULL),
   (SELECT COUNT(*) FROM message INDEXED BY message_held WHERE {later} AND owner IS NOT NULL),
-  (SELECT {now} - MIN(created) FROM (
+  (SELECT {now} - {bounded("MIN(created)")} FROM (
     SELECT created FROM message WHERE {due} AND (expires IS NULL OR expires > {now}) ORDER BY due, id LIMIT 1000))"""
 
 
@@ -65,7 +66,7 @@ SELECT id FROM message WHERE id IN (SELECT value FROM json_each(:ids)) AND {_FRE
 # The row gets a new id, and its counters start again: no old receipt is valid for it.
 _MOVE = f"""
 UPDATE message SET id = :new_id, queue = :target, due = :now, created = :now, queue_time = 1, attempt = 1,
-  deliveries = 0, crashes = NULL, owner = NULL, first_seen = NULL, expires = :now + expires - {_NOW},
+  deliveries = 0, crashes = NULL, owner = NULL, first_seen = NULL, expires = :now + {bounded("expires")} - {_NOW},
   message_id = COALESCE(message_id, 'sqlite-' || :store || '-' || id), source = NULL, reason = NULL, error = NULL,
   dead_at = NULL
 WHERE id = :id"""

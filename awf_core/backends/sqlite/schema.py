@@ -22,6 +22,19 @@ OLDEST_SQLITE = (3, 38, 0)  # STRICT tables, RETURNING, JSON functions
 WALL_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 """The wall clock of the host in SQL, as in the defaults of `due` and `created`: epoch milliseconds."""
 
+LARGEST = 1 << 52
+"""The largest number that a row can mean: as milliseconds, 140,000 years."""
+
+
+def bounded(column: str, least: int = 0) -> str:
+    """`column` in SQL, between `least` and LARGEST.
+
+    Any client may write any 64-bit number. Beyond them SQLite calculates with floating-point numbers, which the table
+    refuses, and the whole statement fails for one row.
+    """
+    return f"MAX({least}, MIN({column}, {LARGEST}))"
+
+
 # body is ANY: a STRICT BLOB column would refuse an external client's INSERT of text. It comes last: SQLite reads a
 # column behind a large body by walking through the body. AUTOINCREMENT: an id is never used twice, so an old receipt
 # can't match.

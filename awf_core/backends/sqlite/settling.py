@@ -21,6 +21,7 @@ from awf_core.backends.sqlite.messages import (
     storable,
     to_json,
 )  # fmt: skip
+from awf_core.backends.sqlite.schema import bounded
 from awf_core.contract import Ack, DeadLetter, Delivery, Nack, Outgoing, StateEntry
 from awf_core.errors import BrokerError, BrokerUnavailable
 from awf_core.units import span_ms
@@ -41,7 +42,8 @@ DELETE FROM message
 WHERE {_ALL_HELD}"""
 _EXTEND_ALL = f"UPDATE message SET due = :due WHERE {_ALL_HELD}"
 _EXTEND = f"UPDATE message SET due = ? WHERE {HELD}"
-_RELEASE = f"UPDATE message SET owner = NULL, due = ?, history = ?, attempt = attempt + ? WHERE {HELD}"
+_RELEASE = f"""
+UPDATE message SET owner = NULL, due = ?, history = ?, attempt = {bounded("attempt", 1)} + ? WHERE {HELD}"""
 # The delivery was counted as a crash, and its owner turns out to live. A second time there is nothing to take back.
 _TAKE_BACK = """
 UPDATE message SET crashes = (SELECT json_group_array(value) FROM json_each(crashes) WHERE value <> :deliveries)

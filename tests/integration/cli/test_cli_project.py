@@ -63,6 +63,32 @@ def test_list_shows_workflows_and_which_do_not_load(project: Project, cli: Calla
     assert rows[1].split()[:2] == ["hello", "Greets."]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "states: !!timestamp " + "9" * 5000 + "h",
+        "states: !!int 9h",
+        "name: [",
+        "\xff\x00",
+        "states: &a [*a]",
+        "[" * 1500,
+        "name: a\nstates: {initial: a, a: {type: !!binary " + "=" * 9 + "}}",
+    ],
+)
+def test_no_file_hides_the_other_workflows(project: Project, cli: Callable[..., Ended], text: str) -> None:
+    project.workflow("good", "true")
+    (project.awf / "workflows" / "bad.yaml").write_text(text, encoding="latin-1")
+
+    ended = cli("list")
+
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    _, bad, good = ended.stdout.splitlines()
+    assert bad.startswith("bad   does not load: ")
+    assert "internal error" not in bad
+    assert len(bad) < 1000
+    assert good.startswith("good")
+
+
 def test_an_empty_list_names_the_directories_that_were_searched(cli: Callable[..., Ended]) -> None:
     ended = cli("list")
 
