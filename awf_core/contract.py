@@ -111,7 +111,11 @@ class Remember:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ack:
-    """The delivery is done. `replies` are published before, or atomically with, the ack; `remember` likewise."""
+    """The delivery is done. `replies` are published before, or atomically with, the ack; `remember` likewise.
+
+    A producer chose the queues of `replies`. A backend creates them as `reply` queues where they are missing, and
+    refuses a queue that any process has ensured as a `work` or `dead` queue.
+    """
 
     delivery: Delivery
     replies: Sequence[Outgoing] = ()

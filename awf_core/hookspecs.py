@@ -78,6 +78,8 @@ class BackendSpecs:
 
         Check first; create only what is missing and allowed (`BackendContext.declare`); never change what exists.
         `dead_letter` names the dead-letter queue that goes with a work queue, None = messages are discarded.
+        The role is noted where other processes see it, so that no reply goes to a `work` or `dead` queue; the latest
+        note counts. Without the right to declare, nothing is noted.
         Idempotent. Raises QueueMissing where it is absent and may not be created, BrokerMisconfigured where it exists
         with other properties, naming the difference.
         """
@@ -114,7 +116,8 @@ class BackendSpecs:
 
         Per item: LeaseLost when the lease of the delivery ended (nothing of it was published where
         `capabilities.atomic_settle`); Unroutable, QueueMissing or BodyTooLarge when a reply can't be delivered, and
-        then the delivery is *not* acked. An ack repeated for a delivery already acked may answer None or LeaseLost.
+        then the delivery is *not* acked. A reply to a queue that was ensured as `work` or `dead` is Unroutable. An
+        ack repeated for a delivery already acked may answer None or LeaseLost.
         """
 
     @hookspec(firstresult=True)

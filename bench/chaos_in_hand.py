@@ -107,8 +107,9 @@ class Chaos:
         self._config = self.project.configure("workers", {**mq, **self.side.settings(for_workers=True)})
         self._own = self.project.configure("own", {**mq, **self.side.settings(for_workers=False)})
         with self.mq() as mq_of_ours:
-            for queue in (WORK, OTHER, RESULTS):
+            for queue in (WORK, OTHER):
                 mq_of_ours.ensure(queue, "work", dead_letter=DEAD)
+            mq_of_ours.ensure(RESULTS, "reply")
             mq_of_ours.ensure(DEAD, "dead")
         self._workers = [self._worker() for _ in range(self._size)]
 

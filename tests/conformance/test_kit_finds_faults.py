@@ -31,6 +31,8 @@ FOUND_BY = {
     "forget_fencing": "D3",
     "accept_forged_receipts": "B9",
     "ack_without_reply": "F3",
+    "answer_any_queue": "F13",
+    "answer_dead_letter_queue": "F13",
     "ack_all_before": "B3",
     "ack_forgets": "B7",
     "count_releases": "C4",

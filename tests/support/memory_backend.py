@@ -15,7 +15,7 @@ from memory_store import MAX_BODY_BYTES, MAX_DELAY_S, Claimant, Entry, Store
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from awf_core.contract import Ack, Capabilities, DeadLetter, Nack, Page, Stats
-from awf_core.errors import BrokerError, LeaseLost
+from awf_core.errors import BrokerError, LeaseLost, Unroutable
 from awf_core.hookspecs import hookimpl
 from awf_core.units import DurationS
 
@@ -112,7 +112,7 @@ class Backend:
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        pass
+        self.store.roles[queue] = role
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
@@ -246,12 +246,23 @@ class Backend:
         results: list[BrokerError | None] = []
         with store.changed:
             for item in items:
+                misfit = None if isinstance(item, Nack) else _misfit(store, item)
+                if misfit is not None:
+                    results.append(misfit)
+                    continue
                 entry = store.held(item.delivery)
                 if entry is not None:
                     end(store, entry, item)
                 results.append(None if entry is not None else _lost(item.delivery))
             store.changed.notify_all()
         return results
+
+
+def _misfit(store: Store, item: Ack | DeadLetter) -> BrokerError | None:
+    queue = next((reply.queue for reply in item.replies if not store.is_for_replies(reply.queue)), None)
+    if queue is None:
+        return None
+    return Unroutable(f"memory: no reply can be published to {queue!r}: it is a {store.roles[queue]} queue")
 
 
 def _lost(delivery: Delivery) -> LeaseLost:

@@ -117,6 +117,20 @@ class AckWithoutReply(Store):
         pass
 
 
+class AnswerAnyQueue(Store):
+    """A reply may feed a queue whose messages are run."""
+
+    def is_for_replies(self, queue: str) -> bool:
+        return True
+
+
+class AnswerDeadLetterQueue(Store):
+    """A reply may go to a dead-letter queue."""
+
+    def is_for_replies(self, queue: str) -> bool:
+        return self.roles.get(queue) != "work"
+
+
 class AckAllBefore(Store):
     """An ack also acks earlier deliveries."""
 
@@ -258,6 +272,8 @@ FAULTS: dict[str, type[Store] | None] = {
     "forget_fencing": ForgetFencing,
     "accept_forged_receipts": AcceptForgedReceipts,
     "ack_without_reply": AckWithoutReply,
+    "answer_any_queue": AnswerAnyQueue,
+    "answer_dead_letter_queue": AnswerDeadLetterQueue,
     "ack_all_before": AckAllBefore,
     "ack_forgets": AckForgets,
     "count_releases": CountReleases,

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from awf_core.contract import DeadLetter, Delivery, ItemState, Nack, Outgoing, QueueItem, Remember, StateEntry, Stats
+from awf_core.contract import (
+    DeadLetter,
+    Delivery,
+    ItemState,
+    Nack,
+    Outgoing,
+    QueueItem,
+    Remember,
+    Role,
+    StateEntry,
+    Stats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +84,7 @@ class Store:
     lease_s: float
     entries: dict[int, Entry] = field(default_factory=dict)
     state: dict[str, tuple[str, float]] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     ids: count[int] = field(default_factory=lambda: count(1))
     now: Callable[[], float] = time.monotonic
@@ -160,6 +172,10 @@ class Store:
     def answer(self, replies: Sequence[Outgoing], ttl_s: float) -> None:
         for reply in replies:
             self.put(replace(reply, expires_s=ttl_s if reply.expires_s is None else reply.expires_s))
+
+    def is_for_replies(self, queue: str) -> bool:
+        """Whether a reply may go there: not where messages are run or dead-lettered."""
+        return self.roles.get(queue, "reply") == "reply"
 
     def remove(self, entry: Entry) -> None:
         del self.entries[entry.id]

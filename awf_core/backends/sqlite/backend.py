@@ -20,6 +20,7 @@ from awf_core.backends.sqlite.failures import os_error
 from awf_core.backends.sqlite.messages import Publishing, Sweeper
 from awf_core.backends.sqlite.opening import refuse_network
 from awf_core.backends.sqlite.operating import Operating
+from awf_core.backends.sqlite.roles import Roles
 from awf_core.backends.sqlite.settling import Settling
 from awf_core.backends.sqlite.state import State
 from awf_core.contract import Capabilities
@@ -101,8 +102,9 @@ class Backend:
         claimant = Claimant(owner=context.instance, lease_s=lease_s, max_body_bytes=context.max_body_bytes)
         self._publishing = Publishing(self._connections, self._waker, sweeper)
         self._consuming = Consuming(self._connections, self._waker, claimant, context.clock)
+        self._roles = Roles(self._connections, may_write=context.declare == "auto")
         self._settling = Settling(
-            self._connections, self._waker, sweeper, lease_s=lease_s, reply_ttl_s=context.reply_ttl_s
+            self._connections, self._waker, sweeper, self._roles, lease_s=lease_s, reply_ttl_s=context.reply_ttl_s
         )
         self._operating = Operating(self._connections, self._waker, context.clock)
         self._state = State(self._connections, sweeper)
@@ -130,10 +132,11 @@ class Backend:
         self._connections.close()
 
     @hookimpl
-    def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:  # noqa: ARG002 - all queues are alike
-        """Check that the file is there: every name is a queue. Raises QueueMissing."""
-        with self._connections.reading("open the queue"):
-            pass
+    def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
+        """Note what `queue`, and its dead-letter queue, are for; every name is a queue. Raises QueueMissing."""
+        self._roles.note(queue, role)
+        if dead_letter is not None:
+            self._roles.note(dead_letter, "dead")
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:

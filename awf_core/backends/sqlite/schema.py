@@ -123,7 +123,14 @@ CREATE TABLE clock(
 ) STRICT;
 """
 
-STEPS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+CREATE TABLE queue(
+  name TEXT PRIMARY KEY,
+  role TEXT NOT NULL         -- work, dead or reply: no result goes to the first two
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(STEPS)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from awf_core.backends.sqlite.connection import Connections, Waker
     from awf_core.backends.sqlite.opening import QueueConnection
+    from awf_core.backends.sqlite.roles import Roles
 
 _ACK = f"DELETE FROM message WHERE {HELD}"
 # {row id: deliveries}; not `->>`, which reads "12" as an array index.
@@ -68,11 +69,19 @@ class Settling:
     """The ends of deliveries of one process from one queue file. Thread-safe."""
 
     def __init__(
-        self, connections: Connections, waker: Waker, sweeper: Sweeper, *, lease_s: float, reply_ttl_s: float
+        self,
+        connections: Connections,
+        waker: Waker,
+        sweeper: Sweeper,
+        roles: Roles,
+        *,
+        lease_s: float,
+        reply_ttl_s: float,
     ) -> None:
         self._connections = connections
         self._waker = waker
         self._sweeper = sweeper
+        self._roles = roles
         self._lease_s = lease_s
         self._reply_ttl_s = reply_ttl_s
 
@@ -102,7 +111,7 @@ class Settling:
 
     def ack(self, acks: Sequence[Ack]) -> list[BrokerError | None]:
         """Remove the messages; replies and `remember` become visible in the same instant."""
-        problems = [self._reply_problem(ack.replies) for ack in acks]
+        problems = self._reply_problems([ack.replies for ack in acks])
         if not any(problems) and self._ack_all(acks):
             return problems
         return self._settle("acknowledge", acks, problems, _ack)
@@ -113,10 +122,14 @@ class Settling:
 
     def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> list[BrokerError | None]:
         """Move the messages to their dead-letter queues."""
-        problems = [self._reply_problem(each.replies) for each in dead_letters]
+        problems = self._reply_problems([each.replies for each in dead_letters])
         return self._settle("dead-letter", dead_letters, problems, _dead_letter)
 
-    def _reply_problem(self, replies: Sequence[Outgoing]) -> BrokerError | None:
+    def _reply_problems(self, batches: Sequence[Sequence[Outgoing]]) -> list[BrokerError | None]:
+        misfits = self._roles.problems(batches)
+        return [misfit or self._expired(replies) for misfit, replies in zip(misfits, batches, strict=True)]
+
+    def _expired(self, replies: Sequence[Outgoing]) -> BrokerError | None:
         path, now_ms = self._connections.path, self._connections.now_ms
         found = (expired_reply_queue(reply, path, now_ms) for reply in replies)
         return next((error for error in found if error is not None), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from awf_core.contract import Ack, Outgoing, Remember, StateEntry
+from awf_core.contract import Ack, DeadLetter, Outgoing, Remember, StateEntry
 from awf_core.errors import BodyTooLarge, BrokerError, QueueMissing, Unroutable
 from awf_core.testing.actions import ack, assert_quiet, drain, finish, nack, numbered, publish, send, take_one
 from awf_core.testing.eventually import eventually
@@ -95,6 +95,29 @@ class Replies:
             assert isinstance(answer, UNDELIVERABLE)
             nack(mq, delivery)
             assert take_one(mq, kit.names.work).body == b"x"
+
+    @case("F13")
+    def test_a_reply_never_goes_to_a_work_queue_or_a_dead_letter_queue(self, kit: Kit) -> None:
+        """F13: the answer is Unroutable, and neither the reply is published nor the message settled."""
+        producer, mq = kit.mq(), kit.mq(worker="kit-2")
+        send(producer, kit.names.work, b"x")
+        delivery = take_one(mq, kit.names.work)
+
+        for refused in (kit.names.other, kit.names.dead, kit.names.undeliverable):
+            replies = [Outgoing(queue=refused, body=b"answer")]
+            answers = [
+                *mq.ack([Ack(delivery=delivery, replies=replies)]),
+                *mq.dead_letter(
+                    [DeadLetter(delivery=delivery, queue=kit.names.dead, reason="r", error="e", replies=replies)]
+                ),
+            ]
+            assert [type(answer) for answer in answers] == [Unroutable, Unroutable], f"{refused}: {answers}"
+            assert refused in str(answers[0])
+
+        assert_quiet(mq, kit.names.other)
+        assert_quiet(mq, kit.names.dead)
+        ack(mq, delivery, replies=[Outgoing(queue=kit.names.replies, body=b"answer")])
+        assert take_one(mq, kit.names.replies).body == b"answer"
 
     @case("F4b", "max_body_bytes")
     def test_a_message_whose_reply_is_over_the_limit_is_not_acked(self, kit: Kit) -> None:

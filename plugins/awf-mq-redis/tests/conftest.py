@@ -319,9 +319,12 @@ class Site:
         return sorted(json.loads(body)["message_id"] for body in client.lrange("results", 0, -1))
 
     def assert_settled(self, *, client=None):
-        """Nothing is left in any key but results."""
-        client = client or self.client
-        eventually(lambda: client.keys() == [b"results"], what="the queue's keys are gone")
+        """Nothing is left in any key but results, and what the queues are for."""
+        eventually(lambda: self.keys(client) == [b"results"], what="the queue's keys are gone")
+
+    def keys(self, client=None):
+        """All keys that hold messages, or anything about them."""
+        return [key for key in (client or self.client).keys() if not key.endswith(b":role")]  # noqa: SIM118
 
     def close(self):
         for worker in self.workers:

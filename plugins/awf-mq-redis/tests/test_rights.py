@@ -12,7 +12,17 @@ from awf_core.errors import BrokerMisconfigured, LeaseLost
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 RIGHTS = re.findall(r"-@all|\+[a-z|]+", README.partition("ACL SETUSER worker")[2].partition("```")[0])
-KEYS = ["~work", "~{work}:*", "~dead", "~{dead}:*", "~results", "~awf-reply-*", "~{awf-reply-*}:*", "~awf:state:*"]
+KEYS = [
+    "~work",
+    "~{work}:*",
+    "~dead",
+    "~{dead}:*",
+    "~results",
+    "~{results}:*",
+    "~awf-reply-*",
+    "~{awf-reply-*}:*",
+    "~awf:state:*",
+]
 
 
 @pytest.fixture

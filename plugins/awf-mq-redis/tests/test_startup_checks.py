@@ -58,10 +58,11 @@ def test_a_key_that_changes_its_type_later_is_named_and_nothing_is_changed(backe
     assert external.exists("answers") == 0
 
 
-def test_ensuring_a_queue_leaves_no_key(backend, external):
+def test_ensuring_a_queue_leaves_only_what_it_is_for(backend, external):
     backend.awf_mq_ensure("work", "work", "dead")
 
-    assert external.keys() == []
+    assert sorted(external.keys()) == [b"{dead}:role", b"{work}:role"]
+    assert external.mget("{dead}:role", "{work}:role") == [b"dead", b"work"]
 
 
 def test_a_queue_that_is_in_use_can_be_ensured(backend, external, take):

@@ -59,7 +59,7 @@ def test_plain_pushes_are_run_and_their_results_popped_as_plain_json(awf, extern
         (f"m{number}", "completed", f"hi w{number}\n") for number in range(5)
     ]
     assert {r["metadata"]["correlation_id"] for r in results} == {f"c{number}" for number in range(5)}
-    assert external.keys() == []
+    assert [key for key in external.keys() if not key.endswith(b":role")] == []  # noqa: SIM118
 
 
 def test_a_message_that_cannot_be_run_is_dead_lettered_answered_and_can_be_replayed(awf, external):

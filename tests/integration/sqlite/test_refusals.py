@@ -86,7 +86,7 @@ def test_a_newer_schema_is_refused(make_backend, tmp_path, backend):
     backend.awf_mq_close()
     file_with(backend.path, "PRAGMA user_version = 99")
 
-    with refused(BrokerMisconfigured, "schema version 99; this one knows 2", "upgrade awf-core"):
+    with refused(BrokerMisconfigured, "schema version 99; this one knows 3", "upgrade awf-core"):
         make_backend()
 
 

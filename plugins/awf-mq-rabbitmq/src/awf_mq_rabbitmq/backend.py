@@ -21,6 +21,7 @@ from awf_mq_rabbitmq.moving import Moving
 from awf_mq_rabbitmq.names import RESERVED
 from awf_mq_rabbitmq.publishing import Publishing
 from awf_mq_rabbitmq.replies import DirectReplies, DirectReply, ReplyProbe, new_reply_queue
+from awf_mq_rabbitmq.roles import Roles
 from awf_mq_rabbitmq.settings import RabbitMqSettings, Target, parse_url
 from awf_mq_rabbitmq.settling import Answers, Settling
 from awf_mq_rabbitmq.topology import Topology
@@ -82,6 +83,7 @@ class Backend:
         """Check for the queue, declare it where it is missing and may be declared, and check the right to publish."""
         parts = self._now()
         parts.topology.ensure(queue, role, dead_letter)
+        parts.roles.note(queue, role)
         parts.publishing.check_rights()
 
     @hookimpl
@@ -206,7 +208,8 @@ class Parts:
         connection = self.consuming.connection
         self.topology = Topology(connection, settings, context.declare, on_missing=self.consuming.renew)
         self.publishing = Publishing(target, self.topology, self._probe)
-        self.settling, self.early_ack = _settling(target, context, connection, self.publishing)
+        self.roles = Roles(connection, may_declare=self.topology.may_declare)
+        self.settling, self.early_ack = _settling(target, context, connection, self.publishing, self.roles)
         self.evidence = CrashEvidence(connection, self.publishing, self.topology)
         self.moving = Moving(connection, self.publishing, self.topology, settings, self.evidence)
         self.direct = DirectReplies(self.publishing.connection)
@@ -256,10 +259,10 @@ class Parts:
 
 
 def _settling(
-    target: Target, context: BackendContext, connection: Connection, publishing: Publishing
+    target: Target, context: BackendContext, connection: Connection, publishing: Publishing, roles: Roles
 ) -> tuple[Settling, EarlyAck | None]:
     """The part that settles, and the same again where it may acknowledge before."""
-    arguments = (connection, publishing, context.clock, context.reply_ttl_s)
+    arguments = (connection, publishing, roles, context.clock, context.reply_ttl_s)
     directory, is_on = target.path(target.settings.journal), target.settings.ack == "on_accept"
     if not is_on and not directory.is_dir():
         return Settling(*arguments), None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pika import exceptions as px
 from pika import spec
 
-from awf_core.errors import BrokerError
+from awf_core.errors import BrokerError, QueueMissing
 from awf_mq_rabbitmq.failures import broker_error, closed_error, timeout_error
 from awf_mq_rabbitmq.messages import Received
 
@@ -70,6 +70,33 @@ class Channel:
             f"declare queue {queue!r}",
             lambda channel, done: channel.queue_declare(queue, durable=True, arguments=dict(arguments), callback=done),
         )
+
+    def has_exchange(self, exchange: str) -> bool:
+        """Whether there is such an exchange. Where there is none, the broker closes this channel."""
+        try:
+            self._step(
+                f"check exchange {exchange!r}",
+                lambda channel, done: channel.exchange_declare(exchange, passive=True, callback=done),
+            )
+        except QueueMissing:
+            return False
+        return True
+
+    def bind_marker(self, exchange: str, queue: str) -> None:
+        """Declare an exchange that the broker deletes together with `queue`."""
+        doing = f"declare exchange {exchange!r}"
+        self._step(
+            doing,
+            lambda channel, done: channel.exchange_declare(
+                exchange, "fanout", durable=True, auto_delete=True, callback=done
+            ),
+        )
+        self._step(doing, lambda channel, done: channel.queue_bind(queue, exchange, callback=done))
+
+    def delete_exchange(self, exchange: str) -> None:
+        """Delete it, if it is there."""
+        doing = f"delete exchange {exchange!r}"
+        self._step(doing, lambda channel, done: channel.exchange_delete(exchange, callback=done))
 
     def get(self, queue: str) -> Got | None:
         """The next message of `queue`, None where there is none."""

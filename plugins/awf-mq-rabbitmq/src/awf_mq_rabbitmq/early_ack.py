@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from awf_mq_rabbitmq.connection import Connection
     from awf_mq_rabbitmq.consumer_channel import UnackedDelivery
     from awf_mq_rabbitmq.publishing import Publishing
+    from awf_mq_rabbitmq.roles import Roles
 
 CHECK_EVERY_S = 10.0
 """How often to check for journals of workers that are gone."""
@@ -69,13 +70,14 @@ class EarlyAck(Settling):
         self,
         connection: Connection,
         publishing: Publishing,
+        roles: Roles,
         clock: Clock,
         reply_ttl_s: float,
         *,
         directory: Path,
         is_on: bool,
     ) -> None:
-        super().__init__(connection, publishing, clock, reply_ttl_s)
+        super().__init__(connection, publishing, roles, clock, reply_ttl_s)
         self._directory = directory
         self._is_on = is_on
         self._lock = threading.Lock()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from awf_core.contract import Delivery, Outgoing
     from awf_mq_rabbitmq.connection import Connection
     from awf_mq_rabbitmq.publishing import PendingPublish, Publishing
+    from awf_mq_rabbitmq.roles import Roles
 
     Make = Callable[[], PendingPublish]
     End = Callable[[ConsumerChannel, Sequence[UnackedDelivery]], BaseException | None]
@@ -40,9 +41,12 @@ Item = TypeVar("Item", Ack, Nack, DeadLetter)
 class Settling:
     """Ends deliveries that came by `connection`. Thread-safe."""
 
-    def __init__(self, connection: Connection, publishing: Publishing, clock: Clock, reply_ttl_s: float) -> None:
+    def __init__(
+        self, connection: Connection, publishing: Publishing, roles: Roles, clock: Clock, reply_ttl_s: float
+    ) -> None:
         self._connection = connection
         self._publishing = publishing
+        self._roles = roles
         self._clock = clock
         self._reply_ttl_s = reply_ttl_s
 
@@ -96,9 +100,10 @@ class Settling:
         ours: dict[int, UnackedDelivery] = {}
         for n, item in enumerate(items):
             found = self._unacked(item.delivery)
-            if isinstance(found, LeaseLost):
-                answers[n] = found
-            else:
+            problem = found if isinstance(found, LeaseLost) else self._misfit(item)
+            if problem is not None:
+                answers[n] = problem
+            elif isinstance(found, UnackedDelivery):
                 ours[n] = found
         now = time.monotonic()
         for delivery in ours.values():
@@ -111,6 +116,15 @@ class Settling:
             answers[n] = answers[n] or error
         self._acknowledge_some({n: ours[n] for n in waiting if answers[n] is None}, answers)
         return answers
+
+    def _misfit(self, item: Ack | Nack | DeadLetter) -> BrokerError | None:
+        """Why a reply can't go where it should. Asked before anything of the item is published."""
+        try:
+            for reply in () if isinstance(item, Nack) else item.replies:
+                self._roles.check(reply.queue)
+        except BrokerError as error:
+            return error
+        return None
 
     def _acknowledge_some(self, deliveries: dict[int, UnackedDelivery], answers: Answers) -> None:
         if deliveries:

@@ -12,7 +12,7 @@ from awf_core.hookspecs import hookimpl
 from awf_core.outgoing import OutgoingRules
 from awf_core.units import MAX_SPAN_S, span_ms
 from awf_mq_redis.browse import Browsing
-from awf_mq_redis.checks import check_queue, check_server
+from awf_mq_redis.checks import check_queue, check_server, note_role
 from awf_mq_redis.claim import Claims
 from awf_mq_redis.cluster import ClusterTransport
 from awf_mq_redis.connection import MAX_BATCH, RedisConnection, ServerTransport
@@ -112,8 +112,12 @@ class Backend:
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        """Check that the keys are a queue's or don't exist, and that this user has the rights. Creates nothing."""
+        """Check that the keys are a queue's or don't exist, and that this user has the rights; note its role."""
         check_queue(self._connection, queue, role, dead_letter, may_write=self._may_write)
+        if self._may_write:
+            note_role(self._connection, queue, role)
+            if dead_letter is not None:
+                note_role(self._connection, dead_letter, "dead")
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:

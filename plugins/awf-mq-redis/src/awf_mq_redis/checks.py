@@ -107,6 +107,20 @@ def check_queue(
             _check_writable(connection, queue, key)
 
 
+def note_role(connection: RedisConnection, queue: str, role: Role) -> None:
+    """Note what `queue` is for, so that no worker publishes a reply to a queue for something else.
+
+    Logs a warning where that can't be stored: this worker refuses its own queues all the same.
+    """
+    key = connection.keys(queue).role
+    try:
+        connection.call(f"note what queue {queue!r} is for", key, "SET", key, role)
+    except BrokerUnavailable:
+        raise
+    except BrokerError as error:
+        log.warning("%s: other workers may publish results to %r: %s", connection.where, queue, error)
+
+
 def _check_kinds(connection: RedisConnection, queue: str, expected: dict[str, str]) -> None:
     doing = f"use queue {queue!r}"
     answers = connection.each(doing, [(key, ("TYPE", key)) for key in expected])

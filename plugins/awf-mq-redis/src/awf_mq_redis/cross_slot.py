@@ -74,9 +74,8 @@ class CrossSlotPublish:
     def _push(self, reply: Outgoing) -> None:
         arguments = reply_arguments(reply, self._reply_ttl_s)
         doing = f"publish to {reply.queue!r}"
-        word = text(
-            self._connection.run(doing, "push_replies", [self._connection.prefix + reply.queue], 1, 1, *arguments)
-        )
+        keys = self._connection.keys(reply.queue)
+        word = text(self._connection.run(doing, "push_replies", [keys.ready, keys.role], 1, 1, 2, *arguments))
         if word != "ok":
             raise refused_reply(word, self._connection.where)
 

@@ -226,7 +226,7 @@ def lease_lost(delivery: Delivery, where: str) -> LeaseLost:
 
 
 def refused_reply(answer: str, where: str) -> Unroutable | QueueMissing:
-    """The error for a script's answer `type <found> <key>` or `expired <key>` about a reply queue."""
+    """The error for a script's answer on a reply queue: `type <found> <key>`, `role <role> <key>`, `expired <key>`."""
     kind, _, rest = answer.partition(" ")
     if kind == "expired":
         return QueueMissing(
@@ -234,6 +234,11 @@ def refused_reply(answer: str, where: str) -> Unroutable | QueueMissing:
             hint="its client waits no more: give the client a longer timeout, or name a list in reply_to",
         )
     found, _, key = rest.partition(" ")
+    if kind == "role":
+        return Unroutable(
+            f"{where}: no reply can be published to {key!r}: it is a {found} queue",
+            hint="reply_to has to name a list for results; `awf queue ensure --role reply` makes one of it",
+        )
     return Unroutable(
         f"{where}: no reply can be published to {key!r}: the key holds a {found}, not a list",
         hint="reply_to has to name a list, or a key that doesn't exist",

@@ -15,6 +15,7 @@ from redis.crc import key_slot
 
 PARTS = ("claiming", "due", "lease", "body", "meta", "past", "dlqs", "sources", "clock")
 PROBE_PART = "probe"
+ROLE_PART = "role"
 STATE_PREFIX = "awf:state:"
 MAX_QUEUE_NAME_BYTES = 1024
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
@@ -29,6 +30,7 @@ class QueueKeys:
     dlqs      the dead-letter queues that hold messages of this queue
     sources   where this is a dead-letter queue: how many of its messages came from which queue
     probe     the key that rights are tried on
+    role      the key that says what the queue is for, `work`, `dead` or `reply`; absent = it was never ensured
     """
 
     ready: str
@@ -37,6 +39,7 @@ class QueueKeys:
     dlqs: str
     sources: str
     probe: str
+    role: str
     slot: int
 
 
@@ -54,6 +57,7 @@ def queue_keys(queue: str, prefix: str) -> QueueKeys:
         dlqs=base + "dlqs",
         sources=base + "sources",
         probe=base + PROBE_PART,
+        role=base + ROLE_PART,
         slot=slot_of(ready),
     )
 
@@ -70,7 +74,7 @@ def state_key(key: str, prefix: str) -> str:
 
 def reserved_names(prefix: str) -> tuple[str, ...]:
     """Patterns of the queue names whose key is one that this backend keeps for itself."""
-    parts = "|".join((*PARTS, PROBE_PART))
+    parts = "|".join((*PARTS, PROBE_PART, ROLE_PART))
     # A tag in the prefix is a tag in every key, and then no brace is in the name.
     tagged = (rf".*::(?:{parts})",) if _TAG.match(prefix) else ()
     return (rf".*\}}(?:.*:)?:(?:{parts})", f"{STATE_PREFIX}.*", *tagged)

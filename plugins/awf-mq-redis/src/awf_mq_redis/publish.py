@@ -100,10 +100,10 @@ class Publishing:
         return None
 
     def _reply(self, batch: Batch) -> None:
-        arguments = [part for message in batch.messages for part in (1, *reply_arguments(message, 0.0))]
-        keys = [self._connection.prefix + batch.queue]
-        doing = f"publish to {batch.queue!r}"
-        answer = text(self._connection.run(doing, "push_replies", keys, len(batch.messages), *arguments))
+        arguments = [part for message in batch.messages for part in (1, 2, *reply_arguments(message, 0.0))]
+        keys = self._connection.keys(batch.queue)
+        script_keys, doing = [keys.ready, keys.role], f"publish to {batch.queue!r}"
+        answer = text(self._connection.run(doing, "push_replies", script_keys, len(batch.messages), *arguments))
         if answer != "ok":
             raise refused_reply(answer, self._connection.where)
 

@@ -18,7 +18,7 @@ from awf_mq_redis.claim import Receipt, receipt_of
 from awf_mq_redis.connection import MAX_BATCH, text
 from awf_mq_redis.failures import bad_span, lease_lost, refused_reply
 from awf_mq_redis.history import history_text
-from awf_mq_redis.keys import reply_queue_ends_ms, state_key, storable
+from awf_mq_redis.keys import queue_keys, reply_queue_ends_ms, state_key, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -202,7 +202,7 @@ class Batches:
         kind, _, rest = word.partition(" ")
         if kind == "ok" or word == done:
             return None
-        if kind in ("type", "expired"):
+        if kind in ("type", "expired", "role"):
             return refused_reply(word, self._connection.where)
         if kind == "err":
             return self._connection.error(ResponseError(rest), doing)
@@ -259,8 +259,9 @@ class ReplyKeys:
         return found
 
     def arguments(self, replies: Sequence[Outgoing]) -> list[Argument]:
-        """`count`, then `position, keep_ms, ends_ms, body` of each reply."""
+        """`count`, then `position, role's position, keep_ms, ends_ms, body` of each reply."""
         arguments: list[Argument] = [len(replies)]
         for reply in replies:
-            arguments += (self.position(self.prefix + reply.queue), *reply_arguments(reply, self.keep_s))
+            keys = queue_keys(reply.queue, self.prefix)
+            arguments += (self.position(keys.ready), self.position(keys.role), *reply_arguments(reply, self.keep_s))
         return arguments

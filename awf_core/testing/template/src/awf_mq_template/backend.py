@@ -29,7 +29,7 @@ from awf_core.contract import (
     Role,
     Stats,
 )  # fmt: skip
-from awf_core.errors import BrokerError, LeaseLost
+from awf_core.errors import BrokerError, LeaseLost, Unroutable
 from awf_core.units import DurationS
 from awf_mq_template.files import MAX_QUEUE_NAME_BYTES, NS, Entry, Files, system_errors
 
@@ -96,8 +96,10 @@ class Backend:
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
-        """Create the queue's directory."""
+        """Create the queue's directory, and note what the queue is for."""
         self._files.queue(queue)
+        if self._files.role(queue) != role:
+            self._files.note_role(queue, role)
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:
@@ -218,13 +220,22 @@ class Backend:
 
     def _finish(self, delivery: Delivery, replies: Sequence[Outgoing]) -> None:
         entry = _receipt(delivery)
+        self._check_replies(replies)
         self._files.extend(entry, until=self._now() + self._lease_s)
         for reply in replies:
             self._publish(reply)
         self._files.remove(entry)
 
+    def _check_replies(self, replies: Sequence[Outgoing]) -> None:
+        """A producer chooses where replies go, so they must not feed a queue that is for anything else."""
+        for reply in replies:
+            role = self._files.role(reply.queue)
+            if role not in (None, "reply"):
+                raise Unroutable(f"no reply can be published to {reply.queue!r}: it is a {role} queue")
+
     def _dead_letter(self, item: DeadLetter) -> None:
         entry = _receipt(item.delivery)
+        self._check_replies(item.replies)
         self._files.extend(entry, until=self._now() + self._lease_s)
         content = entry.read()
         content["history"] = [dict(each) for each in item.history]

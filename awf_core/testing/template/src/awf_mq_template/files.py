@@ -87,6 +87,22 @@ class Files:
                 directory.mkdir(parents=True, exist_ok=True)
         return directory
 
+    def note_role(self, name: str, role: str) -> None:
+        """Note what a queue is for; the latest note counts."""
+        file = self._role_file(name)
+        with system_errors(file, "note what the queue is for"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(role, encoding="utf-8")
+
+    def role(self, name: str) -> str | None:
+        """What a queue is for; None where no note says so."""
+        file = self._role_file(name)
+        with system_errors(file, "find out what the queue is for"):
+            return file.read_text(encoding="utf-8") if file.exists() else None
+
+    def _role_file(self, name: str) -> Path:
+        return self.root / "roles" / self.place(name).name
+
     def place(self, name: str) -> Path:
         """The directory of a queue, existing or not."""
         return self.root / f"q-{quote(name, safe='')}"

@@ -1,5 +1,5 @@
--- Push replies to a list that ends, or that is in another slot. KEYS: the list.
--- ARGV: count, then for each: 1, keep_ms, ends_ms, body.
+-- Push replies to a list that ends, or that is in another slot. KEYS: the list, its role.
+-- ARGV: count, then for each: 1, 2, keep_ms, ends_ms, body.
 local replies, wall = read_replies(), wall_ms()
 local misfit = unfit(replies, wall)
 if misfit then return misfit end

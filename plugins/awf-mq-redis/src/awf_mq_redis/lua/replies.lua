@@ -1,10 +1,11 @@
--- Push replies to their lists. TYPE and PTTL of each list are read once a script.
+-- Push replies to their lists. TYPE, PTTL and role of each list are read once a script.
 local lists = {}
 
-local function list_at(key)
+local function list_at(key, role)
   local list = lists[key]
   if not list then
-    list = {kind = redis.call('TYPE', key)['ok'], left = redis.call('PTTL', key), keep = 0}
+    list = {kind = redis.call('TYPE', key)['ok'], left = redis.call('PTTL', key), keep = 0,
+            role = role and redis.call('GET', role)}
     lists[key] = list
   end
   return list
@@ -13,16 +14,19 @@ end
 local function read_replies()
   local replies = {}
   for _ = 1, tonumber(argument()) do
-    replies[#replies + 1] = {key = KEYS[tonumber(argument())], keep = tonumber(argument()),
+    replies[#replies + 1] = {key = KEYS[tonumber(argument())], role = KEYS[tonumber(argument())], keep = tonumber(argument()),
                              ends = tonumber(argument()), body = argument()}
   end
   return replies
 end
 
--- Why one of the replies can't be pushed, nil when all can: its key holds no list, or its private queue's time is over.
+-- Why one of the replies can't be pushed, nil when all can: its key holds no list, its queue was ensured for something
+-- else, or its private queue's time is over.
 local function unfit(replies, wall)
   for _, reply in ipairs(replies) do
-    local kind = list_at(reply.key).kind
+    local list = list_at(reply.key, reply.role)
+    local kind, role = list.kind, list.role
+    if role and role ~= 'reply' then return 'role ' .. role .. ' ' .. reply.key end
     if kind ~= 'list' and kind ~= 'none' then return 'type ' .. kind .. ' ' .. reply.key end
     if reply.ends > 0 and reply.ends <= wall then return 'expired ' .. reply.key end
   end
