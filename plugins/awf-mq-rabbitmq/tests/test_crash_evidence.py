@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pika
 import pytest
+from awf_mq_rabbitmq.headers import MAX_HISTORY_ENTRIES, Counts, read_counts, read_history
 
 from awf_core.contract import DeadLetter, Delivery, Nack, Outgoing
 from awf_core.errors import BrokerUnavailable
@@ -157,3 +159,39 @@ def test_a_lost_delivery_comes_back_to_its_own_worker_without_a_copy(
     assert len({each.receipt for each in [*seen, last]}) == FREE_DEATHS + 5
     assert all(answer is not None for answer in backend.awf_mq_extend(seen))
     assert backend.awf_mq_extend([last]) == [None]
+
+
+FORGED = {
+    "a count of the broker's": {"x-delivery-count": 0},
+    "a start that is noted and not counted": {"x-awf-key": "0" * 32, "x-awf-starts": 0, "x-awf-noted": True},
+    "a start below zero": {"x-awf-key": "0" * 32, "x-awf-starts": -5, "x-awf-noted": True},
+}
+
+
+@pytest.mark.parametrize("headers", FORGED.values(), ids=FORGED)
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+def test_no_header_of_a_producer_hides_the_death_of_workers(
+    make_backend: MakeBackend,
+    server: PrivateRabbitMq,
+    proxy: Proxy,
+    external: Any,
+    queue: str,
+    queue_type: str,
+    headers: dict[str, object],
+) -> None:
+    make_backend(queue_type=queue_type).awf_mq_ensure(queue, "work", None)
+    external.basic_publish("", queue, b"x", pika.BasicProperties(headers=headers))
+
+    for _ in range(FREE_DEATHS + 2):
+        take(make_backend(url=proxy.through(server.url), queue_type=queue_type), queue)
+        proxy.cut()
+
+    assert take(make_backend(queue_type=queue_type), queue).crashes >= 1
+
+
+def test_counts_that_can_not_be_true_are_not_read() -> None:
+    absurd = {"x-awf-attempt": 10**6, "x-awf-age-ms": -1, "x-awf-deliveries": "9", "x-awf-noted": True}
+
+    assert read_counts(absurd) == Counts()
+    assert read_history({"x-awf-history": "[" * 500 + "]" * 500}) == []
+    assert len(read_history({"x-awf-history": "[" + ",".join(["{}"] * 5000) + "]"})) == MAX_HISTORY_ENTRIES

@@ -44,6 +44,7 @@ HEADERS = {
     "time": table((b"late", LATE), (b"inside", sized(b"A", LATE)), N),
     "deep": table((b"deep", nested(1000)), N),
     "deep table": table((b"deep", sized(b"F", table((b"x", nested(100))))), N),
+    "key": table((b"keys", sized(b"F", table((b"\xff\xfe", sized(b"S", b"x"))))), N),
     "value": table((b"bytes", sized(b"S", b"\xff\xfe")), N),
     "name": table((b"\xff\xfe", sized(b"S", b"x")), N),
     "type": table(N, (b"unknown", b"\xee1234")),
@@ -128,7 +129,7 @@ def test_headers_beside_an_unreadable_one_are_read(kind: str) -> None:
     headers = decode(raw).headers
 
     assert headers["n"] == 7
-    assert not {"late", "inside", "deep", "unknown"} & set(headers)
+    assert not {"late", "inside", "deep", "keys", "unknown"} & set(headers)
 
 
 def test_every_type_that_the_client_library_writes_is_read_back() -> None:

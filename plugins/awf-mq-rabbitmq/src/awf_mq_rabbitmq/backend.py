@@ -210,7 +210,9 @@ class Parts:
         self.publishing = Publishing(target, self.topology, self._probe)
         self.roles = Roles(connection, may_declare=self.topology.may_declare)
         self.settling, self.early_ack = _settling(target, context, connection, self.publishing, self.roles)
-        self.evidence = CrashEvidence(connection, self.publishing, self.topology)
+        self.evidence = CrashEvidence(
+            connection, self.publishing, self.topology, is_classic=settings.queue_type == "classic"
+        )
         self.moving = Moving(connection, self.publishing, self.topology, settings, self.evidence)
         self.direct = DirectReplies(self.publishing.connection)
 

@@ -50,13 +50,15 @@ log = logging.getLogger("awf_mq_rabbitmq")
 class CrashEvidence:
     """Notes starts and reads what was noted. Thread-safe; `lost` and `unread` wait for nothing."""
 
-    def __init__(self, connection: Connection, publishing: Publishing, topology: Topology) -> None:
+    def __init__(self, connection: Connection, publishing: Publishing, topology: Topology, *, is_classic: bool) -> None:
         self._connection = connection
         self._publishing = publishing
         self._topology = topology
         self._lock = threading.Lock()
         self._orphans: deque[tuple[Fingerprint, dict[object, Any]]] = deque(maxlen=MOST_ORPHANS)
         self._owed: Counter[tuple[str, str]] = Counter()
+        self._is_classic = is_classic
+        self._uncounted: set[str] = set()
 
     def lost(self, deliveries: Iterable[UnackedDelivery]) -> None:
         """The channel of these is gone, and we live: no crashes, and they may come back to us."""
@@ -112,14 +114,24 @@ class CrashEvidence:
             return 0
 
     def _is_to_be_noted(self, delivery: UnackedDelivery) -> bool:
-        counts = read_counts(delivery.headers)
+        counts, is_counted = read_counts(delivery.headers), self._is_counted(delivery)
         if not delivery.is_redelivered:
             return counts.key is not None and not counts.is_noted
         is_own, returns = self._was_own(delivery), returns_of(delivery.headers)
         # A classic queue says that a message came back, and not how often.
-        is_suspect = counts.key is not None or returns >= SUSPECT_AFTER or COUNTED_BY_BROKER not in delivery.headers
+        is_suspect = counts.key is not None or returns >= SUSPECT_AFTER or not is_counted
         # A copy goes to the queue's end. The run of one of our own waits for it, and not for long.
         return is_suspect and not (is_own and returns < REFRESH_AFTER)
+
+    def _is_counted(self, delivery: UnackedDelivery) -> bool:
+        """Whether the broker counts the returns of this queue's messages, so that its header is not the producer's.
+
+        A quorum queue sets the header on every delivery, in place of one that the producer wrote; a classic queue never
+        does.
+        """
+        if COUNTED_BY_BROKER not in delivery.headers:
+            self._uncounted.add(delivery.queue)
+        return not self._is_classic and delivery.queue not in self._uncounted
 
     def _was_own(self, delivery: UnackedDelivery) -> bool:
         if not self._orphans:

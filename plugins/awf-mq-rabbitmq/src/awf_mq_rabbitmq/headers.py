@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from awf_core.json_text import json_or_none
 from awf_mq_rabbitmq.names import is_retry_queue
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ COUNTED_BY_BROKER = "x-delivery-count"
 ROUTING = frozenset({"CC", "BCC"})
 _BROKERS = ("x-death", "x-first-death-", "x-last-death-", COUNTED_BY_BROKER, "x-acquired-count")
 MAX_COUNT = 1_000_000_000
+MAX_ATTEMPT = 1_001
+"""No message is tried more often than `mq.retry.max_attempts` allows at most."""
+MAX_HISTORY_ENTRIES = 100
 MAX_ERROR_CHARS = 4_000
 MAX_HISTORY_CHARS = 32_000
 MAX_MS = 1 << 52
@@ -64,14 +68,16 @@ def read_counts(headers: Mapping[str, object]) -> Counts:
     by_broker = returns_of(headers)
     key = headers.get(KEY)
     is_known = isinstance(key, str) and _KEY.fullmatch(key) is not None
+    starts = (count_of(headers.get(STARTS)) or 0) if is_known else 0
     return Counts(
-        attempt=max(1, count_of(headers.get(ATTEMPT)) or 1),
+        attempt=max(1, count_of(headers.get(ATTEMPT), most=MAX_ATTEMPT) or 1),
         deliveries=(count_of(headers.get(DELIVERIES)) or 0) + by_broker,
         age_ms=count_of(headers.get(AGE), most=MAX_MS) or 0,
         expires_in_ms=count_of(headers.get(EXPIRES_IN), most=MAX_MS),
         key=str(key) if is_known else None,
-        starts=(count_of(headers.get(STARTS)) or 0) if is_known else 0,
-        is_noted=is_known and headers.get(IS_NOTED) is True,
+        starts=starts,
+        # A start that is noted is counted. One that is not would hide the first crash.
+        is_noted=starts > 0 and headers.get(IS_NOTED) is True,
     )
 
 
@@ -144,13 +150,9 @@ def written_history(entries: Sequence[Mapping[str, object]]) -> str:
 def read_history(headers: Mapping[str, object]) -> list[dict[str, object]]:
     """The history on a message; [] where there is none that can be read."""
     text = headers.get(HISTORY)
-    if not isinstance(text, str):
-        return []
-    try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    found = json_or_none(text) if isinstance(text, str) else None
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return entries[-MAX_HISTORY_ENTRIES:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
