@@ -20,10 +20,7 @@ from awf_core.errors import BrokerBlocked, BrokerMisconfigured, BrokerUnavailabl
         ("work", "work", "list"),
         ("{work}:lease", "work", "zset"),
         ("{work}:body", "work", "hash"),
-        ("dead", "work", "stream"),
-        ("{dead}:sources", "work", "hash"),
         ("work", "reply", "list"),
-        ("work", "dead", "list or stream"),
     ],
 )
 def test_a_key_that_holds_another_type_is_refused_at_start(backend, external, key, role, wanted):
@@ -34,6 +31,32 @@ def test_a_key_that_holds_another_type_is_refused_at_start(backend, external, ke
 
     assert f"key '{key}' holds a string, and has to be a {wanted}" in str(caught.value)
     assert "key_prefix" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "ensured", "wanted"),
+    [
+        ("dead", ("work", "work", "dead"), "stream"),
+        ("{dead}:sources", ("work", "work", "dead"), "hash"),
+        ("dead", ("dead", "dead", None), "list or stream"),
+    ],
+)
+def test_a_dead_letter_queue_whose_key_is_taken_is_reported_and_stops_no_work(
+    backend, external, caplog, key, ensured, wanted
+):
+    external.set(key, "something else")
+    external.lpush("work", b"good", b"bad")
+
+    backend.awf_mq_ensure(*ensured)
+    good, bad = sorted(backend.awf_mq_consume("work", 2, 1), key=lambda each: each.body, reverse=True)
+    done = backend.awf_mq_ack([Ack(delivery=good)])
+    (refused,) = backend.awf_mq_dead_letter([DeadLetter(delivery=bad, queue="dead", reason="r", error="e")])
+    released = backend.awf_mq_nack([Nack(delivery=bad, counted=False)])
+
+    assert f"key '{key}' holds a string, and has to be a {wanted}; until that is repaired" in caplog.text
+    assert (done, type(refused), released) == ([None], BrokerMisconfigured, [None])
+    assert [each.body for each in backend.awf_mq_consume("work", 2, 1)] == [b"bad"]
+    assert external.get(key) == b"something else"
 
 
 @pytest.mark.parametrize("name", ["", "{work}:lease", "{t}x::body", "x" * 1025, "\ud800"])

@@ -90,15 +90,22 @@ def check_queue(
     connection: RedisConnection, queue: str, role: Role, dead_letter: str | None, *, may_write: bool
 ) -> None:
     """Raise BrokerMisconfigured when `queue` can't be used as `role`: one of its keys holds another type, or this user
-    lacks a right. `may_write`: try the rights on a key of our own.
+    lacks a right. `may_write`: try the rights on a key of our own. Logs an error where only its dead-letter queue has
+    another type.
     """
     keys = connection.keys(queue)
-    expected = dict(zip(keys.all, _KINDS, strict=True)) if role == "work" else {}
-    expected[keys.ready] = "list or stream" if role == "dead" else "list"
+    own = dict(zip(keys.all, _KINDS, strict=True)) if role == "work" else {keys.ready: "list"}
+    dead = {keys.ready: "list or stream"} if role == "dead" else {}
     if dead_letter is not None:
         target = connection.keys(dead_letter)
-        expected |= {target.ready: "stream", target.sources: "hash"}
-    _check_kinds(connection, queue, expected)
+        dead |= {target.ready: "stream", target.sources: "hash"}
+    expected = {**own, **dead}
+    misfits = _misfits(connection, queue, expected)
+    for key, error in misfits.items():
+        if key not in dead:
+            raise error
+        # Only what can't be dead-lettered waits for a repair: a worker that did not start would run nothing at all.
+        log.error("%s; until that is repaired, messages to be dead-lettered are released instead", error)
     if may_write:
         if role == "work":
             _check_rights(connection, queue, keys)
@@ -121,7 +128,9 @@ def note_role(connection: RedisConnection, queue: str, role: Role) -> None:
         log.warning("%s: other workers may publish results to %r: %s", connection.where, queue, error)
 
 
-def _check_kinds(connection: RedisConnection, queue: str, expected: dict[str, str]) -> None:
+def _misfits(connection: RedisConnection, queue: str, expected: dict[str, str]) -> dict[str, BrokerMisconfigured]:
+    """The keys that hold another type than expected, each with its error. Raises for what can't be found out."""
+    misfits = {}
     doing = f"use queue {queue!r}"
     answers = connection.each(doing, [(key, ("TYPE", key)) for key in expected])
     for (key, wanted), answer in zip(expected.items(), answers, strict=True):
@@ -131,7 +140,8 @@ def _check_kinds(connection: RedisConnection, queue: str, expected: dict[str, st
             raise answer
         found = text(answer)
         if found not in ("none", *wanted.split(" or ")):
-            raise wrong_type(["", found, wanted, key], connection.where, doing)
+            misfits[key] = wrong_type(["", found, wanted, key], connection.where, doing)
+    return misfits
 
 
 def _check_rights(connection: RedisConnection, queue: str, keys: QueueKeys) -> None:

@@ -6,7 +6,7 @@ if kind == 'stream' then
   answer = redis.pcall('XDEL', key, '0-1')
 elseif kind == 'hash' then
   answer = redis.pcall('HDEL', key, '')
-else
+elseif kind == 'list' or kind == 'none' then
   answer = redis.pcall('LTRIM', key, 0, -1)
 end
 return type(answer) == 'table' and answer.err or ''
