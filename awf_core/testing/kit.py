@@ -105,7 +105,7 @@ class Kit:
         self.close()
 
     def close(self) -> None:
-        """Kill the processes, empty the test's queues, remove them where the target can, and close all connections."""
+        """Kill the processes, remove or empty the test's queues, and close all connections."""
         for process in self._processes:
             process.kill()
         for proxy in self._proxies:
@@ -212,9 +212,10 @@ class Kit:
         if self.capabilities.lease_s is None:
             self._kill_holders()
             return
-        for number in range(CRASH_CAP):
+        for number in range(MOST_DEATHS):
             loser = self.mq(worker=f"kit-loser-{number}", is_short=True)
-            take_one(loser, self.names.work, within_s=self.late_s)
+            if take_one(loser, self.names.work, within_s=self.late_s).crashes >= CRASH_CAP - 1:
+                break
         eventually(lambda: mq.stats(self.names.work).ready != 0, self.late_s, what="the end of the last lease")
 
     def _kill_holders(self) -> None:
@@ -323,11 +324,14 @@ class Kit:
         mq.ensure(names.replies, "reply")
 
     def _purge(self) -> None:
-        """Leave no messages of the test in a shared broker, nor its queues where the target can remove them."""
+        """Leave no messages of the test in a shared broker: remove its queues, or empty them where that can't be."""
         if not self._ensured:
             return
         names = self.names
         queues = (names.work, names.other, names.dead, names.replies, names.undeliverable, *self._more_queues)
+        if self.target.remove_queues is not None:
+            self.target.remove_queues(queues)
+            return
         with suppress(Exception):
             mq = self.assembly().mq
             mq.open()
@@ -335,8 +339,6 @@ class Kit:
                 with suppress(Exception):
                     self._empty(mq, queue)
             mq.close()
-        if self.target.remove_queues is not None:
-            self.target.remove_queues(queues)
 
     def _empty(self, mq: Mq, queue: str) -> None:
         if self.has_hook("awf_mq_purge"):

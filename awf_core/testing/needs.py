@@ -96,6 +96,8 @@ def _reason(need: str, kit: Kit) -> str | None:
 def _has_capability(name: str, capabilities: Capabilities) -> bool:
     if name == "attempts":
         return capabilities.attempts == "exact"
+    if name == "crashes":
+        return capabilities.crashes == "owner"
     if name == "max_body_bytes":
         return capabilities.max_body_bytes is not None and capabilities.max_body_bytes <= LARGEST_BODY_TRIED
     if name == "lease_s":

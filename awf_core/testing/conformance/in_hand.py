@@ -74,7 +74,7 @@ class InHandCases:
         _assert_kinds(answers, [LeaseLost, None, LeaseLost, None], "settled, held, unknown receipt, held")
         ack(mq, first, second)
 
-    @case("D1c", "lease_s")
+    @case("D1c", "lease_s", "late_renewal")
     def test_a_lease_that_ended_is_renewed_while_no_other_consumer_has_the_message(self, kit: Kit) -> None:
         """D1c: a late extend answers None, and the message is not redelivered during the new lease."""
         mq, other = kit.mq(is_short=True), kit.mq(worker="kit-2")
@@ -133,7 +133,7 @@ class InHandCases:
         _assert_kinds(list(mq.extend([first, again])), [LeaseLost, None], "the old receipt, the new one")
         ack(mq, again)
 
-    @case("D12", "lease_s")
+    @case("D12", "lease_s", "crashes")
     def test_a_live_owner_takes_the_crash_back_that_its_silence_was_counted_as(self, kit: Kit) -> None:
         """D12: an extend that answers LeaseLost proves that the owner lives; it takes back one crash, its own."""
         silent, lost, last = (kit.mq(worker=f"kit-{number}", is_short=True) for number in range(3))

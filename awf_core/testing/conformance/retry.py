@@ -164,8 +164,8 @@ class Retry:
         mq.lose()
         seen.append(take_one(last, kit.names.work, within_s=kit.late_s))
 
-        # Where a lease is a connection, the broker may need more evidence than one lost connection.
-        crashes = 1 if last.capabilities.lease_s is not None else seen[-1].crashes
+        # A broker that knows no owner needs more evidence than one lost delivery.
+        crashes = 1 if last.capabilities.crashes == "owner" else seen[-1].crashes
         expected = [(1, 1, 0), (2, 2, 0), (2, 3, 0), (2, 4, crashes)]
         counts = [_counts(d) for d in seen]
         assert counts == expected, (

@@ -297,6 +297,7 @@ def _capabilities(settings: RabbitMqSettings) -> Capabilities:
         # A reply is published before the broker can refuse the acknowledgement.
         fenced=False,
         attempts="exact" if settings.queue_type == "quorum" else "approximate",
+        crashes="noted",
         headers=True,
         temporary_reply=True,
         # To browse requeues messages, which quorum queues reorder and count, and classic ones mark.
