@@ -232,9 +232,9 @@ class Capabilities:
                      Where it is not, the core extends right before it settles, and two results are possible
     stable_ids       `Delivery.id` names one message of the queue, the same at each redelivery, for every producer
     attempts         whether `attempt` is exact
-    crashes          what `Delivery.crashes` rests on. `owner`: each lease that ended under another owner counts at once,
-                     and is taken back when that owner turns out to live. `noted`: the broker knows no owner, starts are
-                     noted in a message after some returns, and the first deaths stay uncounted
+    crashes          what `Delivery.crashes` rests on. `owner`: each lease that ended under another owner counts at
+                     once, and is taken back when that owner turns out to live. `noted`: the broker knows no owner,
+                     starts are noted in a message after some returns, and the first deaths stay uncounted
     late_renewal     whether an extend renews a lease that has ended, while no other consumer has the message. Without
                      it the answer is LeaseLost from the end of the lease on
     oversized_stubs  a body over `BackendContext.max_body_bytes` arrives as a stub; else it arrives whole

@@ -133,13 +133,13 @@ class BackendSpecs:
         """Renew leases for another `capabilities.lease_s` from now. One answer each, in order.
 
         None: renewed, also where the lease had ended and no other consumer had claimed the message (unless
-        `capabilities.late_renewal` is False). LeaseLost: the message is settled or another consumer has it. Any other BrokerError: unknown; the core asks again. All
-        deliveries of a call are of one queue, and the core has a thread for each queue, so that a slow shard holds up
-        no other. A delivery is known by its receipt.
+        `capabilities.late_renewal` is False). LeaseLost: the message is settled or another consumer has it. Any other
+        BrokerError: unknown; the core asks again. All deliveries of a call are of one queue, and the core has a thread
+        for each queue, so that a slow shard holds up no other. A delivery is known by its receipt.
 
         A live owner that is answered LeaseLost is no crash: what `Delivery.crashes` counted for its silence is taken
-        back, once for each receipt (where `capabilities.crashes` is `owner`). Where a delivery is bound to a connection there is nothing to renew: None while
-        that connection lives, LeaseLost after it.
+        back, once for each receipt (where `capabilities.crashes` is `owner`). Where a delivery is bound to a connection
+        there is nothing to renew: None while that connection lives, LeaseLost after it.
         """
 
     @hookspec(firstresult=True)

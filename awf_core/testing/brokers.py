@@ -14,6 +14,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
@@ -29,6 +30,9 @@ PROBE_S = 1.0
 REDIS_PROGRAMS = ("redis-server", "valkey-server")
 MOTO_PROGRAM = "moto_server"
 MOTO_PROBE_S = 5.0
+# moto takes no lock between reading a queue and marking what it delivers, so that threads that are switched in between
+# deliver a message twice, as SQS would not. With a long interval they are only switched where one of them waits.
+MOTO_CODE = "import sys; sys.setswitchinterval(1.0); from moto.server import main; main()"
 # Debian's wrapper on the PATH switches to the service's user, who can't write here.
 SCRIPT_DIRECTORIES = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -263,10 +267,13 @@ class PrivateMoto(ServerProcess):
 
     def command(self) -> Sequence[str]:
         """The server, on the loopback interface."""
+        options = ("-H", LOCAL, "-p", str(self.port))
+        if find_spec("moto") is not None:
+            return (sys.executable, "-c", MOTO_CODE, *options)
         program = moto_program()
         if program is None:
             raise FileNotFoundError("moto_server is not installed: pip install 'moto[server]'")
-        return (program, "-H", LOCAL, "-p", str(self.port))
+        return (program, *options)
 
     def is_answering(self) -> bool:
         """Whether it answers a request with an HTTP status line."""

@@ -44,6 +44,7 @@ def mq_target(server: PrivateMoto, external: Any) -> Iterator[MqTarget]:
         settings={"endpoint_url": server.url, "wait": "1s", "read_timeout": "5s", "connect_timeout": "2s"},
         url_key="endpoint_url",
         short_lease_s=1.0,
+        late_s=15.0,
         flush=flush,
         remove_queues=remove,
         storage_size=stored,

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 BROWSE_S = 30.0
 """How long a browsed message stays invisible where the process that browses dies."""
 
+MOVE_S = 10.0
+"""How long a message that is being moved stays invisible where the process that moves it dies."""
+
 EMPTY_POLL_S = 1
 """A short poll asks only some of the servers of SQS, so the end of a queue is one empty long poll."""
 
@@ -82,7 +85,7 @@ class Browsing:
         found: list[Claim] = []
         is_end = False
         while len(found) < limit and not is_end:
-            batch = self._next(queue, min(MOVE_BATCH, limit - len(found)))
+            batch = self._next(queue, min(MOVE_BATCH, limit - len(found)), BROWSE_S)
             is_end = not batch
             found += batch
         with self._lock:
@@ -109,7 +112,7 @@ class Browsing:
             while moved < left:
                 # Those with other ids are received as well, and are returned at the end.
                 asked = MOVE_BATCH if wanted is not None else min(MOVE_BATCH, left - moved)
-                batch = self._next(source, asked)
+                batch = self._next(source, asked, MOVE_S if wanted is None else BROWSE_S)
                 if not batch:
                     break
                 chosen = [claim for claim in batch if wanted is None or claim.message_id in wanted][: left - moved]
@@ -133,10 +136,10 @@ class Browsing:
             count += len(batch)
         return count
 
-    def _next(self, queue: str, limit: int) -> list[Claim]:
+    def _next(self, queue: str, limit: int, lease_s: float = MOVE_S) -> list[Claim]:
         """What is ready; [] = nothing more, or no such queue."""
         try:
-            return self._consuming.receive(queue, limit, EMPTY_POLL_S, lease_s=BROWSE_S)
+            return self._consuming.receive(queue, limit, EMPTY_POLL_S, lease_s=lease_s)
         except QueueMissing:
             return []
 
