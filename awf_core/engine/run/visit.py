@@ -65,12 +65,7 @@ class Visitor:
         _check_nesting(state, execution, nesting)
         started, started_at = self.clock.monotonic(), self.clock.now()
         context = self._context(state, execution, outer or execution.deadline, loop, (*nesting, state.name))
-        admit = getattr(step_type, "admit", None)
-        if admit is not None:
-            admit(state, context)
-        execution.path.append(state.name)
-        self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
-        self.recorder.step_started(execution, state, loop)
+        self._begin(step_type, state, execution, context, loop)
         try:
             self._hook(state.pre, "pre-hook", context)
             result = self._run(step_type, state, context)
@@ -88,6 +83,21 @@ class Visitor:
         finally:
             self._finished(execution, state, result.status, started, loop, execution.records.get(state.name))
         return Visit(result=result, step_type=step_type, scope=context.scope)
+
+    def _begin(
+        self,
+        step_type: StepType,
+        state: State,
+        execution: Execution,
+        context: StepContext,
+        loop: Mapping[str, Any] | None,
+    ) -> None:
+        admit = getattr(step_type, "admit", None)
+        if admit is not None:
+            admit(state, context)
+        execution.path.append(state.name)
+        self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
+        self.recorder.step_started(execution, state, loop)
 
     def log(self, execution: Execution, level: Level, text: str) -> None:
         """A line for the log of a run."""
