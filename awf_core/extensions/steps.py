@@ -55,6 +55,7 @@ class StepType(StepParser, Protocol):
     #   admit(state, context)           raises StepAborted for what keeps the step from even being started
     #   apply_template(spec, filled)    the spec with what a step template sets; without it `use_template` is ignored
     #   runs_in_loops = False           when states of the type can't be in a loop's body
+    #   unavailable(spec)               why a state of it can't run in this installation, empty = nothing is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

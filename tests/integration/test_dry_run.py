@@ -292,6 +292,22 @@ def test_what_fails_every_run_is_named_with_its_place(place: Place) -> None:
     assert "unseen" not in text
 
 
+def test_an_operation_or_a_provider_that_is_not_installed_is_named(place: Place) -> None:
+    plan = place.states(
+        "lacking",
+        """a: {type: operation, operation: http.requst, on_success: b}
+  b: {type: agent, provider: claud, prompt: p, on_success: c}
+  c: {type: agent, provider: '{{.inputs.p}}', prompt: p, on_success: d}
+  d: {type: operation, operation: http.request, inputs: {url: 'http://x'}, on_success: done}""",
+        "p=x",
+    )
+
+    assert plan["problems"] == [
+        "states.a: operation \"http.requst\" not found. Did you mean 'http.request'?",
+        "states.b: provider \"claud\" not found. Did you mean 'claude'?",
+    ]
+
+
 def test_scripts_of_the_project_and_step_templates_are_found(place: Place) -> None:
     place.write("check.sh", "echo checked\n", "scripts")
     place.write(

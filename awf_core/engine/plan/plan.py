@@ -163,11 +163,14 @@ class _Planner:
     def _unrunnable(self, stop: Stop) -> Iterator[str]:
         """Why the state can't run where it stands."""
         state, outer = stop.state, self._workflow.states.get(stop.inside)
-        can_loop = getattr(self._step_types.get(state.type), "runs_in_loops", True)
+        step_type: Any = self._step_types.get(state.type)
+        can_loop = getattr(step_type, "runs_in_loops", True)
         if outer is not None and hasattr(outer.spec, "body") and not can_loop:
             yield f"a state of type {state.type} can't run in the body of a loop"
         if outer is not None and isinstance(state.spec, TerminalSpec):
             yield f"a terminal can't run inside '{outer.name}'"
+        if hasattr(step_type, "unavailable") and (why := step_type.unavailable(state.spec)):
+            yield why
         called = getattr(state.spec, "workflow", None)
         if self._find is not None and isinstance(called, str):
             try:

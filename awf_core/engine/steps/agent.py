@@ -13,6 +13,7 @@ from awf_core.engine.steps.outward import Registered, checked
 from awf_core.extensions.steps import StepType
 
 if TYPE_CHECKING:
+    from awf_core.engine.steps.agent_spec import AgentSpec
     from awf_core.engine.steps.agent_visit import AgentVisit
     from awf_core.extensions.agents import AgentProvider, UserInput
     from awf_core.extensions.steps import StepContext, StepResult
@@ -40,6 +41,16 @@ class AgentStep(StepType):
         from awf_core.engine.steps.agent_spec import read_agent
 
         return read_agent(fields)
+
+    def unavailable(self, spec: AgentSpec) -> str:
+        """Why a state can't run in this installation, empty = nothing is missing or only the run knows."""
+        from awf_core.config.did_you_mean import did_you_mean
+        from awf_core.lang.go.quoting import quoted
+
+        name, known = spec.provider.text, self._providers()
+        if name in known or "{{" in name:
+            return ""
+        return f"provider {quoted(name)} not found.{did_you_mean(name, known)}"
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Ask the agent. See `StepType.run`."""

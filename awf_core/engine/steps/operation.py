@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from awf_core.config.did_you_mean import did_you_mean
 from awf_core.engine.steps.outward import Registered, checked, compile_value, outward_context, render_value
 from awf_core.errors import AwfError
 from awf_core.extensions.operations import Operation, OperationFailed, OperationResult
@@ -55,6 +56,13 @@ class OperationStep(StepType):
         key = "operation_inputs" if fields.raw("operation_inputs") is not None else "inputs"
         inputs = {name: compile_value(value) for name, value in fields.mapping(key).items()}
         return OperationSpec(operation=operation, inputs=inputs)
+
+    def unavailable(self, spec: OperationSpec) -> str:
+        """Why a state can't run in this installation, empty = nothing is missing."""
+        known = self._all()
+        if spec.operation in known:
+            return ""
+        return f"operation {quoted(spec.operation)} not found.{did_you_mean(spec.operation, known)}"
 
     def run(self, state: State, context: StepContext) -> StepResult:
         """Run the operation that `state` names. See `StepType.run`."""
