@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,12 +102,15 @@ def path_without_developer_tools() -> str:
 class Laid:
     """A case laid out on disk, with what it takes to run and observe it."""
 
-    def __init__(self, case: dict[str, Any], root: Path) -> None:
+    def __init__(self, case: dict[str, Any], root: Path, *, tree: str | None = None) -> None:
+        """`tree`: an unpacked tree of the original, for files of a case that are texts of it."""
         self.case = case
         self.work, self.home, self.tmp = (root / name for name in ("work", "home", "tmp"))
         for directory in (self.work, self.home, self.tmp):
             directory.mkdir()
-        CORPUS.layout(case, str(self.work), str(self.home))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # the corpus closes no file of a tree
+            CORPUS.layout(case, str(self.work), str(self.home), tree)
         self.env: dict[str, str] = CORPUS.environment(
             case, str(self.work), str(self.home), str(self.tmp), path=path_without_developer_tools()
         )
@@ -376,14 +380,54 @@ def test_the_run_command_prints_what_happened_as_json(case: dict[str, Any], tmp_
     assert differences(case, seen) == []
 
 
+def compared(laid: Laid) -> list[str]:
+    """The differences of a case of any kind, run in this process as far as it can be."""
+    case = laid.case
+    if case.get("validate"):
+        ended = awf_process(laid, "validate", laid.name)
+        code = case["expected"]["exit_code"]
+        return [] if ended.returncode == code else [f"exit_code: expected {code}, got {ended.returncode}"]
+    return differences(case, resume_in_process(laid) if "resume" in case else run_in_process(laid))
+
+
+def original_fixtures() -> list[Any]:
+    """The cases over the original's own fixtures, where a tree of it and what was observed are given.
+
+    Those files have a licence of their own, so they are not copied here.
+    """
+    tree, observed = os.environ.get("AWF_TEST_ORIGINAL_TREE"), os.environ.get("AWF_TEST_ORIGINAL_CASES")
+    if not tree or not observed:
+        why = "set AWF_TEST_ORIGINAL_TREE and AWF_TEST_ORIGINAL_CASES: the original's fixtures may not be copied here"
+        return [pytest.param({}, "", marks=pytest.mark.skip(reason=why), id="none given")]
+    return [pytest.param(case, tree, id=case["id"]) for case in json.loads(Path(observed).read_text())]
+
+
+@pytest.mark.parametrize(("case", "tree"), original_fixtures())
+def test_the_originals_own_fixtures_do_what_they_do_there(case: dict[str, Any], tree: str, tmp_path: Path) -> None:
+    assert compared(Laid(case, tmp_path, tree=tree)) == []
+
+
+def test_a_case_over_a_file_of_another_tree_is_laid_out_and_compared(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    text = "name: w\nstates:\n  initial: a\n  a: {type: step, command: 'git status', on_success: e}\n  e: {type: terminal}\n"
+    (tmp_path / "tree/w.yaml").write_text(text)
+    expected = {"status": "failed", "exit_code": 1, "path": ["a"], "states": {"a": {"ExitCode": 127}}}
+    case = {
+        "id": "x",
+        "workflow": "w",
+        "files": {".awf/workflows/w.yaml": {"upstream": "w.yaml"}},
+        "expected": expected,
+    }
+
+    (tmp_path / "run").mkdir()
+    assert compared(Laid(case, tmp_path / "run", tree=str(tmp_path / "tree"))) == []
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case["id"] in DIFFERENT], ids=lambda case: case["id"])
 def test_a_case_that_the_page_names_differs(case: dict[str, Any], tmp_path: Path) -> None:
     laid = Laid(case, tmp_path)
 
-    if case.get("validate"):
-        assert awf_process(laid, "validate", case["workflow"]).returncode != case["expected"]["exit_code"]
-    else:
-        assert differences(case, run_in_process(laid)) != []
+    assert compared(laid) != []
 
 
 def test_a_program_that_the_machine_lacks_fails_its_step_in_the_words_of_the_shell(tmp_path: Path) -> None:
@@ -404,9 +448,9 @@ def test_a_program_that_the_machine_lacks_fails_its_step_in_the_words_of_the_she
 
 
 def test_every_case_but_those_the_page_names_is_compared() -> None:
-    compared = [case["id"] for cases in (RUNNING, RESUMED, VALIDATED) for case in cases]
+    ids = [case["id"] for cases in (RUNNING, RESUMED, VALIDATED) for case in cases]
 
     assert len(CASES) == 271
-    assert sorted([*compared, *DIFFERENT]) == sorted(case["id"] for case in CASES)
+    assert sorted([*ids, *DIFFERENT]) == sorted(case["id"] for case in CASES)
     assert {"http_server"} <= {case.get("needs") for case in RUNNING}
     assert (len(RESUMED), len(VALIDATED)) == (4, 7)
