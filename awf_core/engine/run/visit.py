@@ -56,16 +56,19 @@ class Visitor:
     ) -> Visit:
         """Run `state` with its hooks and record it. Raises StepAborted for what ends what it runs in at once.
 
-        outer     its deadline besides its own time limit; None = the run's
-        loop      what templates see as `.loop`
-        nesting   the states it runs inside of, outermost first
-        run_as    runs it in place of its own step type, None = its own
+        outer, loop, run_as   see `StateRunner`; `outer` None = the run's deadline
+        nesting               the states it runs inside of, outermost first
         """
         step_type = run_as or self._step_type(state)
         _check_nesting(state, execution, nesting)
         started, started_at = self.clock.monotonic(), self.clock.now()
         context = self._context(state, execution, outer or execution.deadline, loop, (*nesting, state.name))
-        self._begin(step_type, state, execution, context, loop)
+        admit = getattr(step_type, "admit", None)
+        if admit is not None:
+            admit(state, context)
+        execution.path.append(state.name)
+        self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
+        self.recorder.step_started(execution, state, loop)
         try:
             self._hook(state.pre, "pre-hook", context)
             result = self._run(step_type, state, context)
@@ -83,21 +86,6 @@ class Visitor:
         finally:
             self._finished(execution, state, result.status, started, loop, execution.records.get(state.name))
         return Visit(result=result, step_type=step_type, scope=context.scope)
-
-    def _begin(
-        self,
-        step_type: StepType,
-        state: State,
-        execution: Execution,
-        context: StepContext,
-        loop: Mapping[str, Any] | None,
-    ) -> None:
-        admit = getattr(step_type, "admit", None)
-        if admit is not None:
-            admit(state, context)
-        execution.path.append(state.name)
-        self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
-        self.recorder.step_started(execution, state, loop)
 
     def log(self, execution: Execution, level: Level, text: str) -> None:
         """A line for the log of a run."""
