@@ -17,6 +17,8 @@ from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, INVALID_WORKFLOW, UNKN
 from awf_core.worker.retry_delay import defer_delay_s, retry_delay_s
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from awf_core.config.model import RetrySettings
     from awf_core.contract import Delivery
     from awf_core.extensions.results import Run
@@ -29,6 +31,10 @@ RELEASED_FOR = frozenset({"drain", "stop", LEASE_LOST})
 """Reasons to cancel a run that concern the worker, not the message: the message is released."""
 DEFERRED_FOR = frozenset({UNKNOWN_WORKFLOW, INVALID_WORKFLOW})
 """Reasons that a deployment may remove: the message is deferred for `mq.retry.defer_unknown`."""
+
+DEFERRED_S = "deferred_s"
+"""The key in an entry of the history that sums up the deferrals of a message."""
+_MOST_DEFERRED_S = 1e9
 
 Ending = Literal["ack", "nack", "dead_letter", "discard"]
 
@@ -84,11 +90,36 @@ def decide_rejection(
             INTERNAL_ERROR, rejection.error, delivery, retry, since_claim_s=since_claim_s, chance=chance
         )
     if rejection.reason in DEFERRED_FOR:
-        left_s = retry.defer_unknown_s - (delivery.age_s or 0.0) - since_claim_s
+        age_s = delivery.age_s
+        waited_s = deferred_s(delivery.history) if age_s is None else age_s + since_claim_s
+        left_s = retry.defer_unknown_s - waited_s
         if left_s > 0:
             delay_s = min(defer_delay_s(retry.defer_unknown_s), left_s)
             return replace(release(rejection.reason, delay_s), error=rejection.error)
     return _dead(rejection.reason, rejection.error)
+
+
+def deferred_s(history: Sequence[Mapping[str, object]]) -> float:
+    """For how many seconds in all the message was deferred, as `history_after_deferral` noted it.
+
+    What a producer wrote there can only shorten the time.
+    """
+    noted = (entry.get(DEFERRED_S) for entry in history)
+    # Bounded from both sides, which makes 0 of a NaN as well.
+    return sum(min(max(0.0, each), _MOST_DEFERRED_S) for each in noted if isinstance(each, (int, float)))
+
+
+def history_after_deferral(delivery: Delivery, decision: Decision) -> Sequence[Mapping[str, object]]:
+    """The history to store when `delivery` is deferred.
+
+    Where the broker can't tell the age of a message, one entry sums up the deferrals, so that they have an end.
+    """
+    if delivery.age_s is not None:
+        return delivery.history
+    failures = [entry for entry in delivery.history if DEFERRED_S not in entry]
+    total_s = deferred_s(delivery.history) + decision.delay_s
+    entry = {"attempt": delivery.attempt, "reason": decision.reason, DEFERRED_S: total_s}
+    return (*failures, entry)
 
 
 def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, since_claim_s: float, chance: float) -> Decision:

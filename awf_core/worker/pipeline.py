@@ -21,7 +21,15 @@ from awf_core.observe import events
 from awf_core.observe.log import get_logger
 from awf_core.result import cut, first_line
 from awf_core.worker import plan as plans
-from awf_core.worker.decide import decide_rejection, decide_run, is_crash_loop, is_expired, release
+from awf_core.worker.decide import (
+    DEFERRED_FOR,
+    decide_rejection,
+    decide_run,
+    history_after_deferral,
+    is_crash_loop,
+    is_expired,
+    release,
+)
 from awf_core.worker.failures import UNEXPECTED
 from awf_core.worker.outcome import LEASE_LOST, ReplyRules, blamed_on_max_run, make_outcome, make_reply, reply_fault
 from awf_core.worker.plan import Plan, Rejection
@@ -205,6 +213,8 @@ class Pipeline:
             log.warning(events.MESSAGE_DISCARDED, message_id=message.id, queue=delivery.queue, reason=decision.reason)
         settlement = self._settlement(received, decision)
         if decision.ending == "nack" and not decision.counted:
+            if decision.reason in DEFERRED_FOR:
+                settlement = replace(settlement, history=history_after_deferral(delivery, decision))
             return settlement
         outcome = make_outcome(
             ended,

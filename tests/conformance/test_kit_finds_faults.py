@@ -91,6 +91,7 @@ FOUND_BY = {
     "ignore_expiry": "F10",
     "replies_forever": "F11",
     "lose_nack_history": "C8",
+    "lose_release_history": "C8b",
     "append_history": "E1b",
     "producers_ids": "A7",
     "lose_producers_ids": "A7b",

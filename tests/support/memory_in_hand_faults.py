@@ -228,6 +228,13 @@ class LoseNackHistory(Store):
         super().release(entry, replace(nack, history=entry.history))
 
 
+class LoseReleaseHistory(AgeUnknown):
+    """Neither the age of a message nor what a release says of it is known afterwards."""
+
+    def release(self, entry: Entry, nack: Nack) -> None:
+        super().release(entry, nack if nack.counted else replace(nack, history=entry.history))
+
+
 class AppendHistory(Store):
     """A dead-lettered message has entries that the core didn't write."""
 
@@ -276,6 +283,7 @@ FAULTS: dict[str, type[Store]] = {
     "ignore_expiry": IgnoreExpiry,
     "replies_forever": RepliesForever,
     "lose_nack_history": LoseNackHistory,
+    "lose_release_history": LoseReleaseHistory,
     "append_history": AppendHistory,
     "producers_ids": ProducersIds,
     "lose_producers_ids": LoseProducersIds,

@@ -145,6 +145,33 @@ def test_a_workflow_that_is_unknown_or_can_not_be_loaded_is_deferred_then_dead(r
     assert decide_rejection(reason, over, since_claim_s=1.0) == dead(reason=reason, error="why")
 
 
+@pytest.mark.parametrize("reason", ["unknown_workflow", "invalid_workflow"])
+def test_a_message_whose_age_is_unknown_is_deferred_for_as_long_and_no_longer(reason: str):
+    failure = {"attempt": 1, "reason": "failed"}
+    message, delays_s = delivery(attempt=2, history=(failure,)), []
+
+    while (decision := decide_rejection(reason, message, 60.0)) != dead(reason=reason, error="why"):
+        assert isinstance(decision, Decision)
+        delays_s.append(decision.delay_s)
+        message = delivery(attempt=2, history=decide.history_after_deferral(message, decision))
+
+    assert delays_s == [5.0] * 12
+    assert message.history == (failure, {"attempt": 2, "reason": reason, "deferred_s": 60.0})
+
+
+def test_where_the_age_is_known_a_deferral_changes_no_history():
+    message = delivery(age_s=1.0, history=({"attempt": 1},))
+
+    assert decide.history_after_deferral(message, release("unknown_workflow", 5.0)) == message.history
+
+
+@pytest.mark.parametrize("noted", [-1e9, float("nan"), "long", None, True, 10**400, float("-inf"), [1]])
+def test_what_a_producer_notes_as_deferred_makes_no_deferral_longer(noted: object):
+    decision = decide_rejection("unknown_workflow", delivery(history=({"deferred_s": noted},)), 60.0)
+
+    assert decision == dead("unknown_workflow", "why") or decision.delay_s <= 5.0  # type: ignore[attr-defined]
+
+
 def test_without_deferring_an_unknown_workflow_is_dead_lettered_at_once():
     assert decide_rejection("unknown_workflow", delivery(age_s=0.0), 0.0) == dead(
         reason="unknown_workflow", error="why"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from awf_core.testing.kit import Kit
 
 DELAY_S = 0.6
+BRIEF_S = 0.2
 EARLY_S = 0.05
 """Brokers and hosts round: a delay may be shorter by so much."""
 
@@ -204,6 +205,25 @@ class Retry:
         expected = [{"attempt": 1, "reason": "kit"}, {"attempt": 2, "reason": "kit"}]
         assert first == [], f"expected no history at the first delivery, got {first}"
         assert history == expected, f"after two counted nacks and a release: expected {expected}, got {history}"
+
+    @case("C8b", "nack_delay")
+    def test_the_history_that_a_release_with_a_delay_gives_is_stored_unless_the_age_is_known(self, kit: Kit) -> None:
+        """C8b: a deferral without an end has neither: an age by the broker, or the core's own count in the history."""
+        mq = kit.mq()
+        send(mq, kit.names.work, b"x")
+        entry = {"attempt": 1, "reason": "unknown_workflow", "deferred_s": BRIEF_S}
+
+        first = take_one(mq, kit.names.work)
+        release = Nack(delivery=first, delay_s=BRIEF_S, counted=False, reason="unknown_workflow", history=[entry])
+        assert list(mq.nack([release])) == [None], "expected the release to be accepted"
+        delivery = take_one(mq, kit.names.work)
+
+        history = [dict(each) for each in delivery.history]
+        assert delivery.age_s is not None or history == [entry], (
+            f"expected age_s, or the history {[entry]} that the release gave; got age_s None and {history}"
+        )
+        assert delivery.attempt == 1, f"expected attempt 1 after a release, got {delivery.attempt}"
+        ack(mq, delivery)
 
     @case("C9")
     def test_the_longest_delay_is_kept_and_a_longer_one_is_refused(self, kit: Kit) -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from queue_project import Project
 
     from .conftest import Work
 
 
+AGELESS = """
+from dataclasses import replace
+from awf_core import hookimpl
+
+@hookimpl(wrapper=True)
+def awf_mq_consume():
+    return [replace(delivery, age_s=None) for delivery in (yield)]
+"""
 NAMES = (
     "../secret",
     "/etc/passwd",
@@ -59,6 +69,23 @@ def test_an_unknown_workflow_is_deferred_uncounted_and_not_answered_yet(project:
     assert 0 < settled["delay_s"] <= 10
     assert project.results() == project.dead_messages() == []
     assert served.exit_code == 0
+
+
+def test_an_unknown_workflow_is_deferred_no_longer_where_the_broker_can_not_tell_the_age_of_a_message(
+    project: Project, work: Work, plugin: Callable[[str], None]
+) -> None:
+    plugin(AGELESS)
+    project.mq(retry={"defer_unknown": "1s"})
+    project.put({"id": "m", "workflow": "helo", "reply_to": "results"})
+
+    served = work(burst=False, max_messages=2)
+
+    (dead,), (result,) = project.dead_messages(), project.results()
+    assert [line["settlement"] for line in served.lines("message.settled")] == ["nack", "dead_letter"]
+    assert (dead["reason"], result["status"]) == ("unknown_workflow", "rejected")
+    deferral, rejection = dead["history"]
+    assert deferral == {"attempt": 1, "reason": "unknown_workflow", "deferred_s": 1.0}
+    assert rejection["reason"] == "unknown_workflow"
 
 
 def test_burst_does_not_defer_an_unknown_workflow(project: Project, work: Work) -> None:
