@@ -172,6 +172,24 @@ def test_a_run_whose_message_another_worker_has_is_cancelled(server, make_projec
     assert [stopped.stop(), heir.stop()] == [0, 0]
 
 
+def test_a_worker_holds_no_message_that_it_has_not_started(server, make_project):
+    project = make_project(server.port)
+    worker = project.worker(project.redis(server.url), "--concurrency", "2")
+    project.put(*(f"m-{number}" for number in range(6)))
+    project.await_starts(2)
+    pass_time(LEASE_S)  # renewals, and polls of a worker that would take more
+
+    assert project.client.zcard("{work}:lease") == project.starts() == 2
+    worker.kill()
+    heir = project.worker(project.redis(server.url), "--concurrency", "6")
+    project.await_starts(2 + 6)
+    project.open_gate()
+
+    assert len(set(project.await_results(6))) == 6
+    assert len(heir.lines(CLAIMED)) == 6
+    assert project.dead() == []
+
+
 def owner_of(workers, *, deliveries):
     """The worker that says it claimed that delivery of `m`; None as long as none does."""
     return next((worker for worker in workers if worker.lines(CLAIMED, message_id="m", deliveries=deliveries)), None)
