@@ -105,15 +105,19 @@ class Kit:
         self.close()
 
     def close(self) -> None:
-        """Kill the processes, remove or empty the test's queues, and close all connections."""
+        """Kill the processes, close all connections, and remove the test's queues, or empty them first."""
         for process in self._processes:
             process.kill()
         for proxy in self._proxies:
             proxy.restore()
-        self._purge()
+        if self._ensured and self.target.remove_queues is None:
+            self._purge()
         for mq in self._open:
             with suppress(BrokerError):
                 mq.close()
+        # Not before: a consumer would declare its queue again.
+        if self._ensured and self.target.remove_queues is not None:
+            self.target.remove_queues(self.queues)
         for proxy in self._proxies:
             proxy.close()
 
@@ -323,19 +327,18 @@ class Kit:
         mq.ensure(names.undeliverable, "dead")
         mq.ensure(names.replies, "reply")
 
-    def _purge(self) -> None:
-        """Leave no messages of the test in a shared broker: remove its queues, or empty them where that can't be."""
-        if not self._ensured:
-            return
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of all queues of the test."""
         names = self.names
-        queues = (names.work, names.other, names.dead, names.replies, names.undeliverable, *self._more_queues)
-        if self.target.remove_queues is not None:
-            self.target.remove_queues(queues)
-            return
+        return (names.work, names.other, names.dead, names.replies, names.undeliverable, *self._more_queues)
+
+    def _purge(self) -> None:
+        """Leave no messages of the test in a shared broker."""
         with suppress(Exception):
             mq = self.assembly().mq
             mq.open()
-            for queue in queues:
+            for queue in self.queues:
                 with suppress(Exception):
                     self._empty(mq, queue)
             mq.close()
