@@ -208,10 +208,14 @@ def run(
     limit_s: float,
     seed: int,
     longest_run_s: float = LONGEST_RUN_S,
+    side: Side | None = None,
 ) -> Report:
-    """One round in `directory`: faults for `seconds`, then the rest is done in peace, within `limit_s`."""
+    """One round in `directory`: faults for `seconds`, then the rest is done in peace, within `limit_s`.
+
+    `side`: the broker to use in place of a private one of its own; it has none of the round's queues.
+    """
     dice = random.Random(seed)
-    side = BROKERS[broker](directory / "broker")
+    side = side or BROKERS[broker](directory / "broker")
     chaos = Chaos(directory, side, workers=workers, dice=dice)
     started_s = time.monotonic()
     ids = [f"m-{number}-{dice.randint(5, round(longest_run_s * 10))}" for number in range(messages)]

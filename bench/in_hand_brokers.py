@@ -169,15 +169,20 @@ class ClusterSide(Side):
 
 
 class RabbitMqSide(Side):
-    """A RabbitMQ behind a proxy."""
+    """A RabbitMQ behind a proxy: a private one, or `server`, which stays as it is."""
 
     faults = frozenset({"pause", "kill", "reset"})
     rules = Rules(silence_s=HEARTBEAT_S, is_bound=True, rebind_s=REBIND_S)
     may_double = True
 
+    def __init__(self, directory: Path, *, server: PrivateRabbitMq | None = None) -> None:
+        super().__init__(directory)
+        self._own = PrivateRabbitMq(directory / "rabbitmq") if server is None else None
+        self._server = server or self._own
+
     def start(self) -> None:
-        (self._directory / "rabbitmq").mkdir()
-        self._server = PrivateRabbitMq(self._directory / "rabbitmq").start()
+        if self._own is not None:
+            self._own.start()
         self._proxy = Proxy(LOCAL, self._server.port)
 
     def settings(self, *, for_workers: bool) -> Mapping[str, Any]:
@@ -190,7 +195,8 @@ class RabbitMqSide(Side):
 
     def end(self) -> None:
         self._proxy.close()
-        self._server.stop()
+        if self._own is not None:
+            self._own.stop()
 
 
 BROKERS: Mapping[str, Callable[[Path], Side]] = {

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from awf_core.testing.brokers import rabbitmq_script
-from bench.chaos_in_hand import run
+from bench.chaos_in_hand import DEAD, OTHER, RESULTS, WORK, run
+from bench.in_hand_brokers import RabbitMqSide
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-pytestmark = pytest.mark.skipif(
-    rabbitmq_script() is None and not os.environ.get("CI"), reason="rabbitmq-server (with epmd) is not installed"
-)
+    from awf_core.testing.brokers import PrivateRabbitMq
 
 
 @pytest.mark.parametrize(("workers", "faults"), [(1, ("reset",)), (2, ("reset", "pause", "kill"))])
-def test_every_second_start_has_a_reason(tmp_path: Path, workers: int, faults: tuple[str, ...]) -> None:
+def test_every_second_start_has_a_reason(
+    tmp_path: Path, server: PrivateRabbitMq, external: Any, workers: int, faults: tuple[str, ...]
+) -> None:
+    for queue in (WORK, OTHER, RESULTS, DEAD):
+        external.queue_delete(queue)
+
     report = run(
         tmp_path / "round",
         broker="rabbitmq",
@@ -31,6 +32,7 @@ def test_every_second_start_has_a_reason(tmp_path: Path, workers: int, faults: t
         limit_s=60.0,
         seed=7,
         longest_run_s=3.0,
+        side=RabbitMqSide(tmp_path / "broker", server=server),
     )
 
     assert report.is_good, report
