@@ -8,7 +8,7 @@ A table in code: (what happened, which attempt, which policy) -> exactly one dec
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from awf_core.lang.untrusted import UNSAFE_INPUT
 from awf_core.result import first_line
@@ -32,7 +32,7 @@ RELEASED_FOR = frozenset({"drain", "stop", LEASE_LOST})
 DEFERRED_FOR = frozenset({UNKNOWN_WORKFLOW, INVALID_WORKFLOW})
 """Reasons that a deployment may remove: the message is deferred for `mq.retry.defer_unknown`."""
 
-DEFERRED_S = "deferred_s"
+DEFERRED_S: Final = "deferred_s"
 """The key in an entry of the history that sums up the deferrals of a message."""
 _MOST_DEFERRED_S = 1e9
 
