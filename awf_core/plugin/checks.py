@@ -114,7 +114,7 @@ def _settings_complaint(cls: type) -> str | None:
 
 
 ADDRESSES = ("url", "queue_url", "path")
-"""Settings in which the core looks for the address of a broker: environment variables, and the conformance kit."""
+"""Settings that the core takes for the address of a broker: environment variables, and the conformance kit."""
 
 
 def address_notice(cls: Any, name: str) -> str | None:

@@ -112,7 +112,7 @@ def deferred_s(history: Sequence[Mapping[str, object]]) -> float:
 def history_after_deferral(delivery: Delivery, decision: Decision) -> Sequence[Mapping[str, object]]:
     """The history to store when `delivery` is deferred.
 
-    Where the broker can't tell the age of a message, one entry sums up the deferrals, so that they have an end.
+    Where the broker does not know the age of a message, one entry sums up the deferrals, so that they have an end.
     """
     if delivery.age_s is not None:
         return delivery.history

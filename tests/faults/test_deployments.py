@@ -47,7 +47,7 @@ CORRUPT = (_truncated, _emptied, _without_states, _no_text, _directory)
 
 @pytest.fixture
 def workflows(project: EmbeddedFaults) -> dict[str, list[str]]:
-    """A good workflow to corrupt in each of these ways, and the ids of its messages."""
+    """A good workflow for each of these to corrupt, and the ids of its messages."""
     names = [corrupt.__name__.strip("_") for corrupt in CORRUPT]
     for name in names:
         project.step(name, "true")

@@ -71,7 +71,7 @@ def test_an_unknown_workflow_is_deferred_uncounted_and_not_answered_yet(project:
     assert served.exit_code == 0
 
 
-def test_an_unknown_workflow_is_deferred_no_longer_where_the_broker_can_not_tell_the_age_of_a_message(
+def test_an_unknown_workflow_is_deferred_no_longer_where_the_broker_does_not_know_the_age_of_a_message(
     project: Project, work: Work, plugin: Callable[[str], None]
 ) -> None:
     plugin(AGELESS)
