@@ -90,7 +90,7 @@ def test_a_queue_that_can_not_be_used_takes_no_turn_of_one_that_can(project, ser
     queues = ("--queue", "work", "--queue", "broken")
     worker = project.worker(project.redis(server.url), "--concurrency", "1", *queues)
     project.client.set("broken", "no list")
-    worker.await_line(UNAVAILABLE, queue="broken", count=5)  # by now its pauses are long
+    worker.await_line(UNAVAILABLE, queue="broken", count=4)  # by now its pauses are long
 
     ids = [f"m-{number}" for number in range(10)]
     project.put(*ids, workflow="short")

@@ -75,7 +75,12 @@ def test_external_messages_keep_their_order_delay_and_expiry_beside_others(backe
 
 
 def test_more_external_messages_than_one_claim_reads_keep_their_order(backend, external):
-    external.executemany("INSERT INTO message(queue, body) VALUES ('work', ?)", [(str(n),) for n in range(2500)])
+    # As if written one after the other, four milliseconds apart.
+    since = f"{schema.WALL_MS} - 20000 + 4 * ?1"
+    insert = f"INSERT INTO message(queue, body, created, due) VALUES ('work', CAST(?1 AS TEXT), {since}, {since})"
+    external.execute("BEGIN")
+    external.executemany(insert, [(number,) for number in range(2500)])
+    external.execute("COMMIT")
 
     taken = [int(delivery.body) for _ in range(30) for delivery in backend.awf_mq_consume("work", 100, 0)]
 
