@@ -20,7 +20,7 @@ UNSAFE_INPUT = "USER.INPUT.UNSAFE"
 UNPASSABLE_INPUT = "USER.INPUT.UNPASSABLE"
 """The code of a run that ended because no program can be given an input: it is too large, or holds a NUL."""
 MESSAGE_FAULTS = frozenset({UNSAFE_INPUT, UNPASSABLE_INPUT})
-"""Faults of the message, which no other attempt mends: they end the run past every handler of the workflow."""
+"""Faults of the message, which no other attempt repairs: they end the run past every handler of the workflow."""
 FROM_MESSAGE = "IsFromMessage"
 """The key of a loop that goes through items of a message. No template or expression can read it."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALWAYS = ("PATH", "HOME", "LANG", "LC_*", "TZ", "TMPDIR", "USER", "SHELL")
 """What every step gets of the worker's environment."""
 MARKS = (TOKEN_VARIABLE, "AWF_INSIDE_AWF_CLI")
-"""What tells a run that it is inside of another one; no setting, and in no list that a user sees."""
+"""What marks a run that is inside of another one; no setting, and in no list that a user sees."""
 SETTINGS = "AWF_MQ_*"
 """The settings of the queue, passwords among them: they reach no step, whatever names them."""
 PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "AWF_CONFIG_HOME", "AWF_WORKFLOWS_PATH")

@@ -80,7 +80,7 @@ def step(name: str, command: str, on_success: str = "done") -> str:
 
 
 def add_workflows(project: Project) -> list[str]:
-    """Every place as a workflow, and the ways round: loops, calls, branches, hooks, scripts, outputs."""
+    """Every place as a workflow, and what leads around it: loops, calls, branches, hooks, scripts, outputs."""
     raw = PLACES["bare"]
     texts = {name: document("  initial: a\n" + step("a", command)) for name, command in PLACES.items()}
     loop = "  initial: each\n  each: {type: for_each, items: '{{.inputs.x}}', body: [a], on_complete: done}\n"

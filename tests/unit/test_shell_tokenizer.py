@@ -173,4 +173,4 @@ def test_no_value_passes_behind_text_that_shells_read_differently(shell_text: st
     refusal = judge(shell_text, "word")
 
     assert refusal is not None
-    assert refusal.place == "where AWF can't tell how a shell reads the text before it"
+    assert refusal.place == "behind text that shells may read differently"

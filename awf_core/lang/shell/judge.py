@@ -19,7 +19,7 @@ _DASH_C: Final = re.compile(r"-[A-Za-z]*c")
 _INTEGER_OPTION: Final = re.compile(r"[-+][A-Za-z]*i[A-Za-z]*")
 _ARITHMETIC_TEST: Final = re.compile(r"-(?:eq|ne|lt|le|gt|ge|v)\b")
 
-UNKNOWN = "where AWF can't tell how a shell reads the text before it"
+UNKNOWN = "behind text that shells may read differently"
 OTHER_SHELL = "in what another shell reads"
 END_MARK = "where it completes the end mark of a here-document"
 
