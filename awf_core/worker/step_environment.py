@@ -53,8 +53,8 @@ def passed(env: Mapping[str, str], further: Sequence[str]) -> dict[str, str]:
 
 
 def executor_environment(env: Mapping[str, str], mq: MqSettings) -> dict[str, str]:
-    """The variables of `env` that an external executor gets."""
-    return passed(env, (*PLACES, *mq.env.pass_))
+    """The variables of `env` that an external executor gets. The original tool runs commands in `SHELL`."""
+    return {**passed(env, (*PLACES, *mq.env.pass_)), "SHELL": mq.shell}
 
 
 def offered(env: Mapping[str, str]) -> dict[str, str]:

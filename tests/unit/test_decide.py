@@ -9,6 +9,7 @@ import pytest
 from awf_core.config.model import RetrySettings
 from awf_core.contract import Delivery
 from awf_core.extensions.results import RunError
+from awf_core.lang.untrusted import UNSAFE_INPUT
 from awf_core.worker import decide
 from awf_core.worker.decide import Decision, release
 from awf_core.worker.plan import Rejection
@@ -51,6 +52,12 @@ def decide_run(run: Ran, d: Delivery, retry: RetrySettings = RETRY, *, since_cla
 
 def test_a_completed_run_is_acked():
     assert decide_run(Ran("completed"), delivery()) == Decision(ending="ack")
+
+
+def test_a_value_that_a_shell_would_read_as_syntax_is_dead_lettered_at_once():
+    decision = decide_run(failed(UNSAFE_INPUT, "unsafe_input: why"), delivery(attempt=1))
+
+    assert decision == dead("unsafe_input", "unsafe_input: why")
 
 
 def test_a_failed_run_is_redelivered_after_the_policys_delay():

@@ -7,6 +7,7 @@ hold one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ from awf_core.lang.untrusted import Untrusted
 
 _LOOP_ITEMS = frozenset({"item", "parent"})
 """The parts of `.loop` that hold items; the others are numbers and flags."""
+_NAMES_INPUTS = re.compile(
+    r"inputs|loop|\{\{-?\s*(?:range|with|template|block|\$\w+(?:\s*,\s*\$\w+)?\s*:?=)[^}]*?[\s(=](?:\.|\$)(?=[\s})|-])"
+)
+"""Templates in which a variable or a dot may hold an input: they name some, or hand on the whole data."""
 ANYTHING = "*"
 """Stands for every name of a part."""
 
@@ -39,7 +44,7 @@ class Insertion:
 
     def is_from(self, untrusted: Untrusted, template: str, printed: str) -> bool:
         """Whether it comes from a message: by what is written in `template`, or because `printed` holds its text."""
-        names_inputs = "inputs" in template or "loop" in template
+        names_inputs = bool(_NAMES_INPUTS.search(template))
         return untrusted.is_echoed(printed) or any(
             _is_untrusted(source, untrusted, names_inputs=names_inputs) for source in sources(self)
         )
@@ -73,6 +78,8 @@ def _of(word: Operand, *, is_at_root: bool) -> Iterator[tuple[str, str]]:
             for command in commands:
                 for each in (command.first, *command.rest):
                     yield from _of(each, is_at_root=is_at_root)
+        case Dot() | Variable(name="$", names=()) if is_at_root:
+            yield "inputs", ANYTHING  # the whole data
         case Path(names=names) | Variable(name="$", names=names):
             yield _source(names) if is_at_root else (ANYTHING, ANYTHING)
         case Chain(start=Identifier(name=name), names=names):
