@@ -54,7 +54,7 @@ def lint_file(path: Path, step_types: StepTypes, *, given_inputs: Collection[str
 
 def lint(workflow: Workflow, *, given_inputs: Collection[str] = ()) -> list[Problem]:
     """The findings about a loaded workflow, by line. Pure. (`workflow.warnings` are not repeated.)"""
-    written, flow = list(_written(workflow)), ControlFlow(workflow)
+    written, flow = list(written_templates(workflow)), ControlFlow(workflow)
     found = [
         *(Problem(message=f"{one.path}: {error}", line=one.line) for one in written if (error := one.template.error)),
         *_condition_problems(workflow),
@@ -134,7 +134,7 @@ def _texts(workflow: Workflow, written: Sequence[Written]) -> Iterator[tuple[int
             yield state.line, f"states.{state.name}.{written_key(state, key)}", expression.text
 
 
-def _written(workflow: Workflow) -> Iterator[Written]:
+def written_templates(workflow: Workflow) -> Iterator[Written]:
     """Every template with what is known of where it is rendered."""
     for name in ("start", "end", "error", "cancel"):
         for action in getattr(workflow.hooks, name):

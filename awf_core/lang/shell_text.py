@@ -93,12 +93,15 @@ def _rendered(template: Template, scope: Scope) -> tuple[str, list[Insertion]]:
 
 
 def _check_shell(text: str, insertions: Sequence[Insertion]) -> None:
-    if not insertions:
-        return
-    refusal = first_unsafe(text, [Value(each.start, each.end, is_escaped=each.is_escaped) for each in insertions])
+    check_values(text, [(Value(each.start, each.end, is_escaped=each.is_escaped), each) for each in insertions])
+
+
+def check_values(text: str, values: Sequence[tuple[Value, Insertion]]) -> None:
+    """Raises UnsafeInput for the first of `values` that is not harmless in `text`; each with what inserted it."""
+    refusal = first_unsafe(text, [value for value, _ in values])
     if refusal is None:
         return
-    insertion = next(each for each in insertions if each.start == refusal.value.start)
+    insertion = next(insertion for value, insertion in values if value.start == refusal.value.start)
     holds = f"holds {quoted(refusal.char)}" if refusal.char else "stands"
     why = f"{holds} {refusal.place}, where a shell reads it as syntax"
     raise UnsafeInput(insertion, why, advice(insertion))

@@ -8,7 +8,7 @@ import random
 import re
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from awf_core.clock import Clock, SystemClock
 from awf_core.config.model import WorkflowPolicy, policy_for
@@ -29,7 +29,7 @@ from awf_core.plugin.assemble import Assembly, assemble
 from awf_core.plugin.observers import Observers
 from awf_core.result import format_result
 from awf_core.worker.checks import reject_delays, reject_own_dead_letter_queue
-from awf_core.worker.external_executor import ExternalExecutor, check_executors, names_executors
+from awf_core.worker.external_executor import ExternalExecutor, check_executors, check_shell_text, names_executors
 from awf_core.worker.failures import UNEXPECTED
 from awf_core.worker.last_good import LastGood
 from awf_core.worker.lease_renewal import LeaseKeeper
@@ -215,12 +215,15 @@ def make_planner(parts: Parts, policy_for: Callable[[str], WorkflowPolicy]) -> C
         cwd=cwd,
         allows_unsafe_inputs=config.mq.unsafe_inputs == "allow",
     )
-    external = make_external_executor(parts, policy_for, discovery) if names_executors(config) else None
+    external = make_external_executor(parts, policy_for, discovery, catalogue) if names_executors(config) else None
     return own.plan if external is None else lambda message: external.plan(message) or own.plan(message)
 
 
 def make_external_executor(
-    parts: Parts, policy_for: Callable[[str], WorkflowPolicy], discovery: Discovery
+    parts: Parts,
+    policy_for: Callable[[str], WorkflowPolicy],
+    discovery: Discovery,
+    catalogue: Catalogue | LastGood,
 ) -> ExternalExecutor:
     """What runs the workflows that the configuration gives to another program. Raises ConfigError."""
     config, cwd, env = parts.config, parts.cwd, parts.env
@@ -238,7 +241,14 @@ def make_external_executor(
         storage=record_paths(env).storage if config.mq.records else None,
         clock=parts.clock,
         max_output_bytes=config.mq.max_output_bytes,
+        check=_check_of(config.mq.unsafe_inputs, catalogue),
     )
+
+
+def _check_of(unsafe_inputs: str, catalogue: Catalogue | LastGood) -> Callable[[Message, Mapping[str, Any]], None]:
+    if unsafe_inputs == "allow":
+        return lambda _message, _inputs: None
+    return functools.partial(check_shell_text, catalogue=catalogue)
 
 
 def make_rules(config: Config, assembly: Assembly, *, worker: str) -> Rules:

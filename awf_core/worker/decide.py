@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from awf_core.lang.untrusted import UNSAFE_INPUT
 from awf_core.result import first_line
 from awf_core.worker.outcome import LEASE_LOST
-from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, INVALID_WORKFLOW, UNKNOWN_WORKFLOW
+from awf_core.worker.plan import EXPIRED, INTERNAL_ERROR, INVALID_WORKFLOW, UNKNOWN_WORKFLOW, UNSAFE
 from awf_core.worker.retry_delay import defer_delay_s, retry_delay_s
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, since_clai
         return release(str(run.cancel_reason))
     code = run.error.code if run.error is not None else None
     if code == UNSAFE_INPUT:
-        return _dead("unsafe_input", run.error.message if run.error is not None else "")
+        return _dead(UNSAFE, run.error.message if run.error is not None else "")
     error = run.error.message if run.error is not None else f"run {run.status}"
     if code is not None and code.startswith(PERMANENT_CODES):
         return _dead("permanent_failure", error)

@@ -13,7 +13,9 @@ from awf_core.errors import AwfError
 from awf_core.extensions.executors import BUILTIN, ExecutionRequest
 from awf_core.extensions.results import Run, RunError
 from awf_core.ids import new_id
+from awf_core.lang.external_text import check_external
 from awf_core.lang.input_names import check_names
+from awf_core.lang.inputs import apply_defaults
 from awf_core.lang.names import bare_name
 from awf_core.worker.plan import Plan, Rejection, rejected
 
@@ -26,14 +28,17 @@ if TYPE_CHECKING:
     from awf_core.config.model import WorkflowPolicy
     from awf_core.extensions.deadline import Cancel
     from awf_core.extensions.executors import Executor, Executors
+    from awf_core.lang.catalogue import Catalogue
     from awf_core.lang.discovery import Discovery
     from awf_core.message import Message
+    from awf_core.worker.last_good import LastGood
 
 
 class ExternalExecutor:
     """Plans and runs the workflows that the configuration gives to other executors. Thread-safe.
 
-    `default` is the executor of all workflows that no rule names one for, None = our own engine.
+    `default` is the executor of all workflows that no rule names one for, None = our own engine. `check` raises an
+    AwfError for a message whose inputs the executor must not get.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class ExternalExecutor:
         env: Mapping[str, str],
         storage: Path | None,
         clock: Clock,
+        check: Callable[[Message, Mapping[str, Any]], None],
         max_output_bytes: int | None = None,
     ) -> None:
         self._executors = executors
@@ -60,6 +66,7 @@ class ExternalExecutor:
         self._storage = storage
         self._clock = clock
         self._max_output_bytes = max_output_bytes
+        self._check = check
 
     def plan(self, message: Message) -> Plan | Rejection | None:
         """The plan for `message`; None where our own engine runs its workflow."""
@@ -71,9 +78,10 @@ class ExternalExecutor:
             bare_name(message.workflow)
             path = self._discovery.resolve(message.workflow, allow_paths=False)
             check_names(message.inputs)
+            inputs = {**self._project_inputs, **message.inputs}
+            self._check(message, inputs)
         except AwfError as exc:
             return rejected(exc)
-        inputs = {**self._project_inputs, **message.inputs}
         return Plan(policy=policy, execute=partial(self._run, executor, message.workflow, path, inputs))
 
     def _run(
@@ -116,6 +124,15 @@ def _failed(order: ExecutionRequest, problem: AwfError, began: float, ended: flo
         finished_at=ended,
         duration_ms=max(0, round((ended - began) * 1000)),
     )
+
+
+def check_shell_text(message: Message, inputs: Mapping[str, Any], catalogue: Catalogue | LastGood) -> None:
+    """Raises UnsafeInput for inputs that a command would insert as syntax. A file that does not load is not checked."""
+    try:
+        workflow = catalogue.get(message.workflow)
+    except AwfError:
+        return
+    check_external(workflow, apply_defaults(workflow, inputs), message.inputs)
 
 
 def names_executors(config: Config) -> bool:

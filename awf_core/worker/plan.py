@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from awf_core.errors import AwfError, InputError, WorkflowNotFound, redact_url
 from awf_core.lang.input_names import check_untrusted
 from awf_core.lang.names import InvalidWorkflowName, bare_name
+from awf_core.lang.shell_text import UnsafeInput
 from awf_core.lang.untrusted import untrusted_inputs
 
 if TYPE_CHECKING:
@@ -33,7 +34,13 @@ INVALID_INPUTS = "invalid_inputs"
 TOO_LARGE = "too_large"
 EXPIRED = "expired"
 INTERNAL_ERROR = "internal_error"
-_REASONS = ((InvalidWorkflowName, INVALID_NAME), (WorkflowNotFound, UNKNOWN_WORKFLOW), (InputError, INVALID_INPUTS))
+UNSAFE = "unsafe_input"
+_REASONS = (
+    (InvalidWorkflowName, INVALID_NAME),
+    (WorkflowNotFound, UNKNOWN_WORKFLOW),
+    (UnsafeInput, UNSAFE),
+    (InputError, INVALID_INPUTS),
+)
 
 
 class Execute(Protocol):

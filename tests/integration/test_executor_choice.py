@@ -121,6 +121,55 @@ def test_the_projects_inputs_are_passed_on_below_those_of_the_message(project: P
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "value", "is_refused"),
+    [
+        ("echo {{.inputs.x}}", "a; touch y", True),
+        ("echo {{.inputs.x}}", "word", False),
+        ("echo '{{.inputs.x}}'", "a; touch y", False),
+        ("echo '{{.inputs.x}}'", ["it's"], True),
+        ("echo {{escape .inputs.x}}", "a; touch y", False),
+        # The original's escape leaves these bare.
+        ("echo {{escape .inputs.x}}", "#a", True),
+        ("echo {{printf (print .states.a.Output) .inputs.x}}", "a; touch y", True),
+        ("echo {{printf (print .states.a.Output) .inputs.x}}", "word", False),
+    ],
+)
+def test_an_executor_gets_no_input_that_a_command_would_insert_as_syntax(
+    project: Project, original: OriginalAwf, command: str, value: object, *, is_refused: bool
+) -> None:
+    config(project, original, executor="awf-cli")
+    project.workflow("greet", command, inputs=[{"name": "x"}])
+
+    code = serve(project, {"workflow": "greet", "inputs": {"x": value}})
+
+    assert (code, len(original.calls)) == ((3, 0) if is_refused else (0, 1))
+    assert [dead["reason"] for dead in project.dead_messages()] == ["unsafe_input"] * is_refused
+
+
+@pytest.mark.parametrize("mq", [{"unsafe_inputs": "allow"}, {}])
+def test_an_executor_gets_any_input_where_that_is_allowed(
+    project: Project, original: OriginalAwf, mq: dict[str, object]
+) -> None:
+    config(project, original, executor="awf-cli", mq=mq)
+    more = {} if mq else {"unsafe_inputs": "allow"}
+    project.workflow("greet", "echo {{.inputs.x}}", inputs=[{"name": "x"}], **more)
+
+    assert serve(project, {"workflow": "greet", "inputs": {"x": "a; b"}}) == 0
+    assert original.calls[0]["inputs"] == {"x": "a; b"}
+
+
+def test_an_executor_gets_the_environment_of_steps_and_a_posix_shell(project: Project, original: OriginalAwf) -> None:
+    config(project, original, executor="awf-cli", mq={"env": {"pass": ["GREETING"]}})
+
+    serve(project, {"workflow": "greet"}, GREETING="yes", OTHER="no", AWF_MQ_CONCURRENCY="2", SHELL="/usr/bin/fish")
+
+    env = original.calls[0]["env"]
+    assert (env["GREETING"], env["SHELL"]) == ("yes", "/bin/sh")
+    assert "XDG_DATA_HOME" in env
+    assert not {"OTHER", "AWF_MQ_CONCURRENCY"} & set(env)
+
+
 def test_a_failure_there_is_retried_and_dead_lettered_as_any_other(project: Project, original: OriginalAwf) -> None:
     original.plans("plug", error="step a: boom", exit_code=3)
     config(project, original, executor="awf-cli", mq={"retry": {"max_attempts": 2, "initial_delay": "10ms"}})

@@ -31,7 +31,7 @@ while rest:
         options[word] = rest.pop(0)
 plan = json.load(open(os.path.join(here, "plan.json"))).get(name, {{}})
 with open(os.path.join(here, "calls.jsonl"), "a") as file:
-    shown = {{key: value for key, value in os.environ.items() if key.startswith("AWF_") or key == "GREETING"}}
+    shown = {{key: value for key, value in os.environ.items() if key.startswith(("AWF_", "XDG_", "GREETING", "OTHER", "SHELL"))}}
     plugins = os.path.join(options["--storage"], "plugins")
     file.write(json.dumps({{
         "name": name, "inputs": inputs, "options": options, "env": shown, "cwd": os.getcwd(),

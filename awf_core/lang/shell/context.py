@@ -53,6 +53,7 @@ def words(text: str) -> frozenset[str]:
 
 SHELLS: Final = words("sh bash dash ash ksh mksh zsh fish csh tcsh su busybox")
 """Commands that read the argument behind `-c` as shell text, and without arguments their standard input."""
+SHELLS_AND_SSH: Final = SHELLS | {"ssh"}
 RESERVED: Final = words("if then else elif fi do done while until ! { } time esac")
 """Words behind which a command begins."""
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
@@ -119,7 +120,7 @@ class Frame:
         if self.is_target:
             self.is_target = False
             return word
-        self.names_shell = self.names_shell or base(word) in SHELLS or base(word) == "ssh"
+        self.names_shell = self.names_shell or base(word) in SHELLS_AND_SSH
         if self.words[:1] == ["case"] and word == "in" and len(self.words) > 1:
             self.words.clear()  # patterns follow, then commands
         elif self.words or not (word in RESERVED or _ASSIGNMENT.match(word)):

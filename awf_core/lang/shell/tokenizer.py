@@ -57,7 +57,8 @@ class Reader(Expansions):
     def read(self) -> Refusal | None:
         """Read to the end, or to the first value that is not harmless."""
         try:
-            while self.at < len(self.text):
+            # Behind the last value only a here-document that holds a part of it can still end in the wrong place.
+            while self.starts and (self.at <= self.starts[-1] or (self.heredocs and self.at < len(self.text))):
                 value = self.values.get(self.at)
                 if value is not None:
                     self._value(value)
@@ -147,7 +148,7 @@ class Reader(Expansions):
             return
         if char in "<>" and (top.word or "").isdigit():
             top.word = None  # the number of what is redirected
-        is_allowed = self._may_open(top)
+        is_allowed = char != "(" or self._may_open(top)
         self._finish_word(top)
         if char == "(":
             self.is_lost = not is_allowed
