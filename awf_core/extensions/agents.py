@@ -66,13 +66,15 @@ class AgentAnswer:
 class AgentFailed(Exception):
     """There is no answer; the text becomes the state's Error.
 
-    `cause` is set when the provider was stopped: by the state's own time limit, or with the run.
+    `cause` is set when the provider was stopped: by the state's own time limit, or with the run. `is_unpassable`: no
+    program can be given the prompt, which is too large or holds a NUL.
     """
 
-    def __init__(self, text: str, *, cause: Cause = "") -> None:
+    def __init__(self, text: str, *, cause: Cause = "", is_unpassable: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.cause = cause
+        self.is_unpassable = is_unpassable
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ from awf_core.errors import ConfigError, InputError, SystemFailure
 from awf_core.extensions.executors import ExecutionRequest
 from awf_core.extensions.results import Run
 from awf_core.integrations.awf_cli_result import Timing, import_records, run_of
+from awf_core.lang.untrusted import UNPASSABLE_INPUT
 
 NAME = "awf-cli"
 MARKER = "AWF_INSIDE_AWF_CLI"
@@ -83,6 +84,9 @@ class AwfCli:
                 cancel=request.cancel,
                 output_limit=OutputLimit(max_bytes=request.max_output_bytes),
             )
+            if finished.is_unpassable:
+                text = f"executor 'awf-cli': {finished.problem}: the inputs are too large for a process"
+                raise InputError(text, code=UNPASSABLE_INPUT)
             if finished.end == "not_started":
                 raise SystemFailure(f"executor 'awf-cli': {finished.problem}", hint=f"Is {program} a program?")
             run = run_of(request, finished, storage / "states", timing)

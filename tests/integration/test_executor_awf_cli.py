@@ -15,11 +15,12 @@ from engine_kit import until
 from original_awf import OriginalAwf
 
 from awf_core.engine.records.history import Selection, connect, read_history
-from awf_core.errors import ConfigError, InputError, SystemFailure
+from awf_core.errors import ConfigError, InputError
 from awf_core.extensions.deadline import Cancel
 from awf_core.extensions.executors import ExecutionRequest, Executor, Executors
 from awf_core.integrations.awf_cli import MARKER, AwfCli, find_awf, is_ours
 from awf_core.integrations.awf_cli_result import reported_error
+from awf_core.lang.untrusted import UNPASSABLE_INPUT
 
 OURS = Path(sys.executable).with_name("awf")
 DONE = {"Status": "completed", "Output": "out\n", "ExitCode": 0, "Attempt": 1}
@@ -186,11 +187,14 @@ def test_an_input_no_argument_can_hold_is_refused(original: OriginalAwf, tmp_pat
         executor(original, tmp_path).execute(request(tmp_path, inputs=inputs))
 
 
-def test_an_argument_the_system_refuses_is_said_with_the_reason(original: OriginalAwf, tmp_path: Path) -> None:
-    with pytest.raises(SystemFailure) as caught:
+def test_an_input_that_is_too_large_for_an_argument_is_a_fault_of_the_inputs(
+    original: OriginalAwf, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
         executor(original, tmp_path).execute(request(tmp_path, inputs={"x": "y" * 300_000}))
 
     assert caught.value.message.startswith(f"executor 'awf-cli': fork/exec {original.path}: argument list too long")
+    assert caught.value.code == UNPASSABLE_INPUT
 
 
 def test_which_plugins_are_enabled_holds_for_the_run_and_its_storage_is_gone_afterwards(

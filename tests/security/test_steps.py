@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +214,7 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusted]:
         "WANTED": "also",
         "LC_TIME": "C",
         "SHELL": "/usr/bin/fish",
+        "PATH": f"{directory}{os.pathsep}{os.environ['PATH']}",
     }
     worker = awf_process.start_worker(directory, env=env)
     worker.await_line("worker.ready")
@@ -287,6 +289,19 @@ class TestSteps:
         assert (reasons["large"]["reason"], reasons["large"]["attempt"]) == ("permanent_failure", 1)
         assert "inputs.x: holds a NUL" in with_nul["error"]["message"]
         assert 'the largest input is "x" with 200000 bytes' in too_large["error"]["message"]
+
+    def test_a_prompt_that_no_program_can_be_given_is_a_fault_of_the_message(self, trusted: Trusted) -> None:
+        program = trusted.project.directory / "claude"
+        program.write_text("#!/bin/sh\necho asked >> asked\n")
+        program.chmod(0o755)
+        ask = {"type": "agent", "provider": "claude", "prompt": "{{.inputs.x}}", "on_success": "done"}
+        trusted.project.workflow_text("ask", document(f"  initial: a\n  a: {json.dumps(ask)}\n"))
+
+        result = trusted.run("ask", id="prompt", inputs={"x": "a" * 200_000})
+
+        assert (result["attempt"], result["error"]["code"]) == (1, "USER.INPUT.UNPASSABLE")
+        assert "the prompt is too large for a process" in result["error"]["message"]
+        assert not (trusted.project.directory / "asked").exists()
 
     @pytest.mark.parametrize("value", ["word", "-1.5", "/srv/a-b_c.txt", "Zoë", 7, True])
     def test_words_numbers_and_paths_pass_anywhere(self, trusted: Trusted, value: object) -> None:

@@ -30,6 +30,7 @@ from awf_core.extensions.results import Cause
 from awf_core.extensions.steps import StepAborted, StepContext, StepResult
 from awf_core.lang.go.quoting import quoted
 from awf_core.lang.model import State
+from awf_core.lang.untrusted import UNPASSABLE_INPUT
 
 _PROXY_NEEDS_ORIGINAL = (
     "mcp_proxy needs the tool server of the original awf program, which is not part of this one; "
@@ -119,6 +120,9 @@ def _completed(answer: AgentAnswer, context: StepContext) -> StepResult:
 
 
 def _failed(problem: AgentFailed, context: StepContext) -> StepResult:
+    if problem.is_unpassable and context.scope.untrusted is not None:
+        text = f"{problem.text}: the prompt is too large for a process, or holds a NUL"
+        raise StepAborted(text, code=UNPASSABLE_INPUT)
     return StepResult(status="failed", error=mask(problem.text, context.execution.secrets), cause=problem.cause)
 
 

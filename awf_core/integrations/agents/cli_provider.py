@@ -117,7 +117,9 @@ class CliProvider:
             case "cancelled":
                 raise self._failed(f"CLI execution cancelled for '{program}': {CANCELLED_TEXT}", cause="cancelled")
             case "not_started":
-                raise self._failed(f"CLI start failed for '{program}': {finished.problem}")
+                failed = self._failed(f"CLI start failed for '{program}': {finished.problem}")
+                failed.is_unpassable = finished.is_unpassable
+                raise failed
             case "pipes_held":
                 why = "exec: WaitDelay expired before I/O complete"
                 raise self._failed(f"CLI execution failed for '{program}': {why}")
