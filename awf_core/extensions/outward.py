@@ -24,7 +24,7 @@ class OutwardContext:
 
     step         the state's name
     cwd          the run's working directory
-    env          the environment as templates see it; read settings from it
+    env          the environment as templates see it, in a worker a list of variables; read settings from it
     process_env  the same as bytes, for programs that are started
     deadline     time left and cancel: check it before each wait, and return soon after it is over
     log          a line for the run's log: ("info" | "warn", text)

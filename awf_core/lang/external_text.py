@@ -49,7 +49,7 @@ def _check(template: Template, scope: Scope, untrusted: Untrusted) -> None:
             continue
         filled = _filled(piece, scope)
         if piece.is_from(untrusted, template.text, filled or ""):
-            if filled is None and untrusted.texts:
+            if filled is None and (untrusted.texts or untrusted.is_countless):
                 raise UnsafeInput(piece, "is not known before the run", "let an executor run it that can check it")
             is_quoted = False
             if filled is not None and piece.is_escaped:

@@ -15,6 +15,7 @@ from awf_core.lang.shell.context import is_plain
 _MIN_CHARS = 3
 """Shorter texts are found by chance in any output; no command fits into them."""
 _MAX_TEXTS = 1000
+"""Beyond that no text is searched: every text counts as one of the message's."""
 UNSAFE_INPUT = "USER.INPUT.UNSAFE"
 """The code of a run that a value from a message ended, because a shell would have read it as syntax."""
 UNPASSABLE_INPUT = "USER.INPUT.UNPASSABLE"
@@ -30,12 +31,14 @@ class Untrusted:
     """inputs   the names of inputs that a message gave
     texts       the texts in them that a shell would not take for plain words
     has_items   whether `.loop` has items of a message
+    is_countless   there are too many of these texts to search for
     is_allowed  whether they may be inserted into shell text as they are
     """
 
     inputs: frozenset[str] = frozenset()
     texts: tuple[str, ...] = ()
     has_items: bool = False
+    is_countless: bool = False
     is_allowed: bool = False
 
     def in_loop(self, loop: Mapping[str, Any] | None) -> Untrusted:
@@ -45,19 +48,26 @@ class Untrusted:
     def in_child(self, inputs: Mapping[str, Any], names: frozenset[str]) -> Untrusted:
         """For a run that a step starts with `inputs`; `names` are those that hold something of the message."""
         own = untrusted_inputs({name: value for name, value in inputs.items() if name in names})
-        texts = tuple(dict.fromkeys((*self.texts, *own.texts)))[:_MAX_TEXTS]
-        return replace(own, texts=texts, is_allowed=self.is_allowed)
+        texts = tuple(dict.fromkeys((*self.texts, *own.texts)))
+        is_countless = self.is_countless or own.is_countless
+        return replace(own, texts=texts, is_countless=is_countless, is_allowed=self.is_allowed)
 
     def is_echoed(self, text: str) -> bool:
         """Whether `text` holds a text of the message."""
-        return any(each in text for each in self.texts)
+        return self.is_countless or any(each in text for each in self.texts)
 
 
 def untrusted_inputs(given: Mapping[str, Any], *, is_allowed: bool = False) -> Untrusted:
     """What comes from a message that gives these inputs."""
     found = dict.fromkeys(text for value in given.values() for text in _texts(value))
     texts = [text for text in found if len(text) >= _MIN_CHARS and not is_plain(text)]
-    return Untrusted(inputs=frozenset(given), texts=tuple(texts[:_MAX_TEXTS]), is_allowed=is_allowed)
+    is_countless = len(texts) > _MAX_TEXTS
+    return Untrusted(
+        inputs=frozenset(given),
+        texts=() if is_countless else tuple(texts),
+        is_countless=is_countless,
+        is_allowed=is_allowed,
+    )
 
 
 def _texts(value: Any) -> Iterator[str]:

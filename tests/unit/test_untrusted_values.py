@@ -68,6 +68,16 @@ def test_an_output_that_holds_a_text_of_the_message_counts_as_from_it(output: st
     assert found is is_from_message
 
 
+def test_a_message_with_too_many_texts_makes_every_output_one_of_them() -> None:
+    untrusted = untrusted_inputs({"x": [f"a; {number}" for number in range(5000)]})
+
+    _, found = render_traced(
+        compile_template("{{.states.a.Output}}"), scope(untrusted, states={"a": {"Output": "b c"}})
+    )
+
+    assert found
+
+
 @pytest.mark.parametrize(
     "loop",
     [
