@@ -54,6 +54,8 @@ def words(text: str) -> frozenset[str]:
 SHELLS: Final = words("sh bash dash ash ksh mksh zsh fish csh tcsh su busybox")
 """Commands that read the argument behind `-c` as shell text, and without arguments their standard input."""
 SHELLS_AND_SSH: Final = SHELLS | {"ssh"}
+PREFIXES: Final = words("command builtin exec sudo doas env nohup nice")
+"""Commands whose first argument may be another command, or an assignment for it."""
 RESERVED: Final = words("if then else elif fi do done while until ! { } time esac")
 """Words behind which a command begins."""
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
@@ -112,6 +114,12 @@ class Frame:
         """Whether a `[[` is open."""
         return self.words[:1] == ["[["] and "]]" not in self.words
 
+    @property
+    def command(self) -> str:
+        """The name of the command that is being read; empty where none is."""
+        names = (base(word) for word in self.words if not word.startswith("-") and "=" not in word)
+        return next((name for name in names if name not in PREFIXES), "")
+
     def end_word(self) -> str | None:
         """The word that ends here, None = there is none. It joins `words` unless a command still has to begin."""
         word, self.word = self.word, None
@@ -149,7 +157,8 @@ def syntax_in(text: str, frame: Frame) -> str:
     kind = frame.kind
     if frame.is_commands:
         # `a=b` is an argument like any other, but an assignment where the command's name would stand.
-        return next((char for char in text if not (is_plain(char) or (char == "=" and frame.words))), "")
+        has_name = bool(frame.command)
+        return next((char for char in text if not (is_plain(char) or (char == "=" and has_name))), "")
     if kind == "arithmetic":
         return not_numeric(text)
     if kind == "parameter":

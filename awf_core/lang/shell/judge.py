@@ -13,11 +13,11 @@ CODE_COMMANDS: Final = words("eval trap ssh let alias [[")
 """Commands that read an argument as shell text, or as an expression that may hold some."""
 NAMING_COMMANDS: Final = words("declare typeset local readonly export unset read mapfile")
 """Commands that read an argument as the name of a variable, in which some shells run the index of an array."""
-PREFIXES: Final = words("command builtin exec sudo doas env nohup nice")
-"""Commands whose first argument may be another command."""
 _DASH_C: Final = re.compile(r"-[A-Za-z]*c")
 _INTEGER_OPTION: Final = re.compile(r"[-+][A-Za-z]*i[A-Za-z]*")
 _ARITHMETIC_TEST: Final = re.compile(r"-(?:eq|ne|lt|le|gt|ge|v)\b")
+_ARITHMETIC_NEXT: Final = re.compile(r"[\"']?[ \t]+-(?:eq|ne|lt|le|gt|ge)\b")
+_TESTS: Final = frozenset({"[", "test"})
 
 UNKNOWN = "behind text that shells may read differently"
 OTHER_SHELL = "in what another shell reads"
@@ -30,14 +30,14 @@ class Place:
 
     frames    the contexts that are open, the innermost last
     behind    the `$` or `\\` right before it, else empty
-    before    the character right behind it, else empty
+    after     the text right behind it
     text      the whole shell text
     is_lost   the text before it could not be followed
     """
 
     frames: Sequence[Frame]
     behind: str
-    before: str
+    after: str
     text: str
     is_lost: bool
 
@@ -62,7 +62,7 @@ def _faults(value: str, place: Place, is_escaped: bool) -> Iterator[tuple[bool, 
     if "backquote" in kinds:
         yield _found(next((char for char in value if char in "`\\"), ""), NAMES["backquote"])
     yield "here_document" in kinds[:-1] and "\n" in value, "\n", NAMES["here_document"]
-    if top.is_commands and place.before in ("<", ">"):
+    if top.is_commands and place.after.startswith(("<", ">")):
         yield ((top.word or "") + value).isdigit(), value, "before a redirection"
     if not (is_escaped and top.is_commands):
         yield _found(syntax_in(value, top), NAMES[top.kind])
@@ -79,23 +79,27 @@ def _of_code(value: str, place: Place) -> Iterator[tuple[bool, str, str]]:
     if feeds_shell or any(map(reads_code, commands)):
         yield _found(not_plain(value), OTHER_SHELL)
     is_test = any(frame.is_test for frame in commands) and _ARITHMETIC_TEST.search(place.text)
-    if is_test or any(command_of(frame) == "let" for frame in commands):
+    is_number = is_test or any(_is_compared(frame, place.after) for frame in commands)
+    if is_number or any(frame.command == "let" for frame in commands):
         yield _found(not_numeric(value), NAMES["arithmetic"])
 
 
-def command_of(frame: Frame) -> str:
-    """The name of the command that is being read in `frame`; empty where none is."""
-    names = (base(word) for word in frame.words if not word.startswith("-"))
-    return next((name for name in names if name not in PREFIXES), "")
+def _is_compared(frame: Frame, after: str) -> bool:
+    """Whether `[` compares the value as a number: some shells run what stands in the index of an array there."""
+    if frame.command not in _TESTS:
+        return False
+    return bool(_ARITHMETIC_NEXT.match(after)) or bool(_ARITHMETIC_TEST.fullmatch(frame.words[-1]))
 
 
 def reads_code(frame: Frame) -> bool:
     """Whether the command being read takes the argument being read for shell text or for a name."""
-    name = command_of(frame)
+    name = frame.command
     if name in CODE_COMMANDS:
         return True
     if name in NAMING_COMMANDS:
         return "=" not in (frame.word or "") or any(map(_INTEGER_OPTION.fullmatch, frame.words))
+    if frame.words[-1:] == ["-v"] and (name == "printf" or name in _TESTS):
+        return True
     if SHELLS.isdisjoint(map(base, frame.words)):
         return False
     last = frame.words[-2:-1] if frame.words[-1] == "--" else frame.words[-1:]

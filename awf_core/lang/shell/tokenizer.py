@@ -15,6 +15,8 @@ from awf_core.lang.shell.cursor import ENDS_WORD, Value, read_mark
 from awf_core.lang.shell.expansions import Expansions
 from awf_core.lang.shell.judge import END_MARK, Place, fault
 
+_SEEN_AFTER = 40
+"""How many characters behind a value its place is judged by."""
 _SPECIAL = frozenset(" \t\n;&|<>()\\'\"`$#")
 _ORDINARY = {
     "command": re.compile(r"[^ \t\n;&|<>()\\'\"`$#]+"),
@@ -113,8 +115,8 @@ class Reader(Expansions):
 
     def place(self, value: Value) -> Place:
         """Where `value` stands, which begins here."""
-        before = self.text[value.end : value.end + 1]
-        return Place(frames=self.frames, behind=self.behind, before=before, text=self.text, is_lost=self.is_lost)
+        after = self.text[value.end : value.end + _SEEN_AFTER]
+        return Place(frames=self.frames, behind=self.behind, after=after, text=self.text, is_lost=self.is_lost)
 
     def _here_value(self, text: str, frame: Frame) -> None:
         for char in text:
