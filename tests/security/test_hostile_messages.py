@@ -18,7 +18,7 @@ from hostile_run import LISTINGS, MAX_RSS_KB, PASSWORD, SECRETS, HostileSide, Se
 from awf_core.testing.brokers import PrivateRabbitMq, PrivateRedis, rabbitmq_script, redis_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hostile_messages import Hostile
@@ -85,17 +85,15 @@ MISSING = {
 }
 
 
-@pytest.fixture(scope="module", params=BROKERS)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """What one worker of the broker left behind."""
-    if reason := MISSING.get(request.param):
+def _run(broker: str, directory: Path) -> Seen:
+    """What one worker of the broker leaves behind."""
+    if reason := MISSING.get(broker):
         pytest.skip(reason)
-    directory = tmp_path_factory.mktemp(request.param)
-    side: Any = SIDES[request.param](directory)
+    side: Any = SIDES[broker](directory)
     project = FaultProject(directory / "project")
     try:
         checked: HostileSide = side
-        yield run_hostile(project, checked, count=COUNT, seed=SEED)
+        return run_hostile(project, checked, count=COUNT, seed=SEED)
     finally:
         project.close()
         side.close()
@@ -108,46 +106,68 @@ def _text_or_bytes(body: bytes) -> str | bytes:
         return body
 
 
-@pytest.mark.xdist_group("hostile")
-class TestContained:
-    """One worker for all: each test looks at one promise."""
+def _every_message_is_settled_and_the_worker_lives(seen: Seen) -> None:
+    assert seen.exit_code == 0
+    assert seen.left == dict.fromkeys(seen.left, 0)
+    expected = Counter(each.body for each in seen.hostile if not each.runs)
+    assert Counter(seen.dead) == expected, "dead-lettered byte for byte, each once"
 
-    def test_every_message_is_settled_and_the_worker_lives(self, seen: Seen) -> None:
-        assert seen.exit_code == 0
-        assert seen.left == dict.fromkeys(seen.left, 0)
-        expected = Counter(each.body for each in seen.hostile if not each.runs)
-        assert Counter(item.body for item in seen.dead) == expected, "dead-lettered byte for byte, each once"
 
-    def test_the_innocent_messages_beside_them_are_run_once_and_answered_once(self, seen: Seen) -> None:
-        answered = Counter(r["message_id"] for r in seen.results if r["message_id"] in set(seen.innocents))
+def _the_innocent_messages_beside_them_are_run_once_and_answered_once(seen: Seen) -> None:
+    answered = Counter(r["message_id"] for r in seen.results if r["message_id"] in set(seen.innocents))
 
-        assert Counter(seen.runs) == Counter(seen.innocents)
-        assert answered == Counter(seen.innocents)
+    assert Counter(seen.runs) == Counter(seen.innocents)
+    assert answered == Counter(seen.innocents)
 
-    def test_no_message_runs_code(self, seen: Seen) -> None:
-        assert seen.canaries == []
 
-    def test_text_of_a_message_comes_through_a_step_as_it_is(self, seen: Seen) -> None:
-        sent = Counter(json.loads(each.body)["inputs"]["text"] for each in seen.hostile if each.runs)
-        printed = [r for r in seen.results if r["workflow"] == "escaped"]
+def _no_message_runs_code(seen: Seen) -> None:
+    assert seen.canaries == []
 
-        assert [r["status"] for r in printed] == ["completed"] * len(printed)
-        assert Counter(r["output"].removesuffix("\n") for r in printed) == Counter(
-            {text.removesuffix("\n"): count for text, count in sent.items()}
-        )
 
-    def test_no_secret_is_shown_anywhere(self, seen: Seen) -> None:
-        shown = {place: secret for place, text in seen.texts.items() for secret in SECRETS if secret in text}
+def _text_of_a_message_comes_through_a_step_as_it_is(seen: Seen) -> None:
+    sent = Counter(json.loads(each.body)["inputs"]["text"] for each in seen.hostile if each.runs)
+    printed = [r for r in seen.results if r["workflow"] == "escaped"]
 
-        assert shown == {}
+    assert [r["status"] for r in printed] == ["completed"] * len(printed)
+    assert Counter(r["output"].removesuffix("\n") for r in printed) == Counter(
+        {text.removesuffix("\n"): count for text, count in sent.items()}
+    )
 
-    def test_no_hidden_character_reaches_a_terminal(self, seen: Seen) -> None:
-        for name in LISTINGS:
-            assert not set(seen.texts[name]) & {char for char in HIDDEN if not char.isprintable()}, name
-        assert max(map(len, seen.texts["dlq list"].splitlines())) < 600
 
-    def test_the_memory_of_the_worker_is_bounded(self, seen: Seen) -> None:
-        assert seen.peak_kb < MAX_RSS_KB
+def _no_secret_is_shown_anywhere(seen: Seen) -> None:
+    shown = {place: secret for place, text in seen.texts.items() for secret in SECRETS if secret in text}
+
+    assert shown == {}
+
+
+def _no_hidden_character_reaches_a_terminal(seen: Seen) -> None:
+    for name in LISTINGS:
+        assert not set(seen.texts[name]) & {char for char in HIDDEN if not char.isprintable()}, name
+    assert max(map(len, seen.texts["dlq list"].splitlines())) < 600
+
+
+def _the_memory_of_the_worker_is_bounded(seen: Seen) -> None:
+    assert seen.peak_kb < MAX_RSS_KB
+
+
+PROMISES = (
+    _every_message_is_settled_and_the_worker_lives,
+    _the_innocent_messages_beside_them_are_run_once_and_answered_once,
+    _no_message_runs_code,
+    _text_of_a_message_comes_through_a_step_as_it_is,
+    _no_secret_is_shown_anywhere,
+    _no_hidden_character_reaches_a_terminal,
+    _the_memory_of_the_worker_is_bounded,
+)
+
+
+# One test a broker: the promises are those of one worker, and a run of it takes seconds.
+@pytest.mark.parametrize("broker", BROKERS)
+def test_hostile_messages_are_contained(broker: str, tmp_path: Path) -> None:
+    seen = _run(broker, tmp_path)
+
+    for promise in PROMISES:
+        promise(seen)
 
 
 def test_the_messages_are_as_many_as_promised_and_distinct() -> None:
