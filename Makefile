@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up everything they need in .venv.
-.PHONY: demo test lint brokers format lock bench chaos soak clean help
+.PHONY: demo test lint brokers format lock bench chaos fuzz soak clean help
 
 PYTHON ?= python3
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -11,6 +11,7 @@ LOCK := requirements-dev.lock
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 PLUGINS := $(wildcard plugins/*)
+FUZZ_INPUTS ?= 145000
 # Two processes, because the suite waits a lot. `worksteal` hands tests out one by one, so no process gets all the slow ones.
 PYTEST_ARGS ?= -n 2 --dist worksteal
 # The suite starts hundreds of processes: with this set, each of them would compile the whole of awf_core.
@@ -56,6 +57,9 @@ chaos: $(DEV) brokers ## processes, connections and clocks broken at random, ful
 	$(BIN)/python -m bench.chaos_redis
 	$(BIN)/python -m bench.chaos_rabbitmq
 	for broker in embedded redis cluster rabbitmq; do $(BIN)/python -m bench.chaos_in_hand --broker $$broker || exit 1; done
+
+fuzz: $(DEV) ## a million generated inputs for everything that reads what it did not write; FUZZ_INPUTS=<for each target>
+	AWF_FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/pytest -n 2 --timeout 0 tests/fuzz
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak
