@@ -185,7 +185,8 @@ class Client:
         body = _body(request, message_id)
         queue = request.queue or self.default_queue
         mq = self.config.mq
-        read = decode(Delivery(queue=queue, body=body, receipt=None), Limits(max_body_bytes=mq.max_body_bytes))
+        limits = Limits(max_body_bytes=mq.max_body_bytes, max_depth=mq.max_depth)
+        read = decode(Delivery(queue=queue, body=body, receipt=None), limits)
         if isinstance(read, Malformed):
             raise InputError(f"message rejected: {read.reason}", code="USER.INPUT.INVALID_FORMAT")
         return Outgoing(queue=queue, body=body, id=message_id, reply_to=request.reply_to, delay_s=request.delay_s)

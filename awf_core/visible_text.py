@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 # Controls, format characters (bidirectional overrides, zero-width characters, tags), lone surrogates, separators of
-# lines and paragraphs, and letters without a shape. As ranges: to ask `unicodedata` takes 0.1 s at every start.
+# lines and paragraphs, and blank characters. As ranges: to ask `unicodedata` takes 0.1 s at every start.
 _UNSEEN = (
     r"\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180e"
     r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb"

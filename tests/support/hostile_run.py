@@ -65,7 +65,7 @@ def run_hostile(project: FaultProject, side: HostileSide, *, count: int, seed: i
     aims = _aims(project)
     hostile = hostile_messages(count, aims, seed=seed)
     innocents = [f"innocent-{number}" for number in range(INNOCENTS)]
-    # Its log at the level that tells most, so that a secret in any line is seen.
+    # Its log at the lowest level, so that a secret in any line is seen.
     worker = project.worker(config, "--log-level", "debug", env={SECRET_VARIABLE: SECRET})
     with _queues(config) as mq:
         mq.ensure(OTHER, "work", dead_letter=f"{OTHER}-dead")

@@ -142,7 +142,7 @@ def test_a_key_of_a_result_alone_makes_no_result():
         assert isinstance(read({"workflow": "w", **other}), Message)
 
 
-def test_a_result_has_no_reply_address_whoever_gives_one():
+def test_a_result_has_no_reply_address_from_its_body_or_the_broker():
     message = read({"message_id": "m", "status": "failed", "workflow": "w", "reply_to": "a"}, reply_to="b")
 
     assert isinstance(message, Malformed)

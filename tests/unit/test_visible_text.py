@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from awf_core.visible_text import visible, visible_json, visible_lines
 
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-BLANK_LETTERS = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u3164", "\uffa0"}
+BLANK = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u3164", "\uffa0"}
 
 
 def is_hidden(char: str) -> bool:
-    return unicodedata.category(char) in HIDDEN_CATEGORIES or char in BLANK_LETTERS
+    return unicodedata.category(char) in HIDDEN_CATEGORIES or char in BLANK
 
 
 def test_every_character_that_unicode_calls_a_control_or_a_format_is_escaped():

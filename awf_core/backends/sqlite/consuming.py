@@ -18,9 +18,9 @@ from awf_core.backends.sqlite.messages import (
     MAX_ROW_ID,
     Receipt,
     crash_count,
-    keep_ids_small,
     read_headers,
     read_history,
+    replace_huge_ids,
 )
 from awf_core.backends.sqlite.schema import WALL_MS, bounded
 from awf_core.contract import Delivery
@@ -154,7 +154,7 @@ class Consuming:
             due_ms, is_external, is_id_huge = connection.execute(_HEAD, {"queue": queue, "now": now_ms}).fetchall()[0]
         if is_id_huge:
             with self._connections.writing("give messages new ids") as connection:
-                keep_ids_small(connection)
+                replace_huge_ids(connection)
         if is_external:
             return version, 0.0
         return version, float("inf") if due_ms is None else float(due_ms - now_ms) / 1000
@@ -189,7 +189,7 @@ class Consuming:
         values |= {"limit": limit, "max_bytes": self._claimant.max_body_bytes}
         rows = connection.execute(_READY, values).fetchall()
         if any(row[0] > MAX_ROW_ID for row in rows):
-            keep_ids_small(connection)
+            replace_huge_ids(connection)
             rows = connection.execute(_READY, values).fetchall()
         if rows:
             ids = f"[{','.join([str(row[0]) for row in rows])}]"

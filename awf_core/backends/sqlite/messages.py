@@ -122,18 +122,18 @@ def insert(
     """Store `messages` in the caller's transaction. Those without an expiry of their own expire after `keep_s`."""
     rows = [_row(message, now_ms, keep_s) for message in messages]
     if rows:
-        keep_ids_small(connection)
+        replace_huge_ids(connection)
         connection.executemany(_INSERT, rows)
 
 
 def new_ids(connection: QueueConnection, count: int) -> range:
     """`count` ids that no row has or had, for rows that change theirs in the caller's transaction."""
-    keep_ids_small(connection)
+    replace_huge_ids(connection)
     last: int = connection.execute(_NEW_IDS, (count,)).fetchall()[0][0]
     return range(last - count + 1, last + 1)
 
 
-def keep_ids_small(connection: QueueConnection) -> None:
+def replace_huge_ids(connection: QueueConnection) -> None:
     """Give rows with an id over MAX_ROW_ID another one, and let later ids follow it, in the caller's transaction.
 
     The new ids are at a random place far beyond those in use, because an id must never be used twice. A delivery of
