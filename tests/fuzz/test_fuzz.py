@@ -1,19 +1,21 @@
 """Fuzzing of everything that reads what it did not write: each ends with a value or its own error, whatever the input.
 
-`make test` runs a few hundred inputs for each target, `make fuzz` a million for all together: AWF_FUZZ_INPUTS says how
-many each target gets.
+`make test` runs some hundred inputs for each target, `make fuzz` a million for all together: AWF_FUZZ_INPUTS says how
+many each target gets. Hypothesis generates one of them, and AWF_FUZZ_MUTATIONS more are made of it, which takes a
+hundredth of the time. They depend on nothing but the generated one, so that a failure can be repeated.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import struct
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from awf_mq_rabbitmq.messages import Received, counts_of, dead_copy, delivery_of, moved_copy, retry_copy
@@ -39,24 +41,47 @@ from awf_core.worker.outcome import make_outcome
 from awf_core.worker.plan import malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from awf_core.lang.expressions.expression import Mode
 
+T = TypeVar("T", str, bytes)
 INPUTS = int(os.environ.get("AWF_FUZZ_INPUTS", "150"))
+MUTATIONS = int(os.environ.get("AWF_FUZZ_MUTATIONS", "0"))
 WORDS_AT_ONCE = 50
 """How many values one process of a shell gets."""
 SHELLS = {"sh": ["sh"], "bash": ["bash"], "dash": ["dash"], "busybox": ["busybox", "sh"]}
 STEP_TYPES = builtin_step_types(operations={}, agent_providers={}, notify_backend=None)
 
 
-def fuzzed(*, inputs: int = INPUTS) -> Callable[[Any], Any]:
+def fuzzed(*, inputs: int = INPUTS // (1 + MUTATIONS)) -> Callable[[Any], Any]:
     return settings(
         max_examples=max(1, inputs),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def variants(generated: T) -> Iterator[T]:
+    """An input, and MUTATIONS that are made of it: parts left out, repeated, moved, replaced."""
+    yield generated
+    dice = random.Random(repr(generated))
+    mutated = generated
+    for number in range(MUTATIONS):
+        # Every tenth starts afresh, so that most are still like what a parser takes.
+        base = mutated if number % 10 else generated
+        start, end = sorted(dice.randrange(len(base) + 1) for _ in range(2))
+        other = dice.randrange(len(base) + 1)
+        part = base[start:end][:50]
+        mutated = dice.choice((
+            base[:start] + base[end:],
+            base[:other] + part + base[other:],
+            base[:start] + part[::-1] + base[end:],
+            base[:start] + part * 2 + base[start:],
+            base[:end],
+        ))[:2000]  # fmt: skip
+        yield mutated
 
 
 def tokens(*words: str) -> st.SearchStrategy[str]:
@@ -83,6 +108,11 @@ BODIES = (
 @fuzzed()
 @given(body=BODIES, headers=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2))
 def test_message(body: bytes, headers: dict[str, str]) -> None:
+    for each in variants(body):
+        _read_message(each, headers)
+
+
+def _read_message(body: bytes, headers: dict[str, str]) -> None:
     delivery = Delivery(queue="q", body=body, receipt=None, headers=headers)
 
     message = decode(delivery, Limits(max_body_bytes=5_000, max_depth=16))
@@ -130,6 +160,11 @@ CONTENT_HEADERS = st.binary(max_size=60) | st.tuples(
 @fuzzed()
 @given(raw=CONTENT_HEADERS, is_redelivered=st.booleans())
 def test_amqp_headers(raw: bytes, *, is_redelivered: bool) -> None:
+    for each in variants(raw):
+        _read_headers(each, is_redelivered=is_redelivered)
+
+
+def _read_headers(raw: bytes, *, is_redelivered: bool) -> None:
     received = Received(queue="q", raw_properties=raw, body=b"x", is_redelivered=is_redelivered)
 
     delivery = delivery_of(received)
@@ -159,8 +194,9 @@ SCOPE = Scope(inputs={"x": "v", "l": [1, 2], "m": {"a": None}}, states={"a": {"O
     )
 )  # fmt: skip
 def test_template(text: str) -> None:
-    with suppress(TemplateError):
-        compile_template(text).render(SCOPE)
+    for each in variants(text):
+        with suppress(TemplateError):
+            compile_template(each).render(SCOPE)
 
 
 @fuzzed()
@@ -174,8 +210,9 @@ def test_template(text: str) -> None:
     mode=st.sampled_from(["bool", "int", "any"]),
 )  # fmt: skip
 def test_expression(text: str, mode: Mode) -> None:
-    with suppress(ExpressionError, ExpressionEvalError):
-        compile_expression(text, mode=mode).evaluate(SCOPE)
+    for each in variants(text):
+        with suppress(ExpressionError, ExpressionEvalError):
+            compile_expression(each, mode=mode).evaluate(SCOPE)
 
 
 YAML_WORDS = (
@@ -189,8 +226,9 @@ YAML_WORDS = (
 @fuzzed()
 @given(data=st.binary(max_size=60) | tokens(*YAML_WORDS).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_yaml_of_a_workflow(data: bytes) -> None:
-    with suppress(LoadError):
-        parse_workflow(data, source=Path("w.yaml"), step_types=STEP_TYPES)
+    for each in variants(data):
+        with suppress(LoadError):
+            parse_workflow(each, source=Path("w.yaml"), step_types=STEP_TYPES)
 
 
 @pytest.fixture(scope="module")
@@ -203,10 +241,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @fuzzed()
 @given(text=tokens(*YAML_WORDS, "mq: {", "dead_letter: ", "workflows: ", "reply: {allow: ", "10s", "-1", "max_run: "))
 def test_config(directory: Path, text: str) -> None:
-    (directory / ".awf" / "config.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
-
-    with suppress(ConfigError):
-        load_config(cwd=directory, env={})
+    for each in variants(text):
+        (directory / ".awf" / "config.yaml").write_bytes(each.encode("utf-8", "surrogatepass"))
+        with suppress(ConfigError):
+            load_config(cwd=directory, env={})
 
 
 SHELL_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12) | st.lists(
