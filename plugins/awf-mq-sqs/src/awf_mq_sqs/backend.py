@@ -5,6 +5,7 @@ The worker decides what is retried or dead-lettered, never this backend.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from awf_core.contract import Capabilities
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from awf_core.errors import BrokerError
 
+log = logging.getLogger("awf_mq_sqs")
 BATCH = 10
 HOLD_MARGIN_S = 60.0
 POLL_SLACK_S = 0.5
@@ -57,6 +59,7 @@ class Backend:
         self.settings = settings
         self.capabilities = _capabilities(settings)
         self._longest_run_s = context.max_run_s
+        self._logged = 0
         self._client = client = SqsClient(settings)
         self._queues = queues = Queues(client, settings, context.declare)
         self._claims = claims = Claims()
@@ -81,6 +84,11 @@ class Backend:
         """Where SQS is, for the log."""
         return self._client.where
 
+    @property
+    def requests(self) -> dict[str, int]:
+        """How many requests this process has sent, by action: `{"receive_message": 12, …}`. AWS bills them."""
+        return self._client.requests
+
     @hookimpl
     def awf_mq_open(self) -> None:
         """Find region and credentials, and send a first request."""
@@ -96,6 +104,11 @@ class Backend:
         self._browsing.close()
         self._replies.close()
         self._client.close()
+        total = sum(self.requests.values())
+        if total > self._logged:
+            self._logged = total
+            listed = ", ".join(f"{name} {count}" for name, count in sorted(self.requests.items()))
+            log.info("%d requests to %s: %s", total, self._client.where, listed)
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:

@@ -16,6 +16,7 @@ from awf_core.errors import BrokerError, QueueMissing
 from awf_mq_sqs.dead_messages import item_of, restored
 from awf_mq_sqs.entries import Entry, dedup_id, fifo_group
 from awf_mq_sqs.names import is_fifo
+from awf_mq_sqs.redrive import Redrive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,7 @@ class Browsing:
         self._consuming = consuming
         self._publishing = publishing
         self._visibility = visibility
+        self._redrive = Redrive(client, queues)
         self._browsed: dict[str, list[Claim]] = {}
         self._lock = threading.Lock()
 
@@ -108,6 +110,10 @@ class Browsing:
         moved = 0
         kept: list[Claim] = []
         self._show_again(source)
+        if ids is None and limit is None:
+            # What is left, since the counts of such a task are approximate, is moved here.
+            moved = self._redrive.move(source, target) or 0
+            left += moved
         try:
             while moved < left:
                 # Those with other ids are received as well, and are returned at the end.

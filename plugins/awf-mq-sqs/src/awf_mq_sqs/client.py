@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable, QueueMissing
-from awf_mq_sqs.failures import DENIED, broker_error, code_of, is_throttled, was_not_sent
+from awf_mq_sqs.failures import DENIED, EXPIRED, broker_error, code_of, is_throttled, was_not_sent
 from awf_mq_sqs.names import account_of, endpoint_of, is_aws, is_url, name_of, region_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from awf_mq_sqs.settings import SqsSettings
 
+RENEWABLE = EXPIRED | {"InvalidClientTokenId", "UnrecognizedClientException"}
 ATTEMPTS = 3
 PAUSE_S = 0.1
 # A worker has a fetcher, a settler and a renewer for each queue; a full pool would only warn.
@@ -40,7 +41,7 @@ REPEATABLE = frozenset(
         "create_queue",
         "delete_queue",
         "purge_queue",
-        "get_caller_identity",
+        "list_message_move_tasks",
     }
 )
 """Requests that have the same effect once and twice."""
@@ -52,6 +53,7 @@ class SqsClient:
     def __init__(self, settings: SqsSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
         self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._pid = os.getpid()
@@ -87,10 +89,14 @@ class SqsClient:
             try:
                 # A poll may take longer than any other request.
                 method = getattr(self._client("poll" if action == "receive_message" else "sqs"), action)
-                self.counts[action] += 1
+                self._count(action)
                 return method(**request)
             except Exception as error:
                 may_help = is_throttled(error) or (may_repeat and _is_passing(error, self.where, doing))
+                if code_of(error) in RENEWABLE and attempt == 1:
+                    # Nothing was done. A session never reads credentials anew, and files may have new ones.
+                    self._forget_login()
+                    may_help = True
                 if attempt == ATTEMPTS or not may_help:
                     raise broker_error(
                         error, where=self.where, doing=doing, queue=queue, in_doubt=not may_repeat
@@ -102,7 +108,7 @@ class SqsClient:
         """Send one request to S3; botocore repeats it. Raises BrokerError."""
         try:
             method = getattr(self._client("s3"), action)
-            self.counts[f"s3.{action}"] += 1
+            self._count(f"s3.{action}")
             return method(**request)
         except Exception as error:
             raise broker_error(error, where="s3", doing=doing) from error
@@ -127,17 +133,27 @@ class SqsClient:
             if error.__cause__ is None or code_of(error.__cause__) not in DENIED:
                 raise
 
+    @property
+    def requests(self) -> dict[str, int]:
+        """How many requests were sent, by action: what AWS bills."""
+        return dict(self.counts)
+
     def close(self) -> None:
         """Close the connections; the next request makes new ones."""
         if self._pid == os.getpid():
             for client in list(self._clients.values()):
                 client.close()
 
+    def _count(self, action: str) -> None:
+        with self._counting:
+            self.counts[action] += 1
+
     def _client(self, kind: str) -> Any:
         """The client for `sqs`, for `poll` (SQS with more patience) or for `s3`."""
         if self._pid != os.getpid():
             # The parent's connections are the parent's.
-            self._lock, self._clients, self._session, self._pid = threading.Lock(), {}, None, os.getpid()
+            self._lock, self._counting = threading.Lock(), threading.Lock()
+            self._clients, self._session, self._pid = {}, None, os.getpid()
         found = self._clients.get(kind)
         if found is None:
             with self._lock:
@@ -145,6 +161,11 @@ class SqsClient:
                 if found is None:
                     found = self._clients[kind] = self._made(kind)
         return found
+
+    def _forget_login(self) -> None:
+        """Read the whole chain of credentials again at the next request. What is under way keeps its client."""
+        with self._lock:
+            self._clients, self._session = {}, None
 
     def _made(self, kind: str) -> Any:
         import boto3

@@ -17,7 +17,7 @@ from awf_core.errors import BrokerError, QueueMissing
 from awf_mq_sqs.attributes import unfold
 from awf_mq_sqs.claims import Claim, Claims
 from awf_mq_sqs.client import server_time_s
-from awf_mq_sqs.deliveries import delivery_of, received_of, state_in
+from awf_mq_sqs.deliveries import delivery_of, received_of, state_at_start
 from awf_mq_sqs.evidence import due_in_s, verdict_of
 from awf_mq_sqs.names import is_fifo
 from awf_mq_sqs.settings import MAX_HOLD_S
@@ -114,7 +114,7 @@ class Consuming:
                 MessageAttributeNames=["All"],
             )
         except QueueMissing:
-            self._queues.forget(queue)
+            self._queues.recreate(queue)
             raise
         now_s = server_time_s(response)
         claims = [
@@ -128,7 +128,7 @@ class Consuming:
     ) -> Claim:
         system = message.get("Attributes", {})
         attributes = unfold(message.get("MessageAttributes", {}))
-        state = state_in(attributes)
+        state = state_at_start(attributes)
         return Claim(
             receipt=self._claims.receipt(str(message["ReceiptHandle"])),
             queue=queue,

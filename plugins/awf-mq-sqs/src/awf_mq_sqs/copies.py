@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
 from awf_mq_sqs.attributes import Attributes, fold, size_of, string
+from awf_mq_sqs.deliveries import carried_on
 from awf_mq_sqs.entries import Entry, whole_seconds
 from awf_mq_sqs.evidence import carried, noted
 from awf_mq_sqs.settings import MAX_PUBLISH_DELAY_S
@@ -41,8 +42,8 @@ class Copies:
 
     def has_room(self, queue: str, body: str, attributes: Attributes) -> bool:
         """Whether a copy of this message fits into its queue."""
-        own = {name: each for name, each in attributes.items() if name != ATTRIBUTE}
-        return len(body.encode("utf-8", "replace")) + size_of(fold(own)) + ROOM_BYTES <= self._queues.limit(queue)
+        size = len(body.encode("utf-8", "replace")) + size_of(fold(carried_on(attributes)))
+        return size + ROOM_BYTES <= self._queues.limit(queue)
 
     def nack(self, items: Sequence[tuple[Nack, Claim]]) -> Answers:
         """Release each message after its delay: a copy where something has to be written, else by its visibility."""
@@ -76,7 +77,7 @@ class Copies:
                 by_queue.setdefault(claim.queue, []).append(index)
         for queue, indexes in by_queue.items():
             limit = self._queues.limit(queue)
-            sent = self._publishing.send(queue, [_copy(*items[index], limit) for index in indexes])
+            sent = self._publishing.send(queue, [copy_entry(*items[index], limit) for index in indexes])
             for index, answer in zip(indexes, sent, strict=True):
                 answers[index] = answer
                 items[index][0].has_moved = answer is None
@@ -87,7 +88,8 @@ class Copies:
         return answers
 
 
-def _copy(claim: Claim, state: State, delay_s: float, limit: int) -> Entry:
+def copy_entry(claim: Claim, state: State, delay_s: float, limit: int) -> Entry:
+    """The copy of a message with another state, due after a delay. Pure."""
     # What one send can't wait is left to the consumer that receives the copy then.
     is_long = delay_s > MAX_PUBLISH_DELAY_S
     state = replace(state, delay_s=math.ceil(delay_s) if is_long else 0)
@@ -99,10 +101,9 @@ def _copy(claim: Claim, state: State, delay_s: float, limit: int) -> Entry:
 
 
 def _with_state(claim: Claim, state: State, delay_s: int) -> Entry:
-    others = {name: each for name, each in claim.attributes.items() if name != ATTRIBUTE}
     return Entry(
         body=claim.body,
-        attributes={ATTRIBUTE: string(state_text(state)), **others},
+        attributes={ATTRIBUTE: string(state_text(state)), **carried_on(claim.attributes)},
         delay_s=delay_s,
         group=claim.group,
         trace=claim.trace,

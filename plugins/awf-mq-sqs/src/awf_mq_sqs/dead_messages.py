@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from awf_core.contract import QueueItem
-from awf_mq_sqs.attributes import Attributes, string
-from awf_mq_sqs.deliveries import DEAD_AT, ERROR, REASON, SOURCE, field_of, headers_of
+from awf_mq_sqs.attributes import string
+from awf_mq_sqs.deliveries import ERROR, REASON, SOURCE, carried_on, field_of, headers_of, state_in
 from awf_mq_sqs.entries import CORRELATION_ID, MESSAGE_ID, REPLY_TO, Entry, storable_group
 from awf_mq_sqs.evidence import carried
 from awf_mq_sqs.names import is_fifo
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from awf_mq_sqs.claims import Claim
 
 MAX_ERROR = 2000
-MAX_HISTORY_BYTES = 65_536
 NATIVE_REASON = "max_receives"
 """The reason of a message that SQS itself moved, by the queue's redrive policy."""
 
@@ -44,7 +43,7 @@ def dead_entry(item: DeadLetter, claim: Claim, limit: int) -> Entry:
         if entry.bytes > limit:
             entry = _entry(item, claim, state, error[:least])
     if entry.bytes > limit:
-        entry = replace(entry, attributes=_others(claim))
+        entry = replace(entry, attributes=carried_on(claim.attributes))
     return entry
 
 
@@ -58,7 +57,7 @@ def _entry(item: DeadLetter, claim: Claim, state: State, error: str) -> Entry:
     is_ordered = is_fifo(item.queue)
     return Entry(
         body=claim.body,
-        attributes={**own, **_others(claim)},
+        attributes={**own, **carried_on(claim.attributes)},
         group=(claim.group or storable_group(claim.message_id)) if is_ordered else claim.group,
         # The same dead-lettering, repeated after a lost answer, is the same message.
         dedup_id=claim.message_id if is_ordered else None,
@@ -66,17 +65,10 @@ def _entry(item: DeadLetter, claim: Claim, state: State, error: str) -> Entry:
     )
 
 
-def _others(claim: Claim) -> Attributes:
-    """The attributes that the message came with, without those of an earlier stay in a dead-letter queue."""
-    return {
-        name: each for name, each in claim.attributes.items() if name not in (ATTRIBUTE, REASON, ERROR, SOURCE, DEAD_AT)
-    }
-
-
 def restored(claim: Claim) -> Entry:
     """A message that is moved to another queue: it starts afresh, and keeps its history."""
     history: Sequence[Mapping[str, object]] = claim.state.history
-    attributes = _others(claim)
+    attributes = carried_on(claim.attributes)
     if history:
         attributes = {ATTRIBUTE: string(state_text(State(history=history))), **attributes}
     return Entry(body=claim.body, attributes=attributes, group=claim.group, trace=claim.trace)
@@ -84,7 +76,8 @@ def restored(claim: Claim) -> Entry:
 
 def item_of(claim: Claim, item_id: str) -> QueueItem:
     """A message as it is shown."""
-    attributes, state, received = claim.attributes, claim.state, claim.received
+    attributes, received = claim.attributes, claim.received
+    state = state_in(attributes)
     is_native = claim.source_arn is not None
     reason = field_of(attributes, REASON) or (NATIVE_REASON if is_native else None)
     native_source = claim.source_arn.rpartition(":")[2] if claim.source_arn else None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from awf_mq_sqs.claims import Claim
 
-REASON, ERROR, SOURCE, DEAD_AT = "awf-reason", "awf-error", "awf-source", "awf-dead-at"
-OURS = frozenset({ATTRIBUTE, REASON, ERROR, SOURCE, DEAD_AT, SIZE, OLD_SIZE})
+REASON, ERROR, SOURCE = "awf-reason", "awf-error", "awf-source"
+OURS = frozenset({ATTRIBUTE, REASON, ERROR, SOURCE, SIZE, OLD_SIZE})
 """Attributes that are no header: they belong to one stay in a queue."""
 
 
@@ -33,8 +33,19 @@ class Content:
 
 
 def state_in(attributes: Attributes) -> State:
-    """The state of a copy; that of a first message where there is none."""
+    """The state as it is stored; that of a first message where there is none."""
     return state_of(text_of(attributes[ATTRIBUTE])) if ATTRIBUTE in attributes else NO_STATE
+
+
+def state_at_start(attributes: Attributes) -> State:
+    """The state for a run. A dead-lettered message that SQS itself moved back ("redrive") starts afresh."""
+    state = state_in(attributes)
+    return State(history=state.history) if REASON in attributes else state
+
+
+def carried_on(attributes: Attributes) -> Attributes:
+    """The attributes that another message with this body gets: without the state, and what was written of its death."""
+    return {name: each for name, each in attributes.items() if name not in (ATTRIBUTE, REASON, ERROR, SOURCE)}
 
 
 def received_of(system: Mapping[str, Any], now_s: float | None) -> Received:

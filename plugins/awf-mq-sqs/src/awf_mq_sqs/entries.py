@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -125,15 +125,3 @@ def batches(entries: Sequence[tuple[int, Entry]]) -> Iterator[list[tuple[int, En
         size += own
     if batch:
         yield batch
-
-
-def fitted(
-    entry_bytes: int, attributes: Mapping[str, dict[str, Any]], expendable: Sequence[str], limit: int
-) -> Attributes:
-    """`attributes` without those of `expendable` that have no room beside a body of `entry_bytes`, dropped in order."""
-    left = dict(attributes)
-    for name in expendable:
-        if entry_bytes + size_of(fold(left)) <= limit:
-            break
-        left.pop(name, None)
-    return left

@@ -43,7 +43,16 @@ THROTTLED = frozenset(
         "KMS.ThrottlingException",
     }
 )
-NOT_NOW = frozenset({"ServiceUnavailable", "InternalError", "InternalFailure", "InternalServerError", "RequestTimeout"})
+NOT_NOW = frozenset(
+    {
+        "QueueDeletedRecently",
+        "ServiceUnavailable",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "RequestTimeout",
+    }
+)
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
 BAD_LOGIN = frozenset(
     {
@@ -63,17 +72,9 @@ SIGNATURE = frozenset(
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 TOO_LARGE = frozenset({"BatchRequestTooLong", "MessageTooLong"})
 HANDLE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
-KMS_NAMES = (
-    "KmsAccessDenied",
-    "KmsDisabled",
-    "KmsInvalidKeyUsage",
-    "KmsInvalidState",
-    "KmsNotFound",
-    "KmsOptInRequired",
-)
 
 _ACTION = re.compile(r"perform: (?P<action>[a-z0-9]+:[A-Za-z]+)|access to the (?P<operation>[A-Za-z]+) operation")
-_SKEW = re.compile(r"Signature (?:expired|not yet current)|too skewed", re.IGNORECASE)
+_SKEW = re.compile(r"Signature (?:expired|not yet current)|too ?skewed", re.IGNORECASE)
 _EXPIRED_HANDLE = re.compile(
     r"receipt handle (?:has )?expired|not available for visibility timeout change", re.IGNORECASE
 )
@@ -225,7 +226,7 @@ def _answered(error: bx.ClientError, where: str, doing: str, queue: str, *, in_d
 
 def _refused(error: bx.ClientError, code: str, text: str, where: str, doing: str) -> BrokerError | None:
     """For what a login, a right, a key or a clock is refused."""
-    if code.startswith("Kms") or ".KMS" in str(error.response.get("Error", {}).get("Code", "")):
+    if code.startswith("Kms") or "KMS." in str(error.response.get("Error", {}).get("Code", "")).upper():
         if code in THROTTLED:
             return None
         return BrokerMisconfigured(
@@ -236,7 +237,8 @@ def _refused(error: bx.ClientError, code: str, text: str, where: str, doing: str
     if code in DENIED:
         found = _ACTION.search(text)
         action = next((part for part in found.groups() if part), "") if found else ""
-        action = action or f"sqs:{error.operation_name}"
+        # The right to an action is that to its batches.
+        action = action or f"sqs:{error.operation_name}".removesuffix("Batch")
         shown = action if ":" in action else f"sqs:{action}"
         return BrokerMisconfigured(
             f"{where}: can't {doing}: {shown} is denied: {text}",

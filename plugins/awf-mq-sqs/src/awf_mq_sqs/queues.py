@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from awf_core.errors import BrokerMisconfigured, QueueMissing, Unroutable
+from awf_core.errors import BrokerError, BrokerMisconfigured, QueueMissing, Unroutable
 from awf_mq_sqs.failures import bad_name, queue_missing
 from awf_mq_sqs.names import account_of, is_fifo, is_url, name_of, name_problem
 from awf_mq_sqs.settings import MAX_MESSAGE_BYTES
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from awf_mq_sqs.client import SqsClient
     from awf_mq_sqs.settings import SqsSettings
 
+log = logging.getLogger("awf_mq_sqs")
 TAG = "awf"
 
 
@@ -40,6 +42,7 @@ class Queues:
         self._declare = declare
         self._urls: dict[str, str] = {}
         self._limits: dict[str, int] = {}
+        self._ensured: dict[str, tuple[Role, str | None]] = {}
         self._lock = threading.Lock()
 
     def url(self, queue: str) -> str:
@@ -90,6 +93,8 @@ class Queues:
         if role == "work":
             self._refuse_mixed(queue, dead_letter)
         self.forget(queue)
+        with self._lock:
+            self._ensured[queue] = (role, dead_letter)
         try:
             self.facts(queue)
         except QueueMissing:
@@ -97,6 +102,17 @@ class Queues:
                 raise
             self._create(queue, role, dead_letter)
             self.facts(queue)
+
+    def recreate(self, queue: str) -> None:
+        """The queue was deleted under us: create it again, where it may be created. What keeps us from it is logged."""
+        self.forget(queue)
+        ensured = self._ensured.get(queue)
+        if ensured is None or self._declare != "auto":
+            return
+        try:
+            self._create(queue, *ensured)
+        except BrokerError as error:
+            log.warning("%s; the queue %r was deleted and can't be created again now", error, queue)
 
     def create(self, name: str, attributes: dict[str, str], tags: dict[str, str]) -> str:
         """Create a queue; its URL. Raises BrokerError."""
