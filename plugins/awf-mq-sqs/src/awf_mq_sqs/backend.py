@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from awf_core.errors import BrokerError
 
 log = logging.getLogger("awf_mq_sqs")
+log.setLevel(logging.INFO)
+REQUESTS = "sqs.requests"
 BATCH = 10
 HOLD_MARGIN_S = 60.0
 POLL_SLACK_S = 0.5
@@ -59,6 +61,7 @@ class Backend:
         self.settings = settings
         self.capabilities = _capabilities(settings)
         self._longest_run_s = context.max_run_s
+        self._is_worker = False
         self._logged = 0
         self._client = client = SqsClient(settings)
         self._queues = queues = Queues(client, settings, context.declare)
@@ -104,11 +107,7 @@ class Backend:
         self._browsing.close()
         self._replies.close()
         self._client.close()
-        total = sum(self.requests.values())
-        if total > self._logged:
-            self._logged = total
-            listed = ", ".join(f"{name} {count}" for name, count in sorted(self.requests.items()))
-            log.info("%d requests to %s: %s", total, self._client.where, listed)
+        self._log_requests()
 
     @hookimpl
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
@@ -148,6 +147,7 @@ class Backend:
     @hookimpl
     def awf_mq_extend(self, deliveries: Sequence[Delivery]) -> Sequence[BrokerError | None]:
         """Renew leases; one that has ended is lost."""
+        self._is_worker = True
         return self._settling.extend(deliveries)
 
     @hookimpl
@@ -174,6 +174,16 @@ class Backend:
     def awf_mq_reply_queue(self, ttl_s: float) -> str:
         """A new queue, deleted when this process closes, or by a later one after its time."""
         return self._replies.create(ttl_s)
+
+    def _log_requests(self) -> None:
+        """Log what a worker has cost. A command like `submit` renews no lease, and its few requests are no news."""
+        requests = self.requests
+        total = sum(requests.values())
+        if self._is_worker and total > self._logged:
+            self._logged = total
+            # A record with fields is an event of its own in the worker's log.
+            fields = {"total": total, "broker": self._client.where, **dict(sorted(requests.items()))}
+            log.info(REQUESTS, extra={"fields": fields})
 
     def _refuse_long_runs(self) -> None:
         longest, most = self._longest_run_s, MAX_HOLD_S - HOLD_MARGIN_S
