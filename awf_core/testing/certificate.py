@@ -61,6 +61,7 @@ class Certificate:
     versions: Mapping[str, str]
     capabilities: Mapping[str, object]
     outcomes: Sequence[Outcome]
+    notes: Sequence[str] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,9 +79,9 @@ class Recorder:
         self._about: dict[str, Any] | None = None
 
     def describe(self, kit: Kit) -> None:
-        """Store the backend's type and capabilities. Called with every kit; only the first call has an effect."""
+        """Store the backend's type, capabilities and notes. Only the first call has an effect."""
         if self._about is None:
-            self._about = {"type": kit.target.type, "capabilities": asdict(kit.capabilities)}
+            self._about = {"type": kit.target.type, "capabilities": asdict(kit.capabilities), "notes": kit.target.notes}
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -109,6 +110,7 @@ class Recorder:
             versions=versions_of(self._about["type"]),
             date=datetime.now(UTC).date().isoformat(),
             outcomes=tuple(self._outcomes.values()),
+            notes=self._about["notes"],
         )
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"conformance-{certificate.type}"
@@ -135,6 +137,7 @@ def as_json(certificate: Certificate) -> str:
         "versions": dict(certificate.versions),
         "counts": certificate.counts,
         "capabilities": dict(certificate.capabilities),
+        **({"notes": list(certificate.notes)} if certificate.notes else {}),
         "cases": [{**asdict(outcome), "sentence": outcome.sentence} for outcome in certificate.outcomes],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -153,6 +156,8 @@ def as_markdown(certificate: Certificate) -> str:
         "Capabilities: " + ", ".join(f"`{name}={value}`" for name, value in certificate.capabilities.items()) + ".",
         "",
     ]
+    if certificate.notes:
+        lines += [*(f"- {note}" for note in certificate.notes), ""]
     for group, title in GROUPS.items():
         lines += _group(title, [outcome for outcome in certificate.outcomes if outcome.case.startswith(group)])
     return "\n".join(lines)

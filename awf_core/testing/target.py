@@ -38,6 +38,7 @@ class MqTarget:
     late_s          how late a delivery may be after its lease or delay, and how old a count may be, in seconds
     half_open_s     within how many seconds the backend detects a half-open connection
     crash_points    names of crash points of the backend's own
+    notes           sentences for the certificate: what the broker under test doesn't do, and how that is tested
     """
 
     type: str
@@ -53,6 +54,7 @@ class MqTarget:
     late_s: float = 10.0
     half_open_s: float = 20.0
     crash_points: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def url(self) -> str | None:

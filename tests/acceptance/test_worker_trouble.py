@@ -33,15 +33,15 @@ def test_a_bad_configuration_ends_with_two_before_anything_connects(project: Pro
     assert list(project.awf.glob("queue.db*")) == []
 
 
-def test_a_backend_that_is_not_installed_ends_with_two_and_says_what_to_install(project: Project, awf: Awf) -> None:
+def test_a_backend_that_is_not_installed_ends_with_two_and_says_what_is(project: Project, awf: Awf) -> None:
     project.queue_file.unlink()
-    project.mq(type="sqs")
+    project.mq(type="nats")
 
     ended = awf("worker", "--burst")
 
     assert ended.returncode == 2
-    assert "mq.type 'sqs': no such backend is installed" in ended.stderr
-    assert "pip install awf-mq-sqs" in ended.stderr
+    assert "mq.type 'nats': no such backend is installed" in ended.stderr
+    assert "(installed: rabbitmq, redis, sqlite, sqs)" in ended.stderr
     assert not project.queue_file.exists()
 
 

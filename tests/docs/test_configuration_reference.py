@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import pytest
 from awf_mq_rabbitmq.settings import RabbitMqSettings
 from awf_mq_redis.settings import RedisSettings
+from awf_mq_sqs.settings import SqsSettings
 from docs_pages import read_page, table
 
 from awf_core.backends.sqlite.backend import SqliteSettings
@@ -98,6 +99,7 @@ def documented_rows(heading: str) -> dict[str, tuple[str, str, str]]:
         ("## Keys under `mq.sqlite`", SqliteSettings, ("mq", "sqlite")),
         ("## Keys under `mq.redis`", RedisSettings, ("mq", "redis")),
         ("## Keys under `mq.rabbitmq`", RabbitMqSettings, ("mq", "rabbitmq")),
+        ("## Keys under `mq.sqs`", SqsSettings, ("mq", "sqs")),
     ],
 )
 def test_every_key_is_documented_with_its_default_its_range_and_its_variable(

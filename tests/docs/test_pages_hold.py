@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 from awf_mq_rabbitmq.settings import RabbitMqSettings
 from awf_mq_redis.settings import RedisSettings
+from awf_mq_sqs.settings import SqsSettings
 from docs_pages import ROOT, Page, page_names, read_page
 
 from awf_core.backends.sqlite.backend import SqliteSettings
@@ -115,7 +116,7 @@ def keys(model: object, prefix: str) -> set[str]:
 
 @cache
 def known_keys() -> set[str]:
-    backends = {"sqlite": SqliteSettings, "redis": RedisSettings, "rabbitmq": RabbitMqSettings}
+    backends = {"sqlite": SqliteSettings, "redis": RedisSettings, "rabbitmq": RabbitMqSettings, "sqs": SqsSettings}
     below = {key for name, model in backends.items() for key in keys(model, f"mq.{name}")}
     return keys(MqSettings, "mq") | below | {f"mq.{name}" for name in backends}
 

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from awf_core.testing.kit import Kit
 
 SCALE = 0.5
+NOTES = (
+    "The server is moto 5 over HTTP (`moto_server`), started by the tests; counts are halved for its speed.",
+    "moto keeps its queues in memory, so no case restarts it; the package's own tests kill and start it.",
+    (
+        "moto takes an old receipt handle of a message that was received again, and never answers `MessageNotInflight`; "
+        "the answers of AWS are tested with botocore's Stubber."
+    ),
+    (
+        "moto checks no signature, right or key: expired credentials, a skewed clock, denied actions, KMS, throttling and "
+        "limits are scripted answers over HTTP or of the Stubber."
+    ),
+    "moto has no `StartMessageMoveTask`: the task is tested with the Stubber, and the replay without it on moto.",
+    "moto loses `AWSTraceHeader` in batches: that it stays on copies is tested on the request.",
+)
 RESTART = "needs a broker that can be restarted"
 COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
 
@@ -48,6 +62,8 @@ def mq_target(server: PrivateMoto, external: Any) -> Iterator[MqTarget]:
         flush=flush,
         remove_queues=remove,
         storage_size=stored,
+        crash_points=("sqs.copied", "sqs.replied", "sqs.dead_lettered"),
+        notes=NOTES,
     )
     flush()
 

@@ -1,4 +1,4 @@
-"""Messages of external producers, retries, FIFO queues, dead letters, replay and reply queues, on a real endpoint."""
+"""Messages of external producers, retries, FIFO queues, dead-lettering, replay and reply queues, on a real endpoint."""
 
 from __future__ import annotations
 

@@ -254,7 +254,7 @@ class TestLeases:
             ("AWS.SimpleQueueService.MessageNotInflight", "not in flight"),
         ],
     )
-    def test_a_handle_that_aws_refuses_is_a_lost_lease_and_spoils_no_other(
+    def test_a_handle_that_aws_refuses_is_a_lost_lease_for_that_entry_only(
         self, make_backend: MakeBackend, queue: str, code: str, text: str
     ):
         backend = make_backend(lease="60s")
@@ -374,8 +374,8 @@ class TestLogin:
             make_backend(endpoint_url=None)
 
     def test_an_unknown_profile_is_an_error_at_the_open(self, make_backend: MakeBackend):
-        with pytest.raises(BrokerMisconfigured, match="nobody"):
-            make_backend(profile="nobody")
+        with pytest.raises(BrokerMisconfigured, match="absent-profile"):
+            make_backend(profile="absent-profile")
 
     def test_runs_that_may_take_longer_than_sqs_lets_a_message_be_held_are_refused(self, make_backend: MakeBackend):
         with pytest.raises(BrokerMisconfigured, match="12h"):
@@ -399,7 +399,7 @@ class TestBatches:
 
         assert [type(each) for each in answers] == [type(None), BrokerMisconfigured, BrokerUnavailable]
 
-    def test_one_entry_that_spoils_its_request_costs_only_itself(self, make_backend: MakeBackend, queue: str):
+    def test_one_entry_that_has_its_request_refused_costs_only_itself(self, make_backend: MakeBackend, queue: str):
         backend = make_backend()
         backend.awf_mq_ensure(queue, "work", None)
         client = backend._client._client("sqs")

@@ -290,7 +290,7 @@ class TestUnwrap:
     )
     EVENT = json.dumps(
         {
-            "version": "0", "id": "e1", "detail-type": "Order", "source": "shop", "account": "1", "time": "t",
+            "version": "0", "id": "e1", "detail-type": "Purchase", "source": "shop", "account": "1", "time": "t",
             "region": "r", "resources": [], "detail": {"workflow": "ü"},
         }
     )  # fmt: skip
@@ -307,7 +307,7 @@ class TestUnwrap:
         body, headers = unwrapped(self.EVENT, "eventbridge")
 
         assert json.loads(body) == {"workflow": "ü"}
-        assert headers["eventbridge-detail-type"] == "Order"
+        assert headers["eventbridge-detail-type"] == "Purchase"
 
     def test_auto_takes_both_and_none_takes_neither(self):
         assert unwrapped(self.SNS, "auto")[0] != self.SNS

@@ -29,7 +29,7 @@ states:
 AWF = str(Path(sys.executable).with_name("awf"))
 MESSAGES = 60
 MOST_A_MESSAGE = 0.45
-"""Claims are not always full, and a worker looks twice before it says that a queue is empty."""
+"""Claims are not always full, and a worker polls once more before it says that a queue is empty."""
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ PAUSE_S = 0.1
 # A worker has a fetcher, a settler and a renewer for each queue; a full pool would only warn.
 MAX_CONNECTIONS = 64
 
-FOREIGN_REGION = "us-east-1"
+UNNAMED_REGION = "us-east-1"
 
 REPEATABLE = frozenset(
     {
@@ -63,7 +63,7 @@ class SqsClient:
         self.account = account_of(settings.main_queue) if is_url(settings.main_queue) else None
 
     @property
-    def _is_foreign(self) -> bool:
+    def _is_elsewhere(self) -> bool:
         """Whether the endpoint is not AWS's, so that a region is part of the signature and nothing else."""
         return self.endpoint_url is not None and not is_aws(self.endpoint_url)
 
@@ -184,7 +184,7 @@ class SqsClient:
         )
         if self._session is None:
             self._session = boto3.session.Session(profile_name=settings.profile, region_name=self.region)
-        region = self._session.region_name or (FOREIGN_REGION if self._is_foreign else None)
+        region = self._session.region_name or (UNNAMED_REGION if self._is_elsewhere else None)
         if kind == "s3":
             return self._session.client("s3", config=config, region_name=region)
         return self._session.client("sqs", endpoint_url=self.endpoint_url, config=config, region_name=region)

@@ -164,7 +164,7 @@ def lease_lost(delivery: Delivery, where: str) -> LeaseLost:
     return LeaseLost(
         f"{where}: delivery {delivery.deliveries} of message {delivery.id or '(no id)'} in {delivery.queue!r} is not "
         "ours any more: it is settled, or its lease ended",
-        hint="if runs are lost often, raise mq.sqs.lease, or look for what stops the worker's threads",
+        hint="if runs are lost often, raise mq.sqs.lease, or find what stops the worker's threads",
     )
 
 

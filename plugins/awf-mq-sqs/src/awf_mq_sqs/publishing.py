@@ -80,7 +80,7 @@ class Publishing:
         except BrokerUnavailable as error:
             return [error] * len(batch)
         except BrokerError as error:
-            # One bad entry spoils a request, and SQS doesn't always say which.
+            # One bad entry has the whole request refused, and SQS doesn't always say which.
             return [error] if len(batch) == 1 else [each for part in batch for each in self._sent(queue, url, [part])]
         failed: dict[str, Any] = {str(each["Id"]): each for each in response.get("Failed", ())}
         where = self._client.where

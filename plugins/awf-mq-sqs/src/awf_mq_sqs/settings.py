@@ -57,7 +57,7 @@ class SqsSettings(BaseModel):
     read_timeout_s: DurationS = Field(default=10.0, alias="read_timeout", ge=0.1, le=120)
     max_receives: int = Field(default=1000, ge=10, le=1000)
     retention_s: DurationS = Field(default=1_209_600.0, alias="retention", ge=60, le=1_209_600)
-    tags: dict[str, str] = Field(default_factory=dict, max_length=50)
+    tags: dict[str, str] = Field(default={}, max_length=50)
     kms_key: str | None = Field(default=None, min_length=1)
     unwrap: Unwrap = "none"
     large: str | None = Field(default=None, min_length=1)
