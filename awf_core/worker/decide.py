@@ -62,6 +62,9 @@ class Decision:
         return self.reason or first_line(self.error)
 
 
+_DONE = Decision(ending="ack")
+
+
 def release(reason: str, delay_s: float = 0.0) -> Decision:
     """The message did not fail: it is redelivered as the same attempt."""
     return Decision(ending="nack", counted=False, reason=reason, delay_s=delay_s)
@@ -125,7 +128,7 @@ def history_after_deferral(delivery: Delivery, decision: Decision) -> Sequence[M
 def decide_run(run: Run, delivery: Delivery, retry: RetrySettings, *, since_claim_s: float, chance: float) -> Decision:
     """What becomes of a message whose workflow ran."""
     if run.status == "completed":
-        return Decision(ending="ack")
+        return _DONE
     if run.cancel_reason in RELEASED_FOR:
         return release(str(run.cancel_reason))
     code = run.error.code if run.error is not None else None

@@ -47,38 +47,33 @@ def make_outcome(
     now: float,
 ) -> Outcome:
     """The outcome of a run, or of a message that nothing was run for. Texts are cut to `max_output_bytes` each."""
-    outcome = Outcome(
+    run = ended if isinstance(ended, Run) else None
+    return Outcome(
         id=new_id(),
         message_id=message.id,
         workflow=message.workflow,
-        status="rejected",
+        status="rejected" if run is None else run.status,
         exit_code=ended.exit_code,
+        output="" if run is None else cut(json_value(run.output), max_output_bytes),
+        outputs={} if run is None else {name: _shown(value, max_output_bytes) for name, value in run.outputs.items()},
+        error=_error(ended, max_output_bytes),
         attempt=delivery.attempt,
         dead_lettered=dead_lettered,
-        started_at=now,
-        finished_at=now,
+        run_id=None if run is None else run.run_id,
+        started_at=now if run is None else run.started_at,
+        finished_at=now if run is None else run.finished_at,
         worker=worker,
         metadata=message.metadata,
     )
-    if isinstance(ended, Run):
-        return _with_run(outcome, ended, max_output_bytes)
-    return replace(outcome, error=ResultError(code=ended.code, message=cut(ended.error, max_output_bytes)))
 
 
-def _with_run(outcome: Outcome, run: Run, max_output_bytes: int) -> Outcome:
-    error = run.error
-    return replace(
-        outcome,
-        status=run.status,
-        output=cut(json_value(run.output), max_output_bytes),
-        outputs={name: _shown(value, max_output_bytes) for name, value in run.outputs.items()},
-        error=None
-        if error is None
-        else ResultError(code=error.code, message=cut(json_value(error.message), max_output_bytes), state=error.state),
-        run_id=run.run_id,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
-    )
+def _error(ended: Run | Rejection, max_output_bytes: int) -> ResultError | None:
+    if not isinstance(ended, Run):
+        return ResultError(code=ended.code, message=cut(ended.error, max_output_bytes))
+    error = ended.error
+    if error is None:
+        return None
+    return ResultError(code=error.code, message=cut(json_value(error.message), max_output_bytes), state=error.state)
 
 
 def _shown(value: object, max_output_bytes: int) -> object:

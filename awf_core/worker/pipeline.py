@@ -36,11 +36,11 @@ from awf_core.worker.plan import Plan, Rejection
 from awf_core.worker.settlement import Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from awf_core.clock import Clock
     from awf_core.config.model import WorkflowPolicy
-    from awf_core.contract import Delivery, Formatted
+    from awf_core.contract import Delivery, Formatted, Outgoing
     from awf_core.extensions.results import Run
     from awf_core.plugin.observers import Observers
     from awf_core.result import Outcome
@@ -195,14 +195,23 @@ class Pipeline:
         )
         return self._settle(received, decision, rejection)
 
-    def _settlement(self, received: Received, decision: Decision) -> Settlement:
+    def _settlement(
+        self,
+        received: Received,
+        decision: Decision,
+        *,
+        reply: Outgoing | None = None,
+        history: Sequence[Mapping[str, object]] | None = None,
+    ) -> Settlement:
         return Settlement(
             in_hand=received.in_hand,
             decision=decision,
             message_id=received.message.id,
             received_at=received.at,
+            replies=() if reply is None else (reply,),
+            unsafe=None if reply is None else reply_fault(reply.queue, self._rules.reply),
             dead_letter_queue=self._rules.dead_letter_queue,
-            history=received.delivery.history,
+            history=received.delivery.history if history is None else history,
         )
 
     def _settle(self, received: Received, decision: Decision, ended: Run | Rejection) -> Settlement:
@@ -211,11 +220,9 @@ class Pipeline:
         if decision.ending == "dead_letter" and rules.dead_letter_queue is None:
             decision = replace(decision, ending="discard")
             log.warning(events.MESSAGE_DISCARDED, message_id=message.id, queue=delivery.queue, reason=decision.reason)
-        settlement = self._settlement(received, decision)
         if decision.ending == "nack" and not decision.counted:
-            if decision.reason in DEFERRED_FOR:
-                settlement = replace(settlement, history=history_after_deferral(delivery, decision))
-            return settlement
+            deferral = history_after_deferral(delivery, decision) if decision.reason in DEFERRED_FOR else None
+            return self._settlement(received, decision, history=deferral)
         outcome = make_outcome(
             ended,
             delivery,
@@ -225,14 +232,13 @@ class Pipeline:
             dead_lettered=decision.ending == "dead_letter",
             now=self._clock.now(),
         )
+        history = reply = None
         if decision.ending in ("nack", "dead_letter"):
             history = (*delivery.history, _history_entry(decision, delivery, outcome))[-MAX_HISTORY:]
-            settlement = replace(settlement, history=history)
-        if decision.ending == "nack" or not message.reply_to:
-            return settlement
-        formatted = self._format_result(delivery, message if isinstance(message, Message) else None, outcome)
-        reply = make_reply(message.reply_to, outcome, formatted, message.correlation_id)
-        return replace(settlement, replies=(reply,), unsafe=reply_fault(message.reply_to, rules.reply))
+        if decision.ending != "nack" and message.reply_to:
+            formatted = self._format_result(delivery, message if isinstance(message, Message) else None, outcome)
+            reply = make_reply(message.reply_to, outcome, formatted, message.correlation_id)
+        return self._settlement(received, decision, reply=reply, history=history)
 
 
 def message_key(queue: str, message_id: str) -> str:
