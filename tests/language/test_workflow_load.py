@@ -482,6 +482,27 @@ def test_outputs_of_another_shape_are_ignored_with_a_warning(outputs, warning):
     assert workflow.warnings[0].startswith(warning)
 
 
+@pytest.mark.parametrize(
+    ("written", "allows", "warnings"),
+    [
+        ("allow", True, ()),
+        ("refuse", False, ()),
+        ("~", False, ()),
+        ("yes", False, ("w.yaml:2: unsafe_inputs: ignored: expected `allow` or `refuse`",)),
+        ("[allow]", False, ("w.yaml:2: unsafe_inputs: ignored: expected `allow` or `refuse`",)),
+    ],
+)
+def test_only_the_word_allow_opens_the_shell_text_of_a_workflow(written, allows, warnings):
+    workflow = load(workflow_with(f"{{{COMMAND}}}", head=f"unsafe_inputs: {written}\n"))
+
+    assert workflow.allows_unsafe_inputs is allows
+    assert workflow.warnings == warnings
+
+
+def test_the_variables_that_a_workflow_wants_are_kept():
+    assert load(workflow_with(f"{{{COMMAND}}}", head="env: [GH_TOKEN, LANG]\n")).env == ("GH_TOKEN", "LANG")
+
+
 def test_an_input_without_a_name_is_left_out_with_a_warning():
     workflow = load(workflow_with(f"{{{COMMAND}}}", head="inputs: [{default: 5}, ~, {name: x}]\n"))
 
