@@ -23,7 +23,7 @@ from awf_core.engine.run.run_end import exit_class
 from awf_core.errors import AwfError, ConfigError, ExecutionError, InputError, SystemFailure, WorkflowError
 from awf_core.extensions.agents import UserInput
 from awf_core.extensions.deadline import Cancel
-from awf_core.extensions.environment import read_environment
+from awf_core.extensions.environment import Environment, read_environment
 from awf_core.extensions.executors import BUILTIN, ExecutionRequest, Executor
 from awf_core.extensions.results import Run
 from awf_core.lang.catalogue import Catalogue
@@ -101,9 +101,7 @@ def run_here(
         step_types = step_types_here(env, notify_backend=project.notify_backend, user_input=user_input)
     workflow = _loaded(found.path, step_types, inputs, warn)
     find, recorder = Catalogue(discovery, step_types).get, open_records(record_places, warn=warn)
-    environment = read_environment(env)
-    if environment.shell_note:
-        warn(environment.shell_note)
+    environment = _environment(env, warn)
     engine = Engine(step_types=step_types, events=events, environment=environment, find=find, recorder=recorder)
     return engine.execute(workflow, inputs, cancel=cancel, cwd=cwd, run_id=request.run_id)
 
@@ -183,6 +181,13 @@ def _executor(project: Project, workflow: str, *, cwd: Path, env: Mapping[str, s
     if executor is not None:
         executor.check()
     return executor
+
+
+def _environment(env: Mapping[str, str], warn: Callable[[str], None]) -> Environment:
+    environment = read_environment(env)
+    if environment.shell_note:
+        warn(environment.shell_note)
+    return environment
 
 
 def _inputs(request: RunRequest, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:

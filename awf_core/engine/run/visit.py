@@ -63,9 +63,7 @@ class Visitor:
         _check_nesting(state, execution, nesting)
         started, started_at = self.clock.monotonic(), self.clock.now()
         context = self._context(state, execution, outer or execution.deadline, loop, (*nesting, state.name))
-        admit = getattr(step_type, "admit", None)
-        if admit is not None:
-            admit(state, context)
+        _admit(step_type, state, context)
         execution.path.append(state.name)
         self.events.step_started(execution.run_id, execution.workflow.name, state.name, state.type)
         self.recorder.step_started(execution, state, loop)
@@ -73,16 +71,16 @@ class Visitor:
             self._hook(state.pre, "pre-hook", context)
             result = self._run(step_type, state, context)
         except StepAborted as abort:
+            record = None
             if abort.result is not None:
                 execution.record(state.name, _record(abort.result, started_at, self.clock.now()))
-            record = None if abort.result is None else execution.records.get(state.name)
+                record = execution.records.get(state.name)
             self._finished(execution, state, "failed", started, loop, record)
             raise
         execution.record(state.name, _record(result, started_at, self.clock.now()))
         context.scope.states = execution.states
         try:
-            if not result.cause or context.outer.stop_reason() is None:
-                self._hook(state.post, "post-hook", context)
+            self._post_hook(state, result, context)
         finally:
             self._finished(execution, state, result.status, started, loop, execution.records.get(state.name))
         return Visit(result=result, step_type=step_type, scope=context.scope)
@@ -157,6 +155,10 @@ class Visitor:
                 log=context.log,
             )
 
+    def _post_hook(self, state: State, result: StepResult, context: StepContext) -> None:
+        if not result.cause or context.outer.stop_reason() is None:
+            self._hook(state.post, "post-hook", context)
+
     def _finished(
         self,
         execution: Execution,
@@ -170,6 +172,12 @@ class Visitor:
             execution.run_id, execution.workflow.name, state.name, status, self.clock.monotonic() - started
         )
         self.recorder.step_finished(execution, state, loop, record)
+
+
+def _admit(step_type: StepType, state: State, context: StepContext) -> None:
+    admit = getattr(step_type, "admit", None)
+    if admit is not None:
+        admit(state, context)
 
 
 def _check_nesting(state: State, execution: Execution, nesting: tuple[str, ...]) -> None:
