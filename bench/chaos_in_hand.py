@@ -219,18 +219,8 @@ def run(
     chaos = Chaos(directory, side, workers=workers, dice=dice)
     started_s = time.monotonic()
     ids = [f"m-{number}-{dice.randint(5, round(longest_run_s * 10))}" for number in range(messages)]
-    try:
-        chaos.start()
-        with chaos.mq() as mq:
-            _publish(mq, ids)
-            eventually(chaos.has_begun, START_S, what="the first run")
-            _do_faults(chaos, [kind for kind in faults if kind in side.faults], seconds=seconds, dice=dice)
-            side.calm()
-            results = _results(mq, set(ids), within_s=limit_s)
-            dead = mq.stats(DEAD).ready or 0
-        counts = chaos.account()
-    finally:
-        chaos.end()
+    faults = [kind for kind in faults if kind in side.faults]
+    results, dead, counts = _round(chaos, ids, faults, seconds=seconds, limit_s=limit_s, dice=dice)
     doubled, explained = len(results) - len(set(results)), chaos.explained_doubles(counts.runs - messages)
     return Report(
         messages=messages,
@@ -242,6 +232,30 @@ def run(
         doubled_results=doubled - min(doubled, explained),
         dead_lettered=dead,
     )
+
+
+def _round(
+    chaos: Chaos,
+    ids: Sequence[str],
+    faults: Sequence[FaultKind],
+    *,
+    seconds: float,
+    limit_s: float,
+    dice: random.Random,
+) -> tuple[list[str], int, Account]:
+    """The results, the number of dead messages, and the runs."""
+    try:
+        chaos.start()
+        with chaos.mq() as mq:
+            _publish(mq, ids)
+            eventually(chaos.has_begun, START_S, what="the first run")
+            _do_faults(chaos, faults, seconds=seconds, dice=dice)
+            chaos.side.calm()
+            results = _results(mq, set(ids), within_s=limit_s)
+            dead = mq.stats(DEAD).ready or 0
+        return results, dead, chaos.account()
+    finally:
+        chaos.end()
 
 
 def _publish(mq: Mq, ids: Sequence[str]) -> None:

@@ -252,7 +252,7 @@ class Kit:
         section = dict(target.settings if settings is None else settings)
         if proxy is not None:
             section[target.url_key] = proxy.through(str(section[target.url_key]))
-        if "lease" not in section and self._takes_lease:
+        if "lease" not in section and "lease" in fields_by_key(self._backend.Settings):
             section["lease"] = f"{target.short_lease_s if is_short else LONG_LEASE_S}s"
         names = self.names
         self._configs += 1
@@ -298,10 +298,6 @@ class Kit:
     @cached_property
     def _backend(self) -> Any:
         return load_backend(self.target.type)
-
-    @cached_property
-    def _takes_lease(self) -> bool:
-        return "lease" in fields_by_key(self._backend.Settings)
 
     def _assert_none_failed(self) -> None:
         for process in self._processes:
