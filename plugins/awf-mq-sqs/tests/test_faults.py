@@ -339,7 +339,9 @@ class TestLogin:
         with refuse(backend, "send_message_batch", code, text):
             (answer,) = backend.awf_mq_publish([out(queue)])
 
-        assert isinstance(answer, BrokerMisconfigured)
+        # What the worker itself can't change, but may pass, is repeated: the clock, the credentials.
+        may_pass = code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidAccessKeyId")
+        assert type(answer) is (BrokerUnavailable if may_pass else BrokerMisconfigured)
         assert says in f"{answer} {answer.hint}"
         assert backend.address in str(answer)
 
@@ -357,8 +359,30 @@ class TestLogin:
 
         (answer,) = backend.awf_mq_publish([out(queue)])
 
-        assert isinstance(answer, BrokerMisconfigured)
+        assert isinstance(answer, BrokerUnavailable)
+        assert not answer.in_doubt
         assert "expired" in str(answer)
+
+    @pytest.mark.parametrize(
+        "code", ["InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "ExpiredToken"]
+    )
+    def test_credentials_that_are_refused_at_the_open_are_an_error_for_good(
+        self, make_backend: MakeBackend, front: SqsAnswers, code: str
+    ):
+        front.answer("GetQueueUrl", 403, code, "refused", times=2)
+
+        with pytest.raises(BrokerMisconfigured, match="refused"):
+            make_backend(url=front.url)
+
+    def test_a_right_that_is_missing_at_the_open_is_left_to_what_needs_it(
+        self, make_backend: MakeBackend, front: SqsAnswers, queue: str
+    ):
+        front.answer("GetQueueUrl", 403, "AccessDeniedException", "not authorized to perform: sqs:getqueueurl", times=2)
+
+        backend = make_backend(url=front.url)
+
+        with pytest.raises(BrokerMisconfigured, match="sqs:getqueueurl is denied"):
+            backend.awf_mq_ensure(queue, "work", None)
 
     def test_no_credentials_are_an_error_at_the_open(self, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")

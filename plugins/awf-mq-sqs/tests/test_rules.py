@@ -22,6 +22,7 @@ from awf_mq_sqs.names import (
     region_of,
     reply_queue_ends_s,
     reply_queue_name,
+    same_endpoint,
 )
 from awf_mq_sqs.settings import MAX_MESSAGE_BYTES, SqsSettings
 from awf_mq_sqs.state import NO_STATE, State, state_of, state_text
@@ -75,6 +76,13 @@ class TestNames:
     @pytest.mark.parametrize("name", ["awf-workflows", "A_b-9.fifo", "x" * 80, AWS_URL, "http://h:1/000000000000/q"])
     def test_a_name_that_a_queue_can_have_is_none(self, name: str):
         assert name_problem(name) is None
+
+    def test_an_endpoint_is_a_host_or_a_region_of_aws(self):
+        assert same_endpoint(AWS_URL, "https://eu-west-1.queue.amazonaws.com/1/q")
+        assert same_endpoint("http://h:1/1/a", "http://H:1/1/b")
+        assert not same_endpoint(AWS_URL, "https://sqs.eu-west-2.amazonaws.com/1/q")
+        assert not same_endpoint("http://h:1/1/a", "http://h:2/1/a")
+        assert not same_endpoint("https://queue.amazonaws.com/1/a", AWS_URL)
 
     def test_a_reply_queue_has_its_end_in_its_name(self):
         name = reply_queue_name(1_800_000_000.9)

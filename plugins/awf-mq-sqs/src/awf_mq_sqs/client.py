@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable, QueueMissing
-from awf_mq_sqs.failures import DENIED, EXPIRED, broker_error, code_of, is_throttled, was_not_sent
+from awf_mq_sqs.failures import DENIED, EXPIRED, broker_error, code_of, is_login_error, is_throttled, was_not_sent
 from awf_mq_sqs.names import account_of, endpoint_of, is_aws, is_url, name_of, region_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class SqsClient:
         self._settings = settings
         self._lock = threading.Lock()
         self._counting = threading.Lock()
+        self._is_proven = False
         self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._pid = os.getpid()
@@ -90,7 +91,7 @@ class SqsClient:
                 # A poll may take longer than any other request.
                 method = getattr(self._client("poll" if action == "receive_message" else "sqs"), action)
                 self._count(action)
-                return method(**request)
+                response = method(**request)
             except Exception as error:
                 may_help = is_throttled(error) or (may_repeat and _is_passing(error, self.where, doing))
                 if code_of(error) in RENEWABLE and attempt == 1:
@@ -98,9 +99,14 @@ class SqsClient:
                     self._forget_login()
                     may_help = True
                 if attempt == ATTEMPTS or not may_help:
-                    raise broker_error(
-                        error, where=self.where, doing=doing, queue=queue, in_doubt=not may_repeat
-                    ) from error
+                    found = broker_error(error, where=self.where, doing=doing, queue=queue, in_doubt=not may_repeat)
+                    if self._is_proven and is_login_error(error):
+                        # It was accepted before, so it isn't the configuration: wait until it is renewed.
+                        found = BrokerUnavailable(found.message, hint=found.hint)
+                    raise found from error
+            else:
+                self._is_proven = True
+                return response
             time.sleep(random.uniform(0.5, 1.0) * PAUSE_S * 2**attempt)  # noqa: S311 - spreads repetitions
         raise AssertionError("unreachable")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -100,18 +101,21 @@ class Consuming:
         url = self._queues.url(queue)
         granted_s = granted(self._lease_s) if lease_s is None else int(lease_s)
         before = self._clock.monotonic()
+        # With the same id, a repeated receive from a FIFO queue gets what the lost answer had.
+        attempt = {"ReceiveRequestAttemptId": str(uuid.uuid4())} if is_fifo(queue) else {}
         try:
             response = self._client.call(
                 "receive_message",
                 f"receive from {queue!r}",
                 queue=queue,
-                is_repeatable=False,
+                is_repeatable=bool(attempt),
                 QueueUrl=url,
                 MaxNumberOfMessages=limit,
                 WaitTimeSeconds=poll_s,
                 VisibilityTimeout=granted_s,
                 MessageSystemAttributeNames=SYSTEM_ATTRIBUTES,
                 MessageAttributeNames=["All"],
+                **attempt,
             )
         except QueueMissing:
             self._queues.recreate(queue)

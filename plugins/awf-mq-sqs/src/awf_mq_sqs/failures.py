@@ -101,6 +101,11 @@ def status_of(error: BaseException) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def is_login_error(error: BaseException) -> bool:
+    """Whether AWS refused who we are, or when we say it is: the same for every queue, and it may pass."""
+    return code_of(error) in EXPIRED | BAD_LOGIN | SIGNATURE
+
+
 def is_throttled(error: BaseException) -> bool:
     """Whether AWS refused the request for its rate; it did nothing."""
     return code_of(error) in THROTTLED or status_of(error) in (429, 503)

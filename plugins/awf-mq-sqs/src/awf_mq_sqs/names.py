@@ -59,6 +59,13 @@ def endpoint_of(url: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}" if not is_aws(url) or is_private_link else None
 
 
+def same_endpoint(url: str, other: str) -> bool:
+    """Whether two URLs of queues are of one endpoint: the same host, or AWS's in the same region."""
+    if urlsplit(url).netloc.lower() == urlsplit(other).netloc.lower():
+        return True
+    return is_aws(url) and is_aws(other) and region_of(url) is not None and region_of(url) == region_of(other)
+
+
 def is_fifo(queue: str) -> bool:
     """Whether `queue` is a FIFO queue: its name says so."""
     return name_of(queue).endswith(FIFO_SUFFIX)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import BrokerError, BrokerMisconfigured, QueueMissing, Unroutable
 from awf_mq_sqs.failures import bad_name, queue_missing
-from awf_mq_sqs.names import account_of, is_fifo, is_url, name_of, name_problem
+from awf_mq_sqs.names import account_of, is_fifo, is_url, name_of, name_problem, same_endpoint
 from awf_mq_sqs.settings import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ class Queues:
         if account is None:
             own = self.url(self._settings.main_queue)
             account = account_of(own)
-        host, own_host = url.split("/")[2], (own or "").split("/")[2] if own else ""
-        if account_of(url) != account or host != own_host:
+        if account_of(url) != account or own is None or not same_endpoint(url, own):
             raise Unroutable(
                 f"{self._client.where}: {url[:200]!r} is a queue of another account or endpoint",
                 hint="replies go to queues of the own account and endpoint only; name such a queue",

@@ -6,6 +6,7 @@ deleted; a settlement that is repeated, since the delete failed, publishes nothi
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from awf_mq_sqs.queues import Queues
     from awf_mq_sqs.visibility import Visibility
 
+log = logging.getLogger("awf_mq_sqs")
 Indexed = tuple[int, "Claim"]
 
 
@@ -66,7 +68,9 @@ class Settling:
         if self._large is not None:
             for index, claim in held:
                 if answers[index] is None and claim.large_key is not None:
-                    self._large.remove(claim.large_key)
+                    error = self._large.remove(claim.large_key)
+                    if error is not None:
+                        log.warning("%s; its message is done", error)
         return answers
 
     def nack(self, nacks: Sequence[Nack]) -> Answers:
