@@ -114,6 +114,20 @@ class TestServer:
         assert isinstance(answer, BrokerUnavailable)
         assert answer.in_doubt
 
+    def test_a_request_without_an_answer_is_not_repeated_within_the_call(
+        self, make_backend: MakeBackend, proxy: Proxy, server: PrivateMoto, queue: str
+    ):
+        backend = make_backend(url=proxy.through(server.url), read_timeout="500ms")
+        backend.awf_mq_ensure(queue, "work", None)
+        before = backend.requests["get_queue_attributes"]
+
+        proxy.blackhole()
+        with pytest.raises(BrokerUnavailable):
+            backend.awf_mq_stats(queue)
+        proxy.restore()
+
+        assert backend.requests["get_queue_attributes"] == before + 1
+
 
 class TestThrottling:
     @pytest.mark.parametrize(

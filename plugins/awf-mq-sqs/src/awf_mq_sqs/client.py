@@ -15,7 +15,16 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from awf_core.errors import BrokerMisconfigured, BrokerUnavailable, QueueMissing
-from awf_mq_sqs.failures import DENIED, EXPIRED, broker_error, code_of, is_login_error, is_throttled, was_not_sent
+from awf_mq_sqs.failures import (
+    DENIED,
+    EXPIRED,
+    broker_error,
+    code_of,
+    has_timed_out,
+    is_login_error,
+    is_throttled,
+    was_not_sent,
+)
 from awf_mq_sqs.names import account_of, endpoint_of, is_aws, is_url, name_of, region_of
 
 if TYPE_CHECKING:
@@ -99,7 +108,9 @@ class SqsClient:
                     self._forget_login()
                     may_help = True
                 if attempt == ATTEMPTS or not may_help:
-                    found = broker_error(error, where=self.where, doing=doing, queue=queue, in_doubt=not may_repeat)
+                    found = broker_error(
+                        error, where=self.where, doing=doing, queue=queue, in_doubt=action not in REPEATABLE
+                    )
                     if self._is_proven and is_login_error(error):
                         # It was accepted before, so it isn't the configuration: wait until it is renewed.
                         found = BrokerUnavailable(found.message, hint=found.hint)
@@ -207,8 +218,8 @@ def server_time_s(response: Mapping[str, Any]) -> float | None:
 
 def _is_passing(error: BaseException, where: str, doing: str) -> bool:
     """Whether the same request may succeed in a moment."""
-    if was_not_sent(error):
-        # Nothing listens there: the caller has a better backoff than this one.
+    if was_not_sent(error) or has_timed_out(error):
+        # Nothing listens or answers there: the caller has a better backoff than this one.
         return False
     return isinstance(broker_error(error, where=where, doing=doing), BrokerUnavailable)
 

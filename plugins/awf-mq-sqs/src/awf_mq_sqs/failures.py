@@ -111,6 +111,11 @@ def is_throttled(error: BaseException) -> bool:
     return code_of(error) in THROTTLED or status_of(error) in (429, 503)
 
 
+def has_timed_out(error: BaseException) -> bool:
+    """Whether no answer came in time."""
+    return isinstance(error, bx.ReadTimeoutError)
+
+
 def was_not_sent(error: BaseException) -> bool:
     """Whether the request never reached the endpoint, so that it can't have had an effect."""
     # ProxyConnectionError and SSLError come before a request as well.
