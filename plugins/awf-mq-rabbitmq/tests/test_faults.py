@@ -185,8 +185,8 @@ def test_under_a_memory_alarm_acks_go_on_and_results_wait_and_come_once(
     make_backend: MakeBackend, evaluate: Evaluate, queue: str
 ) -> None:
     backend, replies = make_backend(publish_timeout="1s"), f"{queue}-replies"
-    for name in (queue, replies):
-        backend.awf_mq_ensure(name, "work", None)
+    backend.awf_mq_ensure(queue, "work", None)
+    backend.awf_mq_ensure(replies, "reply", None)
     backend.awf_mq_publish([Outgoing(queue=queue, body=b"%d" % n) for n in range(3)])
     first, second, third = _take(backend, queue, 3)
     result = Ack(delivery=second, replies=[Outgoing(queue=replies, body=b"result")])

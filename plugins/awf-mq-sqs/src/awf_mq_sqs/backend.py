@@ -23,6 +23,7 @@ from awf_mq_sqs.names import MAX_NAME_BYTES, is_fifo
 from awf_mq_sqs.publishing import Publishing
 from awf_mq_sqs.queues import Queues
 from awf_mq_sqs.replies import ReplyQueues
+from awf_mq_sqs.roles import Roles
 from awf_mq_sqs.settings import MAX_HOLD_S, MAX_MESSAGE_BYTES, MAX_PUBLISH_DELAY_S, SqsSettings
 from awf_mq_sqs.settling import Settling
 from awf_mq_sqs.visibility import Visibility
@@ -65,6 +66,7 @@ class Backend:
         self._logged = 0
         self._client = client = SqsClient(settings)
         self._queues = queues = Queues(client, settings, context.declare)
+        self._roles = roles = Roles(client, queues, context.declare)
         self._claims = claims = Claims()
         place = settings.large_place
         large = None if place is None else LargeBodies(client, *place)
@@ -77,7 +79,16 @@ class Backend:
             lease_s=settings.lease_s, poll_s=settings.wait_s,
         )  # fmt: skip
         self._settling = Settling(
-            client, queues, claims, publishing, visibility, copies, large, context.clock, lease_s=settings.lease_s
+            client,
+            queues,
+            roles,
+            claims,
+            publishing,
+            visibility,
+            copies,
+            large,
+            context.clock,
+            lease_s=settings.lease_s,
         )
         self._browsing = Browsing(client, queues, claims, self._consuming, publishing, visibility)
         self._replies = ReplyQueues(client, queues, settings.tags)
@@ -113,6 +124,7 @@ class Backend:
     def awf_mq_ensure(self, queue: str, role: Role, dead_letter: str | None) -> None:
         """Check that the queue exists, and create it where it is missing and may be created."""
         self._queues.ensure(queue, role, dead_letter)
+        self._roles.note(queue, role)
 
     @hookimpl
     def awf_mq_consume(self, queue: str, limit: int, wait_s: float) -> Sequence[Delivery]:

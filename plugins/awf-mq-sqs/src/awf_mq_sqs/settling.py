@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from awf_mq_sqs.large import LargeBodies
     from awf_mq_sqs.publishing import Publishing
     from awf_mq_sqs.queues import Queues
+    from awf_mq_sqs.roles import Roles
     from awf_mq_sqs.visibility import Visibility
 
 log = logging.getLogger("awf_mq_sqs")
@@ -40,6 +41,7 @@ class Settling:
         self,
         client: SqsClient,
         queues: Queues,
+        roles: Roles,
         claims: Claims,
         publishing: Publishing,
         visibility: Visibility,
@@ -51,6 +53,7 @@ class Settling:
     ) -> None:
         self._client = client
         self._queues = queues
+        self._roles = roles
         self._claims = claims
         self._publishing = publishing
         self._visibility = visibility
@@ -62,6 +65,7 @@ class Settling:
     def ack(self, acks: Sequence[Ack]) -> Answers:
         """Publish the replies, then delete the messages."""
         answers, held = self._held([each.delivery for each in acks])
+        held = self._allowed(acks, held, answers)
         self._reply(acks, held, answers)
         crash_point("sqs.replied")
         self._delete([(index, claim) for index, claim in held if answers[index] is None], answers)
@@ -83,6 +87,7 @@ class Settling:
     def dead_letter(self, dead_letters: Sequence[DeadLetter]) -> Answers:
         """Publish to the dead-letter queue, and the replies; then delete the messages."""
         answers, held = self._held([each.delivery for each in dead_letters])
+        held = self._allowed(dead_letters, held, answers)
         self._move_dead(dead_letters, held, answers)
         crash_point("sqs.dead_lettered")
         self._reply(dead_letters, held, answers)
@@ -120,6 +125,15 @@ class Settling:
             else:
                 held.append((index, claim))
         return answers, held
+
+    def _allowed(
+        self, items: Sequence[Ack] | Sequence[DeadLetter], held: Sequence[Indexed], answers: Answers
+    ) -> list[Indexed]:
+        """Those of `held` whose replies all go to queues for results; of the others nothing is done."""
+        for index, _ in held:
+            problems = (self._roles.problem(reply.queue) for reply in items[index].replies)
+            answers[index] = next((problem for problem in problems if problem is not None), None)
+        return [(index, claim) for index, claim in held if answers[index] is None]
 
     def _reply(self, items: Sequence[Ack] | Sequence[DeadLetter], held: Sequence[Indexed], answers: Answers) -> None:
         """Publish the replies of what has no error yet; an error of a reply is that of its item."""
