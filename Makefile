@@ -12,8 +12,8 @@ CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 PLUGINS := $(wildcard plugins/*)
 FUZZ_INPUTS ?= 145000
-# Two processes, because the suite waits a lot. `worksteal` hands tests out one by one, so no process gets all the slow ones.
-PYTEST_ARGS ?= -n 2 --dist worksteal
+# Three processes on two cores, because the suite waits a lot. `worksteal` hands tests out one by one, so no process gets all the slow ones.
+PYTEST_ARGS ?= -n 3 --dist worksteal
 # The suite starts hundreds of processes: with this set, each of them would compile the whole of awf_core.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -59,7 +59,7 @@ chaos: $(DEV) brokers ## processes, connections and clocks broken at random, ful
 	for broker in embedded redis cluster rabbitmq; do $(BIN)/python -m bench.chaos_in_hand --broker $$broker || exit 1; done
 
 fuzz: $(DEV) ## a million generated inputs for everything that reads what it did not write; FUZZ_INPUTS=<for each target>
-	AWF_FUZZ_INPUTS=$(FUZZ_INPUTS) AWF_FUZZ_MUTATIONS=99 $(BIN)/pytest -n 2 --dist worksteal --timeout 0 tests/fuzz
+	AWF_FUZZ_INPUTS=$(FUZZ_INPUTS) AWF_FUZZ_MUTATIONS=99 $(BIN)/pytest -n 3 --dist worksteal --timeout 0 tests/fuzz
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak
