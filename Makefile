@@ -12,6 +12,7 @@ CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 PLUGINS := $(wildcard plugins/*)
 FUZZ_INPUTS ?= 145000
+BENCH_RESULTS ?= bench-results
 # Three processes on two cores, because the suite waits a lot. `worksteal` hands tests out one by one, so no process gets all the slow ones.
 PYTEST_ARGS ?= -n 3 --dist worksteal
 # The suite starts hundreds of processes: with this set, each of them would compile the whole of awf_core.
@@ -23,8 +24,9 @@ help: ## list the targets
 demo: $(CORE) ## the main job on the embedded queue, in a minute
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo/run.sh
 
-test: lint brokers ## lint, then the whole suite, real brokers included
+test: lint brokers ## lint, then the whole suite, real brokers included, then the guard of four CPU ratios
 	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/python -m bench --guard
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check
@@ -49,8 +51,8 @@ lock: $(DEV) ## write the versions of the development environment to requirement
 		--group pyproject.toml:dev --no-emit-package awf-core --universal --python-version 3.11 --no-annotate \
 		$(LOCK_ARGS) --output-file $(LOCK)
 
-bench: $(DEV) ## throughput, start-up, memory; AWF_BENCH_PEERS=<folder> adds other workers to the run
-	$(BIN)/python -m bench
+bench: $(DEV) ## throughput, start-up, memory as a page with plots in bench-results/; AWF_BENCH_PEERS=<folder> adds other workers to the run
+	$(BIN)/python -m bench --out $(BENCH_RESULTS)
 
 chaos: $(DEV) brokers ## processes, connections and clocks broken at random, full counts
 	$(BIN)/python bench/chaos_sqlite.py

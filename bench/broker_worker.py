@@ -104,13 +104,16 @@ def measure(plan: Plan, contest: Contest) -> list[Figure]:
     """Every setup, and the peers where there are some, in interleaved rounds; then the latency."""
     runs: dict[Setup, list[Throughput]] = {setup: [] for setup in SETUPS}
     peers_per_s: dict[str, list[float]] = defaultdict(list)
-    for _ in range(plan.rounds):
+    for _ in plan.each_round():
         for setup in SETUPS:
             runs[setup].append(run(plan, setup, contest.make_project))
         for name, per_s in _peers(plan, contest).items():
             peers_per_s[name].append(per_s)
     figures = [figure for setup, rounds in runs.items() for figure in _figures(contest, setup, rounds)]
-    figures += [Figure(name=f"peer {name}", unit="/s", rounds=tuple(values)) for name, values in peers_per_s.items()]
+    figures += [
+        Figure(name=f"peer {name}", unit="/s", rounds=tuple(values), is_awf=False)
+        for name, values in peers_per_s.items()
+    ]
     return [*figures, *ratios(runs, peers_per_s, contest), *_latency(plan, contest)]
 
 

@@ -6,11 +6,14 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from bench.noise import NOISY_FROM
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Better = Literal["more", "less"]
 Verdict = Literal["pass", "miss", ""]
+LESS_UNITS = ("s", "ms", "µs", "s/1k", "MB", "MB/10k", "%")
 
 
 class BenchFailed(Exception):
@@ -27,6 +30,23 @@ class Figure:
     aim: float | None = None
     better: Better = "more"
     note: str = ""
+    is_awf: bool = True
+    """False: the machine's limit, a bare loop or a peer, whose change is no change of awf."""
+    points: tuple[tuple[float, float], ...] = ()
+    """(size, value) of what was measured at several sizes, for a plot."""
+    x_label: str = ""
+    noise: float = 0.0
+    """How much the raw loop of its section varied, as a share of its median."""
+
+    @property
+    def direction(self) -> Better:
+        """What is better. A time, a size or a share of CPU is better when it is less, whatever `better` says."""
+        return "less" if self.unit in LESS_UNITS else self.better
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the machine was too busy to trust it."""
+        return self.noise > NOISY_FROM
 
     @property
     def value(self) -> float:

@@ -60,7 +60,7 @@ def measure(plan: Plan) -> list[Figure]:
     """Every combination of concurrency and log level, in interleaved rounds."""
     combinations = list(product(LOG_LEVELS, CONCURRENCIES))
     runs: dict[tuple[str, int], list[Throughput]] = {combination: [] for combination in combinations}
-    for _ in range(plan.rounds):
+    for _ in plan.each_round():
         for level, concurrency in combinations:
             one = run(plan, workflow="noop", count=plan.messages, concurrency=concurrency, log_level=level)
             runs[level, concurrency].append(one)

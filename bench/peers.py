@@ -70,8 +70,8 @@ def figures(runs: Sequence[dict[str, Any]]) -> list[Figure]:
             rates[run["contestant"]].append(float(run["rate"]))
             cpu[run["contestant"]].append(float(run["cpu_s_per_1k"]))
     for name, values in rates.items():
-        found.append(Figure(name=f"peer {name}", unit="/s", rounds=tuple(values)))
-        found.append(Figure(name="  its CPU", unit="s/1k", rounds=tuple(cpu[name])))
+        found.append(Figure(name=f"peer {name}", unit="/s", rounds=tuple(values), is_awf=False))
+        found.append(Figure(name="  its CPU", unit="s/1k", rounds=tuple(cpu[name]), is_awf=False))
     return found
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench.noise import Noise
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -24,6 +27,14 @@ class Plan:
     latency_s: float = 10.0
     limit_s: float = 0.5
     repeats: int = 5
+    largest: int = 1_000_000
+    """The largest backlog of `growth`; other sizes of it follow from it."""
+    noise: Noise = field(default_factory=Noise)
+    """Of the section that is running; a section times its rounds with `each_round`."""
+
+    def each_round(self) -> Iterator[int]:
+        """The numbers of the rounds; the raw loop is timed before each."""
+        return self.noise.rounds(self.rounds)
 
 
 def full(directory: Path) -> Plan:
@@ -45,4 +56,5 @@ def quick(directory: Path) -> Plan:
         latency_s=2.0,
         limit_s=0.2,
         repeats=3,
+        largest=10_000,
     )
