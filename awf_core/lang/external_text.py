@@ -20,23 +20,24 @@ from awf_core.lang.shell_places import shell_templates
 from awf_core.lang.shell_text import UnsafeInput, check_values
 from awf_core.lang.templates import Template, compile_template
 from awf_core.lang.templates.insertions import Insertion
-from awf_core.lang.untrusted import Untrusted, untrusted_inputs
+from awf_core.lang.untrusted import Untrusted, env_text, untrusted_inputs
 
 _PLACEHOLDER = "x"
 _QUOTED_BY_ORIGINAL = re.compile(r"[ \t\n\"'\\$`!*?\[\](){}<>|&;]")
 """What makes the `escape` of the original tool quote a value; others stay bare, so they are judged as bare ones."""
 
 
-def check_external(workflow: Workflow, inputs: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def check_external(workflow: Workflow, inputs: Mapping[str, Any], given: Mapping[str, Any], *, message_id: str) -> None:
     """Raises UnsafeInput if a command of `workflow` would insert what a shell reads as syntax.
 
     `inputs` are all inputs of the run, `given` those that the message gives.
+    `message_id` is in the environment of the run, where templates can read it.
     """
-    untrusted = untrusted_inputs(given)
-    if workflow.allows_unsafe_inputs or not untrusted.inputs:
+    untrusted = untrusted_inputs(given, message_id=message_id)
+    if workflow.allows_unsafe_inputs or not (untrusted.inputs or untrusted.texts):
         return
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in inputs.items()}
-    scope = Scope(inputs=texts, untrusted=untrusted)
+    scope = Scope(inputs=texts, env={"AWF_MESSAGE_ID": env_text(message_id)}, untrusted=untrusted)
     for template, _ in shell_templates(workflow, written_templates(workflow)):
         _check(template, scope, untrusted)
 

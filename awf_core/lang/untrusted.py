@@ -29,7 +29,7 @@ FROM_MESSAGE = "IsFromMessage"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untrusted:
     """inputs   the names of inputs that a message gave
-    texts       the texts in them that a shell would not take for plain words
+    texts       the texts in them, and the id of the message, that a shell would not take for plain words
     has_items   whether `.loop` has items of a message
     is_countless   there are too many of these texts to search for
     is_allowed  whether they may be inserted into shell text as they are
@@ -57,9 +57,10 @@ class Untrusted:
         return self.is_countless or any(each in text for each in self.texts)
 
 
-def untrusted_inputs(given: Mapping[str, Any], *, is_allowed: bool = False) -> Untrusted:
-    """What comes from a message that gives these inputs."""
+def untrusted_inputs(given: Mapping[str, Any], *, message_id: str = "", is_allowed: bool = False) -> Untrusted:
+    """What comes from a message that gives these inputs, and the id, which templates find in the environment."""
     found = dict.fromkeys(text for value in given.values() for text in _texts(value))
+    found[env_text(message_id).strip()] = None
     texts = [text for text in found if len(text) >= _MIN_CHARS and not is_plain(text)]
     is_countless = len(texts) > _MAX_TEXTS
     return Untrusted(
@@ -68,6 +69,11 @@ def untrusted_inputs(given: Mapping[str, Any], *, is_allowed: bool = False) -> U
         is_countless=is_countless,
         is_allowed=is_allowed,
     )
+
+
+def env_text(message_id: str) -> str:
+    """The id of a message as the environment of its steps has it: a value there can't hold a NUL."""
+    return message_id.replace("\0", "")
 
 
 def _texts(value: Any) -> Iterator[str]:

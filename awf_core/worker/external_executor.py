@@ -132,7 +132,7 @@ def check_shell_text(message: Message, inputs: Mapping[str, Any], catalogue: Cat
         workflow = catalogue.get(message.workflow)
     except AwfError:
         return
-    check_external(workflow, apply_defaults(workflow, inputs), message.inputs)
+    check_external(workflow, apply_defaults(workflow, inputs), message.inputs, message_id=message.id)
 
 
 def names_executors(config: Config) -> bool:

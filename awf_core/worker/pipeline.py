@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from awf_core.crash_points import crash_point
 from awf_core.extensions.deadline import Cancel
+from awf_core.lang.untrusted import env_text
 from awf_core.message import Limits, Malformed, Message, clean_text, decode
 from awf_core.observe import events
 from awf_core.observe.log import get_logger
@@ -248,9 +249,8 @@ def message_key(queue: str, message_id: str) -> str:
 
 
 def _extra_env(received: Received) -> dict[str, str]:
-    # A NUL can't be in an environment value; a producer's id may hold one.
     return {
-        "AWF_MESSAGE_ID": received.message.id.replace("\0", ""),
+        "AWF_MESSAGE_ID": env_text(received.message.id),
         "AWF_MESSAGE_KEY": message_key(received.delivery.queue, received.message.id),
         "AWF_ATTEMPT": str(received.delivery.attempt),
     }

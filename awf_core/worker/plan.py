@@ -98,7 +98,7 @@ class Planner:
             inputs = self._engine.prepare_inputs(workflow, given)
         except AwfError as exc:
             return rejected(exc)
-        untrusted = untrusted_inputs(message.inputs, is_allowed=self._allows_unsafe_inputs)
+        untrusted = untrusted_inputs(message.inputs, message_id=message.id, is_allowed=self._allows_unsafe_inputs)
         execute = partial(self._engine.execute, workflow, inputs, cwd=self._cwd, is_prepared=True, untrusted=untrusted)
         return Plan(policy=self._policy_for(message.workflow), execute=execute)
 

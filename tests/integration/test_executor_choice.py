@@ -147,6 +147,19 @@ def test_an_executor_gets_no_input_that_a_command_would_insert_as_syntax(
     assert [dead["reason"] for dead in project.dead_messages()] == ["unsafe_input"] * is_refused
 
 
+@pytest.mark.parametrize(("command", "is_refused"), [("echo {{.env.AWF_MESSAGE_ID}}", True), ("echo fixed", False)])
+def test_an_executor_gets_no_id_of_a_message_that_a_command_would_insert_as_syntax(
+    project: Project, original: OriginalAwf, command: str, *, is_refused: bool
+) -> None:
+    config(project, original, executor="awf-cli")
+    project.workflow("greet", command)
+
+    serve(project, {"workflow": "greet", "id": "a; touch y"})
+
+    assert len(original.calls) == (not is_refused)
+    assert [dead["reason"] for dead in project.dead_messages()] == ["unsafe_input"] * is_refused
+
+
 @pytest.mark.parametrize("mq", [{"unsafe_inputs": "allow"}, {}])
 def test_an_executor_gets_any_input_where_that_is_allowed(
     project: Project, original: OriginalAwf, mq: dict[str, object]

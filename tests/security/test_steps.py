@@ -263,6 +263,17 @@ class TestSteps:
         assert re.fullmatch("[0-9a-f]{64}", key)
         assert [path.name for path in (trusted.project.directory / "keyed").iterdir()] == [key]
 
+    def test_no_id_of_a_message_is_inserted_as_syntax(self, trusted: Trusted) -> None:
+        trusted.project.workflow("by-id", "echo {{.env.AWF_MESSAGE_ID}}")
+
+        hostile = trusted.run("by-id", id=f"x; touch {CANARY}")
+        hidden_nul = trusted.run("by-id", id=f"y; touch\0 {CANARY}")
+        plain = trusted.run("by-id", id="order-5")
+
+        assert [hostile["error"]["code"], hidden_nul["error"]["code"]] == ["USER.INPUT.UNSAFE"] * 2
+        assert plain["output"] == "order-5\n"
+        assert list(trusted.project.directory.rglob(CANARY)) == []
+
     def test_what_a_finished_step_leaves_ends_with_it(self, trusted: Trusted) -> None:
         pids = trusted.project.directory / "pids"
         daemon = f"sh -c 'echo $$ >> {pids}; exec sleep 600' >/dev/null 2>&1"
