@@ -61,7 +61,7 @@ chaos: $(DEV) brokers ## processes, connections and clocks broken at random, ful
 	for broker in embedded redis cluster rabbitmq; do $(BIN)/python -m bench.chaos_in_hand --broker $$broker || exit 1; done
 
 fuzz: $(DEV) ## a million generated inputs for everything that reads what it did not write; FUZZ_INPUTS=<for each target>
-	AWF_FUZZ_INPUTS=$(FUZZ_INPUTS) AWF_FUZZ_MUTATIONS=99 $(BIN)/pytest -n 3 --dist worksteal --timeout 0 tests/fuzz
+	AWF_FUZZ_INPUTS=$(FUZZ_INPUTS) AWF_FUZZ_MUTATIONS=99 $(BIN)/pytest -n 2 --dist worksteal --timeout 0 -o faulthandler_timeout=0 tests/fuzz
 
 soak: $(DEV) ## memory of one worker over 300,000 messages
 	$(BIN)/python -m bench --only soak
