@@ -45,6 +45,8 @@ PLACES = {
     "escaped": "echo {{escape .inputs.x}}",
     "escaped-in-quotes": "echo '{{escape .inputs.x}}' \"{{escape .inputs.x}}\"",
     "eval": "eval echo {{escape .inputs.x}}",
+    "piped-to-shell": "echo '{{.inputs.x}}' | sh",
+    "sourced": ". /dev/stdin <<'EOF'\n{{.inputs.x}}\nEOF\n",
     "inner-shell": "sh -c 'echo {{.inputs.x}}'",
 }
 """Commands with the input `x` in them, by where it stands. The worker of these tests runs them in /bin/sh."""

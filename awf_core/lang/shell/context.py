@@ -54,6 +54,8 @@ def words(text: str) -> frozenset[str]:
 SHELLS: Final = words("sh bash dash ash ksh mksh zsh fish csh tcsh su busybox")
 """Commands that read the argument behind `-c` as shell text, and without arguments their standard input."""
 SHELLS_AND_SSH: Final = SHELLS | {"ssh"}
+READS_CODE: Final = SHELLS_AND_SSH | {".", "source"}
+"""Commands that may run a here-document."""
 PREFIXES: Final = words("command builtin exec sudo doas env nohup nice")
 """Commands whose first argument may be another command, or an assignment for it."""
 RESERVED: Final = words("if then else elif fi do done while until ! { } time esac")
@@ -128,7 +130,7 @@ class Frame:
         if self.is_target:
             self.is_target = False
             return word
-        self.names_shell = self.names_shell or base(word) in SHELLS_AND_SSH
+        self.names_shell = self.names_shell or base(word) in READS_CODE
         if self.words[:1] == ["case"] and word == "in" and len(self.words) > 1:
             self.words.clear()  # patterns follow, then commands
         elif self.words or not (word in RESERVED or _ASSIGNMENT.match(word)):

@@ -17,6 +17,11 @@ _DASH_C: Final = re.compile(r"-[A-Za-z]*c")
 _INTEGER_OPTION: Final = re.compile(r"[-+][A-Za-z]*i[A-Za-z]*")
 _ARITHMETIC_TEST: Final = re.compile(r"-(?:eq|ne|lt|le|gt|ge|v)\b")
 _ARITHMETIC_NEXT: Final = re.compile(r"[\"']?[ \t]+-(?:eq|ne|lt|le|gt|ge)\b")
+_PIPED_TO_SHELL: Final = re.compile(
+    r"[^\n]*?(?<!\|)\|&?[ \t]*(?:(?:sudo|doas|env|exec|command|nice|nohup)[ \t]+)*(?:[\w./-]*/)?"
+    r"(?:sh|bash|dash|ash|ksh|mksh|zsh|fish|csh|tcsh|ssh)(?![\w./-])"
+)
+"""A pipe to a shell right behind a value."""
 _TESTS: Final = frozenset({"[", "test"})
 
 UNKNOWN = "behind text that shells may read differently"
@@ -76,7 +81,7 @@ def _of_code(value: str, place: Place) -> Iterator[tuple[bool, str, str]]:
     """Faults of a value in what is read once more, by another shell or as an expression."""
     commands = [frame for frame in place.frames if frame.is_commands]
     feeds_shell = any(frame.mark is not None and frame.mark.feeds_shell for frame in place.frames)
-    if feeds_shell or any(map(reads_code, commands)):
+    if feeds_shell or any(map(reads_code, commands)) or _PIPED_TO_SHELL.match(place.after):
         yield _found(not_plain(value), OTHER_SHELL)
     is_test = any(frame.is_test for frame in commands) and _ARITHMETIC_TEST.search(place.text)
     is_number = is_test or any(_is_compared(frame, place.after) for frame in commands)
