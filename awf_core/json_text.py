@@ -21,6 +21,7 @@ _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 # An exponent that is not negative, or many digits: only then is a number too large possible.
 _MAYBE_TOO_LARGE = re.compile(r"[0-9][eE]\+?[0-9]|[0-9]{100}")
 _LARGEST = 10**MAX_INTEGER_DIGITS
+_TOO_LARGE = f"a number is too large: at most {MAX_INTEGER_DIGITS} digits, or 1.7e308 with a decimal point or exponent"
 
 
 def depth_of(text: str, limit: int) -> int:
@@ -43,11 +44,15 @@ def depth_of(text: str, limit: int) -> int:
 
 def strict_json(text: str) -> Any:
     """The value of JSON `text`. Raises ValueError for what is no JSON, for NaN and for a number that is too large."""
-    document = _decode(text)
+    try:
+        document = _decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as problem:
+        # Python's own limit for the digits of an integer: its text speaks to a programmer.
+        raise ValueError(_TOO_LARGE) from problem
     if _MAYBE_TOO_LARGE.search(text) and not is_finite(document):
-        raise ValueError(
-            f"a number is too large: at most {MAX_INTEGER_DIGITS} digits, or 1.7e308 with a decimal point or exponent"
-        )
+        raise ValueError(_TOO_LARGE)
     return document
 
 

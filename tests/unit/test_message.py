@@ -111,6 +111,7 @@ def test_without_any_id_one_is_generated_and_correlates():
         (b'{"workflow": "w", "inputs": {"n": ' + b"9" * 5000 + b"}}", "body is not JSON: Exceeds the limit"),
         (b'{"workflow": "w", "inputs": {"v": 1e999}}', "body is not JSON: a number is too large"),
         (b'{"workflow": "w", "inputs": {"v": [-1E+400]}}', "body is not JSON: a number is too large"),
+        (b'{"workflow": "w", "inputs": {"v": %s}}' % (b"1" * 5000), "body is not JSON: a number is too large"),
         (b'{"workflow": "w", "metadata": {"v": ' + b"9" * 309 + b"}}", "body is not JSON: a number is too large"),
         (b'{"workflow": "w", "metadata": {"v": ' + b"9" * 400 + b".0}}", "body is not JSON: a number is too large"),
         (b'{"workflow": "w", "message_id": "m", "status": "rejected"}', "body is a result"),
