@@ -46,11 +46,11 @@ def strict_json(text: str) -> Any:
     """The value of JSON `text`. Raises ValueError for what is no JSON, for NaN and for a number that is too large."""
     try:
         document = _decode(text)
-    except json.JSONDecodeError:
-        raise
     except ValueError as problem:
         # Python's own limit for the digits of an integer: its text speaks to a programmer.
-        raise ValueError(_TOO_LARGE) from problem
+        if str(problem).startswith("Exceeds the limit"):
+            raise ValueError(_TOO_LARGE) from problem
+        raise
     if _MAYBE_TOO_LARGE.search(text) and not is_finite(document):
         raise ValueError(_TOO_LARGE)
     return document
