@@ -58,6 +58,7 @@ chaos: $(DEV) brokers ## processes, connections and clocks broken at random, ful
 	$(BIN)/python bench/chaos_sqlite.py
 	$(BIN)/python -m bench.chaos_redis
 	$(BIN)/python -m bench.chaos_rabbitmq
+	$(BIN)/python -m bench.chaos_sqs
 	for broker in embedded redis cluster rabbitmq; do $(BIN)/python -m bench.chaos_in_hand --broker $$broker || exit 1; done
 
 fuzz: $(DEV) ## a million generated inputs for everything that reads what it did not write; FUZZ_INPUTS=<for each target>

@@ -1,4 +1,5 @@
-"""Worker processes that are killed at random and replaced at once. Used by `chaos_redis.py` and `chaos_rabbitmq.py`."""
+"""Worker processes that are killed at random and replaced at once. Used by the rounds of chaos,
+one for each broker."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -15,13 +17,15 @@ from awf_core.testing.process import awf_command
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from awf_core.testing.process import Project
 
 CONCURRENCY = 4
 POLL_S = 0.02
 BACK_WITHIN_S = 5.0
+SETTLE_S = 2.0
+"""How long after the end of a run its acknowledgement may still be under way, on a machine that is busy dying."""
 
 
 class Report(Protocol):
@@ -42,15 +46,50 @@ class WorkerKill:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Who made it, and from when to when, in epoch seconds."""
+
+    worker: str
+    started_s: float
+    finished_s: float
+
+
+def result_of(body: Mapping[str, Any]) -> Result:
+    """From a result as it stands in the reply queue. Pure."""
+    started, finished = (datetime.fromisoformat(body[name]).timestamp() for name in ("started_at", "finished_at"))
+    return Result(worker=body["worker"], started_s=started, finished_s=finished)
+
+
+def was_killed_while_settling(first: Result, second: Result, kills: Iterable[WorkerKill]) -> bool:
+    """Whether the worker of `first` died between its result and the ack, and `second` was started for that. Pure."""
+    return any(
+        kill.worker == first.worker
+        and first.finished_s - POLL_S <= kill.at_s <= first.finished_s + SETTLE_S
+        and second.started_s >= kill.at_s - POLL_S
+        for kill in kills
+    )
+
+
 class Crew:
     """`size` workers of one project, each with a new name."""
 
-    def __init__(self, project: Project, config: str, log: Path, *, size: int, dice: random.Random) -> None:
+    def __init__(
+        self,
+        project: Project,
+        config: str,
+        log: Path,
+        *,
+        size: int,
+        dice: random.Random,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._project = project
         self._config = config
         self._log = log
         self._size = size
         self._dice = dice
+        self._environment = environment
         self._started = 0
         self._workers: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.kills: list[WorkerKill] = []
@@ -81,7 +120,7 @@ class Crew:
             process = subprocess.Popen(
                 awf_command("worker", "--log-level", "warning", "--name", name),
                 cwd=self._project.directory,
-                env=self._project.environment(self._config),
+                env=self._project.environment(self._config, self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -19,7 +19,6 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,28 +26,29 @@ import pika
 
 from awf_core.testing.brokers import PrivateRabbitMq
 from awf_core.testing.process import Project, awf_command
-from bench.chaos_crew import BACK_WITHIN_S, CONCURRENCY, POLL_S, Crew, moments, parser, play
+from bench.chaos_crew import (
+    BACK_WITHIN_S,
+    CONCURRENCY,
+    POLL_S,
+    SETTLE_S,
+    Crew,
+    Result,
+    moments,
+    parser,
+    play,
+    result_of,
+    was_killed_while_settling,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from bench.chaos_crew import WorkerKill
 
 WORK, RESULTS = "awf-workflows", "chaos-results"
 WORKFLOW = "chaos"
-SETTLE_S = 2.0
-"""How long after the end of a run its acknowledgement may still be under way, on a machine that is busy dying."""
 QUORUM = {"x-queue-type": "quorum"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """Who made it, and from when to when, in epoch seconds."""
-
-    worker: str
-    started_s: float
-    finished_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +93,8 @@ def explanation(
     first: Result, second: Result, kills: Iterable[WorkerKill], server_kills: Iterable[ServerKill]
 ) -> str | None:
     """What had a message done again that had a result: "worker", "broker", or None where no kill explains it. Pure."""
-    for kill in kills:
-        was_settling = first.finished_s - POLL_S <= kill.at_s <= first.finished_s + SETTLE_S
-        if kill.worker == first.worker and was_settling and second.started_s >= kill.at_s - POLL_S:
-            return "worker"
+    if was_killed_while_settling(first, second, kills):
+        return "worker"
     for outage in server_kills:
         was_held = first.started_s <= outage.over_s and first.finished_s + SETTLE_S >= outage.at_s
         if was_held and second.finished_s >= outage.at_s:
@@ -212,7 +210,7 @@ def _report(chaos: Chaos, ids: Sequence[str], *, left: int, seconds: float) -> R
     bodies = chaos.all_results()
     by_id: dict[str, list[Result]] = defaultdict(list)
     for body in bodies:
-        by_id[body["message_id"]].append(_result(body))
+        by_id[body["message_id"]].append(result_of(body))
     why = [
         explanation(first, second, chaos.crew.kills, chaos.server_kills)
         for found in by_id.values()
@@ -233,11 +231,6 @@ def _report(chaos: Chaos, ids: Sequence[str], *, left: int, seconds: float) -> R
         not_completed=sum(1 for body in bodies if body["status"] != "completed"),
         left_in_queue=left,
     )
-
-
-def _result(body: Mapping[str, Any]) -> Result:
-    started, finished = (datetime.fromisoformat(body[name]).timestamp() for name in ("started_at", "finished_at"))
-    return Result(worker=body["worker"], started_s=started, finished_s=finished)
 
 
 def main() -> int:
