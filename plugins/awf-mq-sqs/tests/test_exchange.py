@@ -222,6 +222,21 @@ class TestFifo:
         assert (first.group, other.group, other.body) == ("g", "h", b"other")
         assert order == [(b"0", 2), (b"1", 1), (b"2", 1)]
 
+    def test_no_two_messages_of_a_group_are_delivered_at_the_same_time(self, fifo: Any, queue: str):
+        name = f"{queue}.fifo"
+        groups = ("g", "g", "g", "h")
+        fifo.awf_mq_publish(
+            [Outgoing(queue=name, body=b"%d" % n, group=each, id=f"m{n}") for n, each in enumerate(groups)]
+        )
+
+        # A worker with ten free slots.
+        (first,), (other,) = take(fifo, name, limit=10), take(fifo, name, limit=10)
+        assert take(fifo, name, limit=10, wait_s=1) == []
+        fifo.awf_mq_ack([Ack(delivery=first)])
+        (second,) = take(fifo, name, limit=10)
+
+        assert [(each.group, each.body) for each in (first, other, second)] == [("g", b"0"), ("h", b"3"), ("g", b"1")]
+
     def test_the_same_id_twice_is_one_message(self, fifo: Any, queue: str):
         name = f"{queue}.fifo"
         fifo.awf_mq_publish([Outgoing(queue=name, body=b"x", id="m1"), Outgoing(queue=name, body=b"x", id="m1")])

@@ -83,12 +83,12 @@ class Consuming:
         self._stopped.set()
 
     def consume(self, queue: str, limit: int, wait_s: float) -> list[Delivery]:
-        """Up to `limit` deliveries, ten at most; [] after `wait_s`."""
+        """Up to `limit` deliveries, ten at most, of a FIFO queue one; [] after `wait_s`."""
         end = self._clock.monotonic() + wait_s
         while limit > 0 and not self._stopped.is_set():
             left_s = end - self._clock.monotonic()
             poll_s = min(math.ceil(left_s), int(self._poll_s)) if left_s > 0 else 0
-            deliveries = self._ready(queue, self.receive(queue, min(limit, MAX_RECEIVE), poll_s))
+            deliveries = self._ready(queue, self.receive(queue, min(limit, max_receive(queue)), poll_s))
             if self._stopped.is_set():
                 self._release(deliveries)
                 return []
@@ -182,6 +182,15 @@ class Consuming:
         claims = [claim for each in deliveries if (claim := self._claims.held(each, now)) is not None]
         with suppress(BrokerError):
             self._copies.release(claims)
+
+
+def max_receive(queue: str) -> int:
+    """How many messages one receive of work may bring.
+
+    Of a FIFO queue one: a batch may hold several messages of a group, and they would run at the same time. While one
+    is in flight, SQS keeps the rest of its group back.
+    """
+    return 1 if is_fifo(queue) else MAX_RECEIVE
 
 
 def granted(lease_s: float) -> int:
