@@ -32,6 +32,7 @@ SECTIONS = {
     "engine": "the engine alone, in this process",
     "redis_worker": "no-op messages and latency on a Redis of its own, peers in the same rounds",
     "rabbitmq_worker": "no-op messages and latency on a RabbitMQ of its own, peers in the same rounds",
+    "sqs_worker": "no-op messages and requests a message on SQS (moto), a plain boto3 loop in the same rounds",
     "growth": "cost by backlog, dead-lettered and delayed messages, body size, loop items, processes",
     "modules": "resident memory of what a worker imports, by package",
     "peers": "other workers, from the folder in AWF_BENCH_PEERS",
