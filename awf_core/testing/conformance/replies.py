@@ -97,7 +97,7 @@ class Replies:
             assert take_one(mq, kit.names.work).body == b"x"
 
     @case("F13")
-    def test_a_reply_never_goes_to_a_work_queue_or_a_dead_letter_queue(self, kit: Kit) -> None:
+    def test_a_reply_never_goes_to_a_queue_for_work_or_dead_messages(self, kit: Kit) -> None:
         """F13: the answer is Unroutable, and neither the reply is published nor the message settled."""
         producer, mq = kit.mq(), kit.mq(worker="kit-2")
         send(producer, kit.names.work, b"x")
