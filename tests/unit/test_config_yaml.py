@@ -132,6 +132,7 @@ def test_an_empty_file_is_an_empty_mapping(text):
         ("{[1]: 2}\n", "c.yaml:1: a key must be a text"),
         ("a:\n  <<: 5\n", "c.yaml:2: `<<` merges mappings only"),
         ("a: !!binary x\n", "c.yaml:1: 'x' is not base64"),
+        ("a: !!binary é\n", "c.yaml:1: 'é' is not base64"),
         ("a: \x01\n", "c.yaml"),
     ],
 )
