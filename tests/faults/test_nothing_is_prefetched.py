@@ -43,10 +43,10 @@ def test_only_messages_that_were_started_crash_with_a_killed_worker(project: Emb
     before = started(project)
     victim.kill()
     heir = project.worker(config, "--concurrency", str(len(IDS)))
-    eventually(lambda: held(project) == IDS, 15, what="the heir has all messages")
+    eventually(lambda: held(project) == IDS and crashed(project), 15, what="the heir has all messages")
 
     assert len(before) == SLOTS
-    assert crashed(project) == before
+    eventually(lambda: crashed(project) == before, 15, what="what the killed worker had started counts a crash")
     project.await_starts(len(IDS) + SLOTS)
     project.open_gate()
     assert project.await_results(len(IDS)) == sorted(IDS)
