@@ -353,3 +353,10 @@ class TestSettings:
     )
     def test_the_place_of_large_bodies_is_a_bucket_and_a_prefix(self, large: str, place: tuple[str, str]):
         assert SqsSettings(large=large).large_place == place
+
+
+def test_a_state_that_is_nested_too_deep_is_no_state():
+    deep = "[" * 900 + "]" * 900
+
+    assert state_of(f'{{"attempt":3,"history":[{{"a":{deep}}}]}}') == NO_STATE
+    assert state_of('{"attempt":3,"history":[{"a":1e999}]}') == NO_STATE

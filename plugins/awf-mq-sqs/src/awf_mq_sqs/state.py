@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from awf_core.json_text import json_or_none
+
 ATTRIBUTE = "awf"
 """The name of the attribute. Only the worker writes it; one that can't be read counts as absent."""
 
@@ -61,10 +63,8 @@ def state_text(state: State) -> str:
 
 def state_of(text: str) -> State:
     """The state in an attribute's value. Untrusted: any producer can write it."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return NO_STATE
+    # Bounded in depth: what is read here is written again, into the request of a whole batch.
+    found = json_or_none(text)
     if not isinstance(found, dict):
         return NO_STATE
     own_id, history = found.get("id"), found.get("history")
